@@ -1,0 +1,23 @@
+//! The sync itself.
+//!
+//! One page of Square becomes rows like this: `square` reads it, the data type's
+//! `rows.rs` turns it into plain rows, its `store.rs` copies them into staging
+//! and, when the list has ended, applies them in one transaction. `run` keeps
+//! the record and the lease around that.
+
+pub mod catalog;
+pub mod env;
+pub mod error;
+pub mod finish;
+pub mod guard;
+pub mod inventory;
+pub mod lambda;
+pub mod locations;
+pub mod postgres;
+pub mod preflight;
+pub mod quarantine;
+pub mod run;
+pub mod settings;
+pub mod square;
+pub mod text;
+pub mod validation;

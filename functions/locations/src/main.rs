@@ -1,1 +1,6 @@
-fn main() {}
+//! Syncs Square's locations.
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    shared::lambda::serve(shared::locations::sync).await
+}

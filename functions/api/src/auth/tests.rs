@@ -1,0 +1,342 @@
+//! A real issuer on a local port, and every token that must not pass.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use axum::http::{HeaderValue, StatusCode as Status};
+use axum::routing::get;
+use axum::{Json, Router};
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::*;
+
+const RSA: &[u8] = include_bytes!("../../tests/fixtures/rsa.pem");
+const OTHER_RSA: &[u8] = include_bytes!("../../tests/fixtures/other-rsa.pem");
+const EC: &[u8] = include_bytes!("../../tests/fixtures/ec.pem");
+
+fn rsa() -> EncodingKey {
+    EncodingKey::from_rsa_pem(RSA).unwrap()
+}
+
+fn public(key: &EncodingKey, algorithm: Algorithm, kid: &str) -> Value {
+    let mut jwk = Jwk::from_encoding_key(key, algorithm).unwrap();
+    jwk.common.key_id = Some(kid.to_owned());
+    json!(jwk)
+}
+
+/// An issuer that counts questions and can go away.
+struct Issuer {
+    address: String,
+    questions: Arc<AtomicUsize>,
+    away: Arc<AtomicBool>,
+}
+
+impl Issuer {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let questions = Arc::new(AtomicUsize::new(0));
+        let away = Arc::new(AtomicBool::new(false));
+        let keys = json!({"keys": [
+            // A kind that nobody knows must not hide the others.
+            {"kty": "XYZ", "kid": "new", "stuff": [1]},
+            // A key for encryption signs nothing.
+            {"use": "enc", "kty": "RSA", "kid": "enc",
+                "n": public(&rsa(), Algorithm::RS256, "")["n"], "e": "AQAB"},
+            public(&rsa(), Algorithm::RS256, "rsa"),
+            public(&EncodingKey::from_ec_pem(EC).unwrap(), Algorithm::ES256, "ec"),
+        ]});
+        let discovery = json!({"issuer": address, "jwks_uri": format!("{address}/keys")});
+        let (count, gone) = (questions.clone(), away.clone());
+        let router = Router::new()
+            .route(
+                "/keys",
+                get(async move || {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    if gone.load(Ordering::SeqCst) {
+                        return Err(Status::SERVICE_UNAVAILABLE);
+                    }
+                    Ok(Json(keys))
+                }),
+            )
+            .route(
+                "/.well-known/openid-configuration",
+                get(async move || Json(discovery)),
+            );
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            address,
+            questions,
+            away,
+        }
+    }
+
+    fn lookup(&self, name: &str) -> Option<String> {
+        match name {
+            "OIDC_ISSUER" => Some(self.address.clone()),
+            "OIDC_JWKS_URL" => Some(format!("{}/keys", self.address)),
+            "OIDC_CLIENT_IDS" => Some("people, machine".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn guard(&self) -> Guard {
+        Guard::read(|name| self.lookup(name)).unwrap()
+    }
+
+    /// What an admin's access token holds in Cognito.
+    fn claims(&self) -> Value {
+        let now = get_current_timestamp();
+        json!({
+            "iss": self.address,
+            "exp": now + 600,
+            "iat": now,
+            "client_id": "people",
+            "token_use": "access",
+            "username": "ada",
+            "sub": "0000-1111",
+            "cognito:groups": ["staff", "admin"],
+        })
+    }
+
+    fn changed(&self, changes: Value) -> Value {
+        let mut claims = self.claims();
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        claims
+    }
+}
+
+fn headers(token: &str) -> HeaderMap {
+    let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+    HeaderMap::from_iter([(header::AUTHORIZATION, value)])
+}
+
+fn signed(kid: &str, claims: &Value) -> HeaderMap {
+    let (key, algorithm) = match kid {
+        "ec" => (EncodingKey::from_ec_pem(EC).unwrap(), Algorithm::ES256),
+        _ => (rsa(), Algorithm::RS256),
+    };
+    let header = Header {
+        kid: Some(kid.to_owned()),
+        ..Header::new(algorithm)
+    };
+    headers(&encode(&header, claims, &key).unwrap())
+}
+
+#[tokio::test]
+async fn an_admins_tokens_pass() {
+    let issuer = Issuer::start().await;
+    let guard = issuer.guard();
+    let machine = json!({
+        "username": null, "sub": "machine", "client_id": "machine", "cognito:groups": null,
+        "scope": "other/read square-sync/admin",
+    });
+    let id_token = json!({
+        "username": null, "client_id": null, "aud": "people", "email": "ada@example.com",
+    });
+    for (claims, name) in [
+        (json!({}), "ada"),
+        (machine, "machine"),
+        (id_token, "ada@example.com"),
+        (json!({"aud": ["other", "people"]}), "ada"),
+        (json!({"cognito:groups": "admin"}), "ada"),
+        (json!({"cognito:groups": "[admin]"}), "ada"),
+        (json!({"cognito:groups": "[staff admin]"}), "ada"),
+        // Clocks differ by less than a minute.
+        (json!({"exp": get_current_timestamp() - 30}), "ada"),
+        (json!({"username": "a\u{0}d\na"}), "ada"),
+    ] {
+        let claims = issuer.changed(claims);
+        for kid in ["rsa", "ec"] {
+            let admin = guard.admin(&signed(kid, &claims)).await;
+            assert_eq!(admin.as_deref(), Ok(name), "{claims}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_group_or_scope_a_caller_is_no_admin() {
+    let issuer = Issuer::start().await;
+    let guard = issuer.guard();
+    for claims in [
+        json!({"cognito:groups": null}),
+        json!({"cognito:groups": ["staff", "administrators"]}),
+        json!({"cognito:groups": "not admin"}),
+        json!({"cognito:groups": "[administrators]"}),
+        json!({"cognito:groups": {"admin": true}}),
+        json!({"cognito:groups": null, "scope": "square-sync/administer"}),
+        json!({"cognito:groups": null, "groups": ["admin"]}),
+    ] {
+        let claims = issuer.changed(claims);
+        let admin = guard.admin(&signed("rsa", &claims)).await;
+        assert_eq!(admin, Err(Refusal::NotAdmin), "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn claims_that_do_not_fit_are_refused() {
+    let issuer = Issuer::start().await;
+    let guard = issuer.guard();
+    let now = get_current_timestamp();
+    for (claims, reason) in [
+        (json!({"exp": now - 61}), "expired"),
+        (json!({"exp": null}), "claim missing"),
+        (json!({"exp": "never"}), "claim missing"),
+        (json!({"nbf": now + 600}), "not yet valid"),
+        (json!({"iss": "https://evil.example"}), "issuer"),
+        (json!({"iss": null}), "claim missing"),
+        (json!({"client_id": "stranger"}), "audience"),
+        (json!({"client_id": null}), "audience"),
+        (json!({"aud": "stranger"}), "audience"),
+        (json!({"aud": []}), "audience"),
+    ] {
+        let claims = issuer.changed(claims);
+        let admin = guard.admin(&signed("rsa", &claims)).await;
+        assert_eq!(admin, Err(Refusal::BadToken(reason)), "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn forged_tokens_are_refused() {
+    let issuer = Issuer::start().await;
+    let guard = issuer.guard();
+    let claims = issuer.claims();
+    let with = |algorithm, kid: Option<&str>, key: &EncodingKey| {
+        let header = Header {
+            kid: kid.map(str::to_owned),
+            ..Header::new(algorithm)
+        };
+        encode(&header, &claims, key).unwrap()
+    };
+    let good = with(Algorithm::RS256, Some("rsa"), &rsa());
+    let forger = EncodingKey::from_rsa_pem(OTHER_RSA).unwrap();
+    // The classic: the public key, which everybody knows, as an HMAC secret.
+    let public_key = public(&rsa(), Algorithm::RS256, "rsa").to_string();
+    let confused = EncodingKey::from_secret(public_key.as_bytes());
+    let ec = EncodingKey::from_ec_pem(EC).unwrap();
+    let (head, rest) = good.split_once('.').unwrap();
+    let (payload, signature) = rest.split_once('.').unwrap();
+    // {"alg":"none","typ":"JWT","kid":"rsa"}
+    let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIiwia2lkIjoicnNhIn0";
+    // {"alg":"RS256","crit":["x"],"kid":"rsa"}
+    let critical = "eyJhbGciOiJSUzI1NiIsImNyaXQiOlsieCJdLCJraWQiOiJyc2EifQ";
+    for (token, reason) in [
+        (with(Algorithm::RS256, Some("rsa"), &forger), "signature"),
+        (with(Algorithm::RS512, Some("rsa"), &rsa()), "algorithm"),
+        (with(Algorithm::PS256, Some("rsa"), &rsa()), "algorithm"),
+        (with(Algorithm::HS256, Some("rsa"), &confused), "algorithm"),
+        // Another key's algorithm.
+        (with(Algorithm::ES256, Some("rsa"), &ec), "algorithm"),
+        (with(Algorithm::RS256, Some("ec"), &rsa()), "algorithm"),
+        (with(Algorithm::RS256, Some("enc"), &rsa()), "unknown key"),
+        (with(Algorithm::RS256, Some("new"), &rsa()), "unknown key"),
+        (with(Algorithm::RS256, Some("unheard-of"), &rsa()), "unknown key"),
+        (with(Algorithm::RS256, None, &rsa()), "no key id"),
+        (format!("{none}.{payload}."), "no JWT"),
+        (format!("{none}.{payload}.{signature}"), "no JWT"),
+        (format!("{critical}.{payload}.{signature}"), "critical extension"),
+        (format!("{head}.{payload}."), "signature"),
+        (format!("{head}.{payload}"), "no JWT"),
+        (format!("{head}.{}.{signature}", payload.replace('a', "b")), "signature"),
+        ("nonsense".to_owned(), "no JWT"),
+        (String::new(), "no JWT"),
+        ("x".repeat(TOKEN_BYTES_MAX + 1), "too long"),
+    ] {
+        let admin = guard.admin(&headers(&token)).await;
+        assert_eq!(admin, Err(Refusal::BadToken(reason)), "{token}");
+    }
+    assert_eq!(guard.admin(&headers(&good)).await.as_deref(), Ok("ada"));
+}
+
+#[tokio::test]
+async fn other_schemes_count_as_no_token() {
+    let issuer = Issuer::start().await;
+    let guard = issuer.guard();
+    for value in [None, Some("Basic YTpi"), Some("Bearer"), Some("")] {
+        let headers = value.map(|value| (header::AUTHORIZATION, HeaderValue::from_static(value)));
+        let admin = guard.admin(&headers.into_iter().collect()).await;
+        assert_eq!(admin, Err(Refusal::NoToken), "{value:?}");
+    }
+}
+
+#[tokio::test]
+async fn invented_keys_do_not_make_us_flood_the_issuer() {
+    let issuer = Issuer::start().await;
+    let guard = issuer.guard();
+    for number in 0..20 {
+        let token = signed(&format!("invented-{number}"), &issuer.claims());
+        let admin = guard.admin(&token).await;
+        assert_eq!(admin, Err(Refusal::BadToken("unknown key")));
+    }
+    assert_eq!(issuer.questions.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn cached_keys_outlive_the_issuer_and_missing_ones_are_told_apart() {
+    let issuer = Issuer::start().await;
+    let mut guard = issuer.guard();
+    guard.jwks = issuer.jwks(Duration::ZERO);
+    let (known, unknown) = (
+        signed("rsa", &issuer.claims()),
+        signed("rotated", &issuer.claims()),
+    );
+    issuer.away.store(true, Ordering::SeqCst);
+    assert_eq!(guard.admin(&known).await, Err(Refusal::KeysUnavailable));
+    issuer.away.store(false, Ordering::SeqCst);
+    assert!(guard.admin(&known).await.is_ok());
+    issuer.away.store(true, Ordering::SeqCst);
+    assert_eq!(guard.admin(&unknown).await, Err(Refusal::BadToken("unknown key")));
+    assert!(guard.admin(&known).await.is_ok());
+    assert_eq!(issuer.questions.load(Ordering::SeqCst), 3);
+}
+
+impl Issuer {
+    fn jwks(&self, fetch_interval_min: Duration) -> Jwks {
+        let address = Url::parse(&format!("{}/keys", self.address)).unwrap();
+        Jwks::new(Source::Address(address), fetch_interval_min).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn without_an_address_the_discovery_document_leads_to_the_keys() {
+    let issuer = Issuer::start().await;
+    let lookup = |name: &str| issuer.lookup(name).filter(|_| name != "OIDC_JWKS_URL");
+    let guard = Guard::read(lookup).unwrap();
+    assert!(guard.admin(&signed("rsa", &issuer.claims())).await.is_ok());
+
+    // The same server under another name is another issuer.
+    let elsewhere = issuer.address.replace("127.0.0.1", "localhost");
+    let lookup = |name: &str| match name {
+        "OIDC_ISSUER" => Some(elsewhere.clone()),
+        _ => lookup(name),
+    };
+    let guard = Guard::read(lookup).unwrap();
+    let token = signed("rsa", &issuer.changed(json!({"iss": elsewhere})));
+    assert_eq!(guard.admin(&token).await, Err(Refusal::KeysUnavailable));
+}
+
+#[test]
+fn settings_that_would_let_everybody_in_are_refused() {
+    for (name, value) in [
+        ("OIDC_ISSUER", ""),
+        ("OIDC_ISSUER", "example.com"),
+        ("OIDC_CLIENT_IDS", ""),
+        ("OIDC_CLIENT_IDS", " , "),
+        ("OIDC_JWKS_URL", "keys"),
+    ] {
+        let read = Guard::read(|asked| match asked {
+            _ if asked == name => Some(value.to_owned()),
+            "OIDC_ISSUER" => Some("https://issuer.example".to_owned()),
+            "OIDC_CLIENT_IDS" => Some("people".to_owned()),
+            _ => None,
+        });
+        let error = read.err().map(|error| error.to_string()).unwrap();
+        assert!(error.starts_with(name), "{error}");
+    }
+}

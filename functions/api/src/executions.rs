@@ -1,0 +1,226 @@
+//! Step Functions, as far as the API needs it: start, stop and ask after the
+//! execution of a run. A run's id is its execution's name, so an execution's
+//! address follows from it and a start can be repeated without harm.
+
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+use aws_sdk_sfn::types::ExecutionStatus;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use shared::error::SyncError;
+
+use crate::error::ApiError;
+
+/// Step Functions takes longer causes, but nobody reads them.
+const MESSAGE_CHARS_MAX: usize = 2_000;
+
+/// The state machine's executions.
+pub struct Executions {
+    client: Client,
+    state_machine_arn: String,
+    /// `arn:…:execution:<state machine>`
+    execution_prefix: String,
+}
+
+/// What has become of an execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// At work, or about to be.
+    UnderWay,
+    /// Somebody aborted it.
+    Aborted,
+    /// It ended without being asked to: the error's name, and a sentence.
+    Ended { name: String, message: String },
+    /// There is none: it was never started, or is long forgotten.
+    Unknown,
+}
+
+/// Step Functions did not do what was asked.
+#[derive(Debug)]
+pub(crate) struct StepFunctionsError {
+    message: String,
+    /// The same request may succeed later.
+    passing: bool,
+}
+
+impl Executions {
+    /// The executions of this state machine.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` if it is no state machine's ARN.
+    pub fn new(client: Client, state_machine_arn: &str) -> Result<Self, SyncError> {
+        let Some((account, name)) = state_machine_arn.split_once(":stateMachine:") else {
+            return Err(SyncError::config(
+                "COMPLETE_SYNC_STATE_MACHINE_ARN",
+                "wants the ARN of a state machine",
+            ));
+        };
+        Ok(Self {
+            client,
+            execution_prefix: format!("{account}:execution:{name}"),
+            state_machine_arn: state_machine_arn.to_owned(),
+        })
+    }
+
+    /// The address of a run's execution.
+    pub(crate) fn arn_of(&self, run_id: &str) -> String {
+        format!("{}:{run_id}", self.execution_prefix)
+    }
+
+    /// Starts the execution of a run and answers its address. Starting it again
+    /// is no error: the first start stands.
+    pub(crate) async fn start(
+        &self,
+        run_id: &str,
+        input: &str,
+    ) -> Result<String, StepFunctionsError> {
+        let started = self
+            .client
+            .start_execution()
+            .state_machine_arn(&self.state_machine_arn)
+            .name(run_id)
+            .input(input)
+            .send()
+            .await;
+        match started {
+            Ok(started) => Ok(started.execution_arn),
+            Err(error) => match error.as_service_error() {
+                Some(refused) if refused.is_execution_already_exists() => Ok(self.arn_of(run_id)),
+                _ => Err(StepFunctionsError::new("StartExecution", &error)),
+            },
+        }
+    }
+
+    /// Stops an execution; one that never was counts as stopped.
+    pub(crate) async fn stop(&self, arn: &str, cause: &str) -> Result<(), StepFunctionsError> {
+        let stopped = self
+            .client
+            .stop_execution()
+            .execution_arn(arn)
+            .error("Cancelled")
+            .cause(cause)
+            .send()
+            .await;
+        match stopped {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(refused) if refused.is_execution_does_not_exist() => Ok(()),
+                _ => Err(StepFunctionsError::new("StopExecution", &error)),
+            },
+        }
+    }
+
+    /// Asks what has become of an execution.
+    pub(crate) async fn standing(&self, arn: &str) -> Result<Standing, StepFunctionsError> {
+        let described = self
+            .client
+            .describe_execution()
+            .execution_arn(arn)
+            .send()
+            .await;
+        match described {
+            Ok(described) => Ok(standing_of(&described)),
+            Err(error) => match error.as_service_error() {
+                Some(refused) if refused.is_execution_does_not_exist() => Ok(Standing::Unknown),
+                _ => Err(StepFunctionsError::new("DescribeExecution", &error)),
+            },
+        }
+    }
+}
+
+fn standing_of(execution: &DescribeExecutionOutput) -> Standing {
+    let default_name = match execution.status() {
+        ExecutionStatus::Aborted => return Standing::Aborted,
+        ExecutionStatus::Failed => "States.TaskFailed",
+        ExecutionStatus::TimedOut => "States.Timeout",
+        // The run's record should say so too; if not, the last step was cut short.
+        ExecutionStatus::Succeeded => "Internal",
+        // Running, or a status that is newer than this code.
+        _ => return Standing::UnderWay,
+    };
+    let message = execution.cause().map_or_else(
+        || {
+            format!(
+                "The execution ended as {} without closing this run. Start the sync again.",
+                execution.status().as_str()
+            )
+        },
+        message_of,
+    );
+    Standing::Ended {
+        name: execution.error().unwrap_or(default_name).to_owned(),
+        message,
+    }
+}
+
+/// What a function posts as its error.
+#[derive(Deserialize)]
+struct FunctionError {
+    #[serde(rename = "errorMessage")]
+    message: String,
+}
+
+/// A cause is a sentence, or a function's error as JSON around one.
+fn message_of(cause: &str) -> String {
+    let message = serde_json::from_str(cause)
+        .map_or_else(|_| cause.to_owned(), |error: FunctionError| error.message);
+    message.chars().take(MESSAGE_CHARS_MAX).collect()
+}
+
+impl StepFunctionsError {
+    fn new<E: ProvideErrorMetadata>(
+        action: &str,
+        error: &SdkError<E, aws_sdk_sfn::config::http::HttpResponse>,
+    ) -> Self {
+        let busy = matches!(
+            error.code(),
+            Some(
+                "ThrottlingException"
+                    | "KmsThrottlingException"
+                    | "ExecutionLimitExceeded"
+                    | "TooManyRequestsException"
+            )
+        );
+        let failing = error
+            .raw_response()
+            .is_some_and(|response| response.status().is_server_error());
+        let away = matches!(
+            error,
+            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_)
+        );
+        let reason = match (error.code(), error) {
+            (Some(code), _) => code,
+            (None, SdkError::TimeoutError(_)) => "no answer in time",
+            (None, SdkError::DispatchFailure(_)) => "it cannot be reached",
+            (None, _) => "its answer cannot be read",
+        };
+        Self {
+            message: format!("Step Functions did not carry out {action}: {reason}"),
+            passing: busy || failing || away,
+        }
+    }
+
+    /// As it goes into a run's record.
+    pub(crate) fn as_sync_error(&self) -> SyncError {
+        SyncError::Internal(self.message.clone())
+    }
+}
+
+impl From<StepFunctionsError> for ApiError {
+    fn from(error: StepFunctionsError) -> Self {
+        let (status, advice) = if error.passing {
+            (StatusCode::SERVICE_UNAVAILABLE, "Try again in a moment")
+        } else {
+            (
+                StatusCode::BAD_GATEWAY,
+                "Check COMPLETE_SYNC_STATE_MACHINE_ARN and the function's permissions",
+            )
+        };
+        let message = format!("{}. {advice}.", error.message);
+        Self::new(status, "StepFunctionsUnavailable", message)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! The HTTP API of Square Sync.
+//!
+//! It checks who asks, starts and stops runs, and shows what they did. The work
+//! itself is the state machine's: nothing here waits for a sync. `complete_sync`
+//! is the way of a start, `runs` of everything that reads or stops one.
+
+mod app;
+mod auth;
+mod complete_sync;
+mod error;
+mod executions;
+mod jwks;
+mod openapi;
+mod runs;
+mod settle;
+pub mod store;
+mod view;
+
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+
+pub use app::{App, Env};
+pub use auth::Guard;
+pub use executions::Executions;
+
+use error::ApiError;
+
+/// Every route of the API.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/admin/complete-sync", post(complete_sync::post))
+        .route("/admin/runs", get(runs::list))
+        .route("/admin/runs/{run_id}", get(runs::get))
+        .route("/admin/runs/{run_id}/stop", post(runs::stop))
+        .route("/healthz", get(health))
+        .route("/openapi.json", get(openapi::description))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn(around))
+        .with_state(app)
+}
+
+/// Says that the function answers, and nothing else.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "getHealth",
+    tag = "service",
+    security(()),
+    responses((status = 200, description = "The function answers.")),
+)]
+async fn health() -> StatusCode {
+    StatusCode::OK
+}
+
+async fn not_found() -> ApiError {
+    let message = "There is nothing here. GET /openapi.json describes the API.";
+    ApiError::new(StatusCode::NOT_FOUND, "NotFound", message)
+}
+
+async fn method_not_allowed() -> ApiError {
+    let message = "This address does not take this method; see the Allow header.";
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+}
+
+/// Around every request: headers that keep answers out of caches and sniffers,
+/// and one line in the log.
+async fn around(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let started = Instant::now();
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    tracing::info!(
+        %method,
+        path,
+        status = response.status().as_u16(),
+        duration_ms = started.elapsed().as_millis(),
+        "request answered"
+    );
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! The API's description, made from the handlers and types themselves.
+
+use axum::Json;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::{complete_sync, runs};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Square Sync",
+        description = "Starts and stops syncs of a Square account into PostgreSQL, and shows them. \
+            Every refusal is `{\"error\": {\"name\", \"message\", …}}`.",
+    ),
+    paths(
+        complete_sync::post,
+        runs::list,
+        runs::get,
+        runs::stop,
+        crate::health,
+        description,
+    ),
+    tags(
+        (name = "runs", description = "Syncs: start, follow, stop."),
+        (name = "service", description = "The service itself."),
+    ),
+    security(("bearer" = [])),
+    modifiers(&BearerTokens),
+)]
+struct Description;
+
+struct BearerTokens;
+
+impl Modify for BearerTokens {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some(
+                "A token of the configured OpenID Connect issuer, whose owner is in the admin \
+                 group or which has the admin scope.",
+            ))
+            .build();
+        openapi
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// This description.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    operation_id = "getDescription",
+    tag = "service",
+    security(()),
+    responses((status = 200, description = "An OpenAPI document.", body = serde_json::Value)),
+)]
+pub(crate) async fn description() -> Json<utoipa::openapi::OpenApi> {
+    Json(Description::openapi())
+}

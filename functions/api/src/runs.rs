@@ -1,0 +1,286 @@
+//! The history of runs, one run, and stopping it.
+//!
+//! A database that no run has touched yet has no tables; its history is empty.
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use deadpool_postgres::Object;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use shared::error::SyncError;
+use shared::postgres::schema;
+use shared::run::start;
+use tokio_postgres::Client;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::{App, Env};
+use crate::auth::Caller;
+use crate::error::{ApiError, ErrorBody};
+use crate::settle::settle;
+use crate::store::{self, Audit, RunRow};
+use crate::view::{RunView, RunsView};
+
+const LIMIT_DEFAULT: i64 = 20;
+const LIMIT_MAX: i64 = 100;
+
+/// Which part of the history. Read as text, so that a wrong value is named.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Window {
+    /// How many runs, 1 to 100.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
+    limit: Option<String>,
+    /// The `next` of the page before; left out, the newest runs.
+    before: Option<String>,
+}
+
+/// What stopping a run came to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Stopped {
+    run_id: String,
+    /// `stopped`, or what the run had ended as before.
+    status: String,
+}
+
+/// Lists the runs, newest first.
+#[utoipa::path(
+    get,
+    path = "/admin/runs",
+    operation_id = "listRuns",
+    tag = "runs",
+    params(Window),
+    responses(
+        (status = 200, description = "A page of the history.", body = RunsView),
+        (status = 400, description = "A parameter cannot be used; `field` names it.", body = ErrorBody),
+        (status = 401, description = "No valid token.", body = ErrorBody),
+        (status = 403, description = "Signed in, but no admin.", body = ErrorBody),
+        (status = 500, description = "A fault of the service.", body = ErrorBody),
+        (status = 503, description = "The database is away.", body = ErrorBody),
+    )
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    window: Result<Query<Window>, QueryRejection>,
+) -> Result<Json<RunsView>, ApiError> {
+    let Query(window) = window.map_err(|error| SyncError::input("query", error.body_text()))?;
+    let limit = window.limit()?;
+    let env = app.env().await?;
+    let client = env.database.client().await?;
+    if schema::found(&client).await? == 0 {
+        return Ok(Json(RunsView {
+            runs: Vec::new(),
+            next: None,
+        }));
+    }
+    let before = match &window.before {
+        Some(run_id) => {
+            let unknown = || SyncError::input("before", "is no `next` of this list");
+            let queued_at = store::queued_at(&client, run_id).await?;
+            Some((queued_at.ok_or_else(unknown)?, run_id.as_str()))
+        }
+        None => None,
+    };
+    // One more than asked for tells whether the list goes on.
+    let mut runs = store::runs(&client, before, limit + 1).await?;
+    let more = runs.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    if more {
+        runs.pop();
+    }
+    for run in &mut runs {
+        if run.silent && settle(env, &caller, run).await? {
+            reload(&client, run).await?;
+        }
+    }
+    let next = runs
+        .last()
+        .filter(|_| more)
+        .map(|oldest| oldest.run_id.clone());
+    let run_ids: Vec<&str> = runs.iter().map(|run| run.run_id.as_str()).collect();
+    let steps = store::steps(&client, &run_ids).await?;
+    let runs = runs
+        .into_iter()
+        .map(|run| RunView::new(run, &steps))
+        .collect();
+    Ok(Json(RunsView { runs, next }))
+}
+
+/// Shows one run.
+#[utoipa::path(
+    get,
+    path = "/admin/runs/{run_id}",
+    operation_id = "getRun",
+    tag = "runs",
+    params(("run_id" = String, Path, description = "The run's id.")),
+    responses(
+        (status = 200, description = "The run as it is now.", body = RunView),
+        (status = 401, description = "No valid token.", body = ErrorBody),
+        (status = 403, description = "Signed in, but no admin.", body = ErrorBody),
+        (status = 404, description = "There is no such run.", body = ErrorBody),
+        (status = 500, description = "A fault of the service.", body = ErrorBody),
+        (status = 503, description = "The database is away.", body = ErrorBody),
+    )
+)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    run_id: Result<Path<String>, PathRejection>,
+) -> Result<Json<RunView>, ApiError> {
+    let env = app.env().await?;
+    let client = env.database.client().await?;
+    let mut run = find(&client, run_id).await?;
+    if run.silent && settle(env, &caller, &run).await? {
+        reload(&client, &mut run).await?;
+    }
+    let steps = store::steps(&client, &[&run.run_id]).await?;
+    Ok(Json(RunView::new(run, &steps)))
+}
+
+/// Stops a run; one that has ended stays as it is.
+#[utoipa::path(
+    post,
+    path = "/admin/runs/{run_id}/stop",
+    operation_id = "stopRun",
+    tag = "runs",
+    params(("run_id" = String, Path, description = "The run's id.")),
+    responses(
+        (status = 200, description = "The run is stopped, or had ended before: `status` says as what.", body = Stopped),
+        (status = 401, description = "No valid token.", body = ErrorBody),
+        (status = 403, description = "Signed in, but no admin.", body = ErrorBody),
+        (status = 404, description = "There is no such run.", body = ErrorBody),
+        (status = 500, description = "A fault of the service.", body = ErrorBody),
+        (status = 502, description = "Step Functions refused.", body = ErrorBody),
+        (status = 503, description = "The database or Step Functions is away.", body = ErrorBody),
+    )
+)]
+pub(crate) async fn stop(
+    State(app): State<App>,
+    caller: Caller,
+    run_id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Stopped>, ApiError> {
+    let env = app.env().await?;
+    let mut client = env.database.client().await?;
+    let run = find(&client, run_id).await?;
+    let result = end(env, &caller, &mut client, &run).await;
+    let outcome = match &result {
+        Ok(status) if run.is_open() => status.as_str(),
+        Ok(_) => "had ended",
+        Err(error) => error.name(),
+    };
+    let entry = Audit {
+        actor: &caller.name,
+        action: "stop",
+        source_ip: caller.source_ip.as_deref(),
+        run_id: Some(&run.run_id),
+        outcome,
+        detail: json!({"status_before": run.status}),
+    };
+    let logged = store::audit(&**client, &entry).await;
+    let status = result?;
+    logged?;
+    Ok(Json(Stopped {
+        run_id: run.run_id,
+        status,
+    }))
+}
+
+/// Ends the execution first: if that fails, the run goes on and can be stopped
+/// again. Answers what the run has ended as.
+async fn end(
+    env: &Env,
+    caller: &Caller,
+    client: &mut Object,
+    run: &RunRow,
+) -> Result<String, ApiError> {
+    if !run.is_open() {
+        return Ok(run.status.clone());
+    }
+    let arn = run
+        .execution_arn
+        .clone()
+        .unwrap_or_else(|| env.executions.arn_of(&run.run_id));
+    let cause = format!("Stopped by {} through the API.", caller.name);
+    env.executions.stop(&arn, &cause).await?;
+    if start::stop(client, &run.run_id).await? {
+        return Ok("stopped".to_owned());
+    }
+    // It ended by itself a moment before.
+    let ended = store::run(client, &run.run_id).await?;
+    Ok(ended.map_or_else(|| run.status.clone(), |run| run.status))
+}
+
+async fn find(
+    client: &Object,
+    run_id: Result<Path<String>, PathRejection>,
+) -> Result<RunRow, ApiError> {
+    // A path that is no text, or holds what PostgreSQL's text cannot, names no run.
+    let run_id = run_id.map_or_else(|_| String::new(), |Path(run_id)| run_id);
+    if !is_run_id(&run_id) || schema::found(client).await? == 0 {
+        return Err(ApiError::no_such_run(&run_id.escape_default().to_string()));
+    }
+    store::run(client, &run_id)
+        .await?
+        .ok_or_else(|| ApiError::no_such_run(&run_id))
+}
+
+/// The alphabet of execution names that logs can hold.
+fn is_run_id(text: &str) -> bool {
+    (1..=80).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+async fn reload(client: &Client, run: &mut RunRow) -> Result<(), SyncError> {
+    if let Some(now) = store::run(client, &run.run_id).await? {
+        *run = now;
+    }
+    Ok(())
+}
+
+impl Window {
+    fn limit(&self) -> Result<i64, SyncError> {
+        let Some(text) = &self.limit else {
+            return Ok(LIMIT_DEFAULT);
+        };
+        text.parse()
+            .ok()
+            .filter(|limit| (1..=LIMIT_MAX).contains(limit))
+            .ok_or_else(|| {
+                SyncError::input("limit", format!("wants a whole number from 1 to {LIMIT_MAX}"))
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(limit: &str) -> Window {
+        Window {
+            limit: Some(limit.to_owned()),
+            before: None,
+        }
+    }
+
+    #[test]
+    fn a_page_has_1_to_100_runs() {
+        assert_eq!(Window::default().limit().unwrap(), 20);
+        assert_eq!(window("1").limit().unwrap(), 1);
+        assert_eq!(window("100").limit().unwrap(), 100);
+        for wrong in ["0", "101", "-1", "ten", "1.5", "", "99999999999999999999"] {
+            let error = window(wrong).limit().unwrap_err();
+            assert_eq!(error.name(), "InputInvalid");
+            assert!(error.to_string().starts_with("limit: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_execution_names_are_looked_up() {
+        assert!(is_run_id("sync-20261122T180000Z-3fa2c1"));
+        for wrong in ["", "a b", "a\0", "ä", "../x", &"x".repeat(81)] {
+            assert!(!is_run_id(wrong), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Runs whose execution ended without saying so.
+//!
+//! A run closes itself, unless its execution is aborted in the console or times
+//! out as a whole. Its record would then stay open and its lease held for up to
+//! two minutes. Whoever meets such a run here asks Step Functions and closes it.
+
+use serde_json::json;
+use shared::error::SyncError;
+use shared::run::start;
+
+use crate::app::Env;
+use crate::auth::Caller;
+use crate::error::ApiError;
+use crate::executions::Standing;
+use crate::store::{self, Audit, RunRow};
+
+/// Closes an open run if its execution is over. Answers whether it did, or
+/// somebody else just had.
+///
+/// # Errors
+/// The database's. Step Functions being away is none: the run then stays open.
+pub(crate) async fn settle(env: &Env, caller: &Caller, run: &RunRow) -> Result<bool, ApiError> {
+    if !run.is_open() {
+        return Ok(true);
+    }
+    let arn = run
+        .execution_arn
+        .clone()
+        .unwrap_or_else(|| env.executions.arn_of(&run.run_id));
+    let standing = match env.executions.standing(&arn).await {
+        Ok(standing) => standing,
+        Err(problem) => {
+            tracing::warn!(run_id = run.run_id, ?problem, "execution not described");
+            return Ok(false);
+        }
+    };
+    let mut client = env.database.client().await?;
+    let status = match standing {
+        Standing::UnderWay => return Ok(false),
+        // It may be starting at this moment; its lease tells when that is ruled out.
+        Standing::Unknown if !run.silent => return Ok(false),
+        Standing::Aborted => {
+            start::stop(&mut client, &run.run_id).await?;
+            "stopped"
+        }
+        Standing::Ended { name, message } => {
+            store::close_failed(&mut client, &run.run_id, &name, &message).await?;
+            "failed"
+        }
+        Standing::Unknown => {
+            let error = never_started(run);
+            let (name, message) = (error.name(), error.to_string());
+            store::close_failed(&mut client, &run.run_id, name, &message).await?;
+            "failed"
+        }
+    };
+    let entry = Audit {
+        actor: &caller.name,
+        action: "close_ended_run",
+        source_ip: caller.source_ip.as_deref(),
+        run_id: Some(&run.run_id),
+        outcome: status,
+        detail: json!({"execution_arn": arn}),
+    };
+    store::audit(&**client, &entry).await?;
+    Ok(true)
+}
+
+fn never_started(run: &RunRow) -> SyncError {
+    SyncError::LeaseLost {
+        run_id: run.run_id.clone(),
+        lease: "catalog".to_owned(),
+        detail: "its execution was never started, or Step Functions has forgotten it".to_owned(),
+    }
+}

@@ -1,0 +1,267 @@
+//! The API's own statements on the control tables. Queueing and stopping a run
+//! are in `shared`, because the steps rely on the same rules.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use shared::error::SyncError;
+use shared::run::lease;
+use shared::run::stats::{Counts, Stats};
+use tokio_postgres::types::Json;
+use tokio_postgres::{Client, GenericClient, Row};
+
+use crate::view::SquareView;
+
+macro_rules! run_columns {
+    () => {
+        "select r.run_id, r.kind, r.mode, r.trigger, r.requested_by, r.status, r.request,
+            r.queued_at, r.started_at, r.finished_at,
+            (extract(epoch from coalesce(r.finished_at, clock_timestamp()) - r.started_at)
+                * 1000)::bigint as duration_ms,
+            r.execution_arn, r.error_name, r.error_message, r.error_step, r.warnings, r.totals,
+            r.status in ('queued', 'running') and not exists (
+                select from sync_leases l
+                where l.holder = r.run_id and l.expires_at > clock_timestamp()) as silent
+        from sync_runs r"
+    };
+}
+
+const RUN: &str = concat!(run_columns!(), " where r.run_id = $1");
+
+/// Without a place to go on from, the list starts with the newest run.
+const RUNS: &str = concat!(
+    run_columns!(),
+    " where (r.queued_at, r.run_id) < (coalesce($1, 'infinity'), coalesce($2, ''))
+    order by r.queued_at desc, r.run_id desc
+    limit $3"
+);
+
+const QUEUED_AT: &str = "select queued_at from sync_runs where run_id = $1";
+
+const STEPS: &str = "select run_id, step, status, started_at,
+        (extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at)
+            * 1000)::bigint as duration_ms,
+        progress_done, progress_total, stats, square
+    from sync_steps
+    where run_id = any($1)
+    order by run_id, ordinal, step";
+
+const SET_EXECUTION_ARN: &str = "update sync_runs set execution_arn = $2
+    where run_id = $1 and execution_arn is null";
+
+const FORGET_KEY: &str = "update sync_runs set idempotency_key = null where run_id = $1";
+
+/// The step that was under way is where the run failed.
+const CLOSE_FAILED: &str = "update sync_runs r
+    set status = 'failed', finished_at = clock_timestamp(),
+        error_name = $2, error_message = $3,
+        error_step = (
+            select s.step from sync_steps s
+            where s.run_id = r.run_id and s.status = 'running'
+            order by s.ordinal limit 1)
+    where r.run_id = $1 and r.status in ('queued', 'running')";
+
+const CLOSE_STEPS: &str = "update sync_steps
+    set status = case status when 'running' then 'failed' else 'skipped' end,
+        finished_at = clock_timestamp()
+    where run_id = $1 and status in ('pending', 'running')";
+
+const AUDIT: &str =
+    "insert into audit_log (actor, action, source_ip, run_id, outcome, detail)
+    values ($1, $2, $3, $4, $5, $6)";
+
+/// Every statement by its name, for the test that prepares them all.
+#[must_use]
+pub fn statements() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("run", RUN),
+        ("runs", RUNS),
+        ("queued_at", QUEUED_AT),
+        ("steps", STEPS),
+        ("set_execution_arn", SET_EXECUTION_ARN),
+        ("forget_key", FORGET_KEY),
+        ("close_failed", CLOSE_FAILED),
+        ("close_steps", CLOSE_STEPS),
+        ("audit", AUDIT),
+    ]
+}
+
+/// A row of `sync_runs`.
+#[derive(Debug, Clone)]
+pub(crate) struct RunRow {
+    pub(crate) run_id: String,
+    pub(crate) kind: String,
+    pub(crate) mode: String,
+    pub(crate) trigger: String,
+    pub(crate) requested_by: String,
+    pub(crate) status: String,
+    pub(crate) request: Value,
+    pub(crate) queued_at: Timestamp,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) finished_at: Option<Timestamp>,
+    pub(crate) duration_ms: Option<i64>,
+    pub(crate) execution_arn: Option<String>,
+    pub(crate) error_name: Option<String>,
+    pub(crate) error_message: Option<String>,
+    pub(crate) error_step: Option<String>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) totals: Option<Counts>,
+    /// The run is open, but it holds no lease any more: nobody may be at work.
+    pub(crate) silent: bool,
+}
+
+impl RunRow {
+    /// Whether the run is yet to end.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.status.as_str(), "queued" | "running")
+    }
+}
+
+/// A row of `sync_steps`.
+#[derive(Debug, Clone)]
+pub(crate) struct StepRow {
+    pub(crate) run_id: String,
+    pub(crate) step: String,
+    pub(crate) status: String,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) duration_ms: Option<i64>,
+    pub(crate) progress_done: i64,
+    pub(crate) progress_total: Option<i64>,
+    pub(crate) stats: Stats,
+    pub(crate) square: SquareView,
+}
+
+/// What goes into the audit log.
+pub(crate) struct Audit<'a> {
+    pub(crate) actor: &'a str,
+    pub(crate) action: &'a str,
+    pub(crate) source_ip: Option<&'a str>,
+    pub(crate) run_id: Option<&'a str>,
+    pub(crate) outcome: &'a str,
+    pub(crate) detail: Value,
+}
+
+/// Finds a run.
+pub(crate) async fn run(client: &Client, run_id: &str) -> Result<Option<RunRow>, SyncError> {
+    let row = client.query_opt(RUN, &[&run_id]).await?;
+    row.as_ref().map(run_of).transpose()
+}
+
+/// When a run was queued: the place in the list.
+pub(crate) async fn queued_at(
+    client: &Client,
+    run_id: &str,
+) -> Result<Option<Timestamp>, SyncError> {
+    let row = client.query_opt(QUEUED_AT, &[&run_id]).await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+/// Up to `count` runs, newest first, older than the run at `before`.
+pub(crate) async fn runs(
+    client: &Client,
+    before: Option<(Timestamp, &str)>,
+    count: i64,
+) -> Result<Vec<RunRow>, SyncError> {
+    let (queued_at, run_id) = before.unzip();
+    let rows = client.query(RUNS, &[&queued_at, &run_id, &count]).await?;
+    rows.iter().map(run_of).collect()
+}
+
+/// The steps of these runs, each run's in their order.
+pub(crate) async fn steps(client: &Client, run_ids: &[&str]) -> Result<Vec<StepRow>, SyncError> {
+    let rows = client.query(STEPS, &[&run_ids]).await?;
+    rows.iter().map(step_of).collect()
+}
+
+/// Keeps the execution's address, unless the first step was faster.
+pub(crate) async fn set_execution_arn(
+    client: &Client,
+    run_id: &str,
+    execution_arn: &str,
+) -> Result<(), SyncError> {
+    client
+        .execute(SET_EXECUTION_ARN, &[&run_id, &execution_arn])
+        .await?;
+    Ok(())
+}
+
+/// Frees the idempotency key of a run that was never started: the caller was
+/// refused and may ask again with the same key.
+pub(crate) async fn forget_key(client: &Client, run_id: &str) -> Result<(), SyncError> {
+    client.execute(FORGET_KEY, &[&run_id]).await?;
+    Ok(())
+}
+
+/// Ends a run whose execution ended without saying so, and frees its lease; a
+/// step still under way can no longer commit. Answers whether this call ended it.
+pub(crate) async fn close_failed(
+    client: &mut Client,
+    run_id: &str,
+    name: &str,
+    message: &str,
+) -> Result<bool, SyncError> {
+    let transaction = client.transaction().await?;
+    let closed = transaction
+        .execute(CLOSE_FAILED, &[&run_id, &name, &message])
+        .await?;
+    if closed == 1 {
+        transaction.execute(CLOSE_STEPS, &[&run_id]).await?;
+        lease::revoke(&transaction, run_id).await?;
+    }
+    transaction.commit().await?;
+    Ok(closed == 1)
+}
+
+/// Adds a line to the audit log.
+pub(crate) async fn audit(client: &impl GenericClient, entry: &Audit<'_>) -> Result<(), SyncError> {
+    client
+        .execute(
+            AUDIT,
+            &[
+                &entry.actor,
+                &entry.action,
+                &entry.source_ip,
+                &entry.run_id,
+                &entry.outcome,
+                &Json(&entry.detail),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+fn run_of(row: &Row) -> Result<RunRow, SyncError> {
+    Ok(RunRow {
+        run_id: row.try_get("run_id")?,
+        kind: row.try_get("kind")?,
+        mode: row.try_get("mode")?,
+        trigger: row.try_get("trigger")?,
+        requested_by: row.try_get("requested_by")?,
+        status: row.try_get("status")?,
+        request: row.try_get("request")?,
+        queued_at: row.try_get("queued_at")?,
+        started_at: row.try_get("started_at")?,
+        finished_at: row.try_get("finished_at")?,
+        duration_ms: row.try_get("duration_ms")?,
+        execution_arn: row.try_get("execution_arn")?,
+        error_name: row.try_get("error_name")?,
+        error_message: row.try_get("error_message")?,
+        error_step: row.try_get("error_step")?,
+        warnings: row.try_get::<_, Json<_>>("warnings")?.0,
+        totals: row.try_get::<_, Option<Json<_>>>("totals")?.map(|json| json.0),
+        silent: row.try_get("silent")?,
+    })
+}
+
+fn step_of(row: &Row) -> Result<StepRow, SyncError> {
+    Ok(StepRow {
+        run_id: row.try_get("run_id")?,
+        step: row.try_get("step")?,
+        status: row.try_get("status")?,
+        started_at: row.try_get("started_at")?,
+        duration_ms: row.try_get("duration_ms")?,
+        progress_done: row.try_get("progress_done")?,
+        progress_total: row.try_get("progress_total")?,
+        stats: row.try_get::<_, Json<_>>("stats")?.0,
+        square: row.try_get::<_, Json<_>>("square")?.0,
+    })
+}

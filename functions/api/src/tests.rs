@@ -1,0 +1,179 @@
+//! The router as the Lambda runtime calls it, up to where a database is needed.
+
+use axum::body::Body;
+use axum::http::Method;
+use serde_json::{Value, json};
+use shared::postgres::Database;
+use tower::ServiceExt;
+
+use super::*;
+
+/// Nothing listens there: what answers without a database answers all the same.
+const NO_DATABASE: &str = "postgres://nobody@127.0.0.1:1/nothing?sslmode=disable";
+
+fn app() -> Router {
+    let lookup = |name: &str| match name {
+        "OIDC_ISSUER" => Some("http://127.0.0.1:1".to_owned()),
+        "OIDC_CLIENT_IDS" => Some("people".to_owned()),
+        _ => None,
+    };
+    let config = aws_sdk_sfn::Config::builder()
+        .behavior_version(aws_sdk_sfn::config::BehaviorVersion::latest())
+        .build();
+    let machine = "arn:aws:states:us-east-1:123456789012:stateMachine:sync";
+    router(App::with(Env {
+        database: Database::connect(&NO_DATABASE.to_owned().into()).unwrap(),
+        executions: Executions::new(aws_sdk_sfn::Client::from_conf(config), machine).unwrap(),
+        guard: Guard::read(lookup).unwrap(),
+    }))
+}
+
+async fn ask(method: Method, path: &str) -> (Response, Value) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .body(Body::empty())
+        .unwrap();
+    let (parts, body) = app().oneshot(request).await.unwrap().into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let json = serde_json::from_slice(&body).unwrap_or_default();
+    (Response::from_parts(parts, Body::from(body)), json)
+}
+
+#[tokio::test]
+async fn health_says_nothing_but_that() {
+    let (response, _) = ask(Method::GET, "/healthz").await;
+    assert_eq!(response.status(), 200);
+    let body = axum::body::to_bytes(response.into_body(), 10).await.unwrap();
+    assert!(body.is_empty());
+}
+
+#[tokio::test]
+async fn whatever_concerns_runs_wants_a_token() {
+    for (method, path) in [
+        (Method::POST, "/admin/complete-sync"),
+        (Method::GET, "/admin/runs"),
+        (Method::GET, "/admin/runs/sync-1"),
+        (Method::POST, "/admin/runs/sync-1/stop"),
+    ] {
+        let (response, body) = ask(method, path).await;
+        assert_eq!(response.status(), 401, "{path}");
+        assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer");
+        assert_eq!(body["error"]["name"], "Unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_is_kept_out_of_caches() {
+    for path in ["/healthz", "/admin/runs", "/nothing", "/openapi.json"] {
+        let (response, _) = ask(Method::GET, path).await;
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store", "{path}");
+        assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_answered_as_json() {
+    let (response, body) = ask(Method::GET, "/admin/nothing").await;
+    assert_eq!(response.status(), 404);
+    assert_eq!(body["error"]["name"], "NotFound");
+
+    let (response, body) = ask(Method::GET, "/admin/complete-sync").await;
+    assert_eq!(response.status(), 405);
+    assert_eq!(response.headers()[header::ALLOW], "POST");
+    assert_eq!(body["error"]["name"], "MethodNotAllowed");
+}
+
+#[tokio::test]
+async fn before_sign_in_a_wrong_setting_stays_in_the_log() {
+    // The test's process has none of the API's settings.
+    let request = Request::get("/admin/runs").body(Body::empty()).unwrap();
+    let response = router(App::from_environment()).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 500);
+    let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["error"]["name"], "ConfigInvalid");
+    assert!(!body.to_string().contains("DATABASE_URL"));
+}
+
+#[tokio::test]
+async fn the_description_covers_every_route_and_refers_to_nothing_missing() {
+    let (response, document) = ask(Method::GET, "/openapi.json").await;
+    assert_eq!(response.status(), 200);
+    assert!(document["openapi"].as_str().unwrap().starts_with("3."));
+    let described: Vec<(&str, &str)> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().keys();
+            methods.map(move |method| (method.as_str(), path.as_str()))
+        })
+        .collect();
+    let mut expected = [
+        ("get", "/admin/runs"),
+        ("get", "/admin/runs/{run_id}"),
+        ("get", "/healthz"),
+        ("get", "/openapi.json"),
+        ("post", "/admin/complete-sync"),
+        ("post", "/admin/runs/{run_id}/stop"),
+    ];
+    expected.sort_by_key(|(_, path)| *path);
+    let mut sorted = described.clone();
+    sorted.sort_by_key(|(_, path)| *path);
+    assert_eq!(sorted, expected);
+
+    for (method, path) in described {
+        let operation = &document["paths"][path][method];
+        let open = matches!(path, "/healthz" | "/openapi.json");
+        assert_eq!(operation["responses"]["401"].is_null(), open, "{path}");
+        // An empty requirement lifts the document's own.
+        assert_eq!(operation["security"], if open { json!([{}]) } else { Value::Null }, "{path}");
+    }
+    assert_eq!(document["security"], json!([{"bearer": []}]));
+    assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+    assert_eq!(
+        document["components"]["schemas"]["CompleteSync"]["additionalProperties"],
+        false
+    );
+    for reference in references(&document) {
+        let target = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(target).is_some(), "{reference}");
+    }
+}
+
+fn references(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, value)| match value {
+                Value::String(target) if name == "$ref" => vec![target.clone()],
+                _ => references(value),
+            })
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A request as API Gateway hands it to Lambda.
+#[tokio::test]
+async fn an_api_gateway_event_reaches_its_route() {
+    let event = json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": "/admin/complete-sync",
+        "rawQueryString": "",
+        "headers": {"host": "app.localhost:4610", "content-type": "application/json"},
+        "requestContext": {
+            "accountId": "123456789012", "apiId": "cafe0001", "domainName": "app.localhost",
+            "http": {
+                "method": "POST", "path": "/admin/complete-sync", "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1", "userAgent": "test",
+            },
+            "requestId": "r", "routeKey": "$default", "stage": "$default", "timeEpoch": 0,
+        },
+        "body": "e30=", "isBase64Encoded": true,
+    });
+    let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+    let response = app().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 401);
+}

@@ -1,0 +1,370 @@
+//! Runs as the API shows them: rows in, JSON out, nothing else.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use shared::run::stats::{self, Counts};
+use utoipa::ToSchema;
+
+use crate::store::{RunRow, StepRow};
+
+/// One run, finished or not.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Run)]
+pub(crate) struct RunView {
+    /// Also the execution's name in Step Functions.
+    #[schema(example = "sync-20261122T180000Z-3fa2c1")]
+    run_id: String,
+    /// `complete_sync`, `historical_orders`, `migration` or `restore`.
+    kind: String,
+    /// `incremental` or `full_refresh`.
+    mode: String,
+    /// What started it: `admin`, `schedule` or `api`.
+    trigger: String,
+    /// Who asked for it.
+    requested_by: String,
+    /// `queued`, `running`, `succeeded`, `failed`, `stopped` or `skipped`.
+    status: String,
+    /// When it was asked for.
+    queued_at: Timestamp,
+    /// When its first step began.
+    started_at: Option<Timestamp>,
+    /// When it ended, however it ended.
+    finished_at: Option<Timestamp>,
+    /// From its first step to its end, or to now.
+    duration_ms: Option<i64>,
+    /// The execution in Step Functions.
+    execution_arn: Option<String>,
+    /// The execution's page in the AWS console.
+    console_url: Option<String>,
+    /// Why it failed, if it did.
+    error: Option<RunErrorView>,
+    /// What an operator should look at although the run went on.
+    warnings: Vec<String>,
+    /// All it is to do, in order, from the start.
+    steps: Vec<StepView>,
+    /// All data types together. Until the run has succeeded: of the steps that are
+    /// done; none before the first of them.
+    totals: Option<CountsView>,
+}
+
+/// Why a run failed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RunError)]
+struct RunErrorView {
+    /// The name that the state machine shows as well.
+    #[schema(example = "SquareUnauthorized")]
+    name: String,
+    /// What happened and what to do.
+    message: String,
+    /// The step in which it happened, if one was under way.
+    step: Option<String>,
+}
+
+/// One step of a run.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Step)]
+pub(crate) struct StepView {
+    /// `preflight`, `locations`, `catalog`, `inventory` or `finish`.
+    step: String,
+    /// `pending`, `running`, `succeeded`, `failed` or `skipped`.
+    status: String,
+    /// When it first began.
+    started_at: Option<Timestamp>,
+    /// From its beginning to its end, or to now.
+    duration_ms: Option<i64>,
+    progress: Progress,
+    /// What became of each data type's objects.
+    stats: BTreeMap<String, CountsView>,
+    square: SquareView,
+}
+
+/// How far a step is, in objects read.
+#[derive(Debug, Serialize, ToSchema)]
+struct Progress {
+    done: i64,
+    /// None while it is not known how many there are.
+    total: Option<i64>,
+}
+
+/// What became of the objects that Square gave.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Counts)]
+struct CountsView {
+    created: i64,
+    updated: i64,
+    /// Rows newly marked as deleted.
+    deleted: i64,
+    unchanged: i64,
+    /// Objects that wait in quarantine.
+    quarantined: i64,
+}
+
+/// What a step asked of Square.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = SquareUse)]
+#[serde(default)]
+pub(crate) struct SquareView {
+    /// Requests, repeated ones included.
+    requests: u64,
+    /// Requests that repeated a failed one.
+    retries: u64,
+    /// Bytes of the answers as they came over the wire.
+    bytes: u64,
+}
+
+/// A page of the history, newest run first.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Runs)]
+pub(crate) struct RunsView {
+    pub(crate) runs: Vec<RunView>,
+    /// Give this as `before` to go on; none at the end.
+    pub(crate) next: Option<String>,
+}
+
+impl RunView {
+    /// A run with those of `steps` that are its own.
+    pub(crate) fn new(run: RunRow, steps: &[StepRow]) -> Self {
+        let own: Vec<&StepRow> = steps
+            .iter()
+            .filter(|step| step.run_id == run.run_id)
+            .collect();
+        let totals = run.totals.or_else(|| totals_so_far(&own));
+        let step = run.error_step.filter(|step| !step.is_empty());
+        Self {
+            console_url: run.execution_arn.as_deref().and_then(console_url),
+            error: run.error_name.map(|name| RunErrorView {
+                name,
+                message: run.error_message.unwrap_or_default(),
+                step,
+            }),
+            steps: own.into_iter().map(StepView::new).collect(),
+            totals: totals.map(CountsView::from),
+            run_id: run.run_id,
+            kind: run.kind,
+            mode: run.mode,
+            trigger: run.trigger,
+            requested_by: run.requested_by,
+            status: run.status,
+            queued_at: run.queued_at,
+            started_at: run.started_at,
+            finished_at: run.finished_at,
+            duration_ms: run.duration_ms,
+            execution_arn: run.execution_arn,
+            warnings: run.warnings,
+        }
+    }
+}
+
+impl StepView {
+    fn new(step: &StepRow) -> Self {
+        Self {
+            step: step.step.clone(),
+            status: step.status.clone(),
+            started_at: step.started_at,
+            duration_ms: step.duration_ms,
+            progress: Progress {
+                done: step.progress_done,
+                total: step.progress_total,
+            },
+            stats: step
+                .stats
+                .iter()
+                .map(|(data_type, counts)| (data_type.clone(), CountsView::from(*counts)))
+                .collect(),
+            square: step.square,
+        }
+    }
+}
+
+impl From<Counts> for CountsView {
+    fn from(counts: Counts) -> Self {
+        let Counts {
+            created,
+            updated,
+            deleted,
+            unchanged,
+            quarantined,
+        } = counts;
+        Self {
+            created,
+            updated,
+            deleted,
+            unchanged,
+            quarantined,
+        }
+    }
+}
+
+fn totals_so_far(steps: &[&StepRow]) -> Option<Counts> {
+    let mut with_figures = steps
+        .iter()
+        .map(|step| &step.stats)
+        .filter(|stats| !stats.is_empty())
+        .peekable();
+    with_figures.peek()?;
+    Some(stats::total(with_figures))
+}
+
+/// The execution's page in the console of its partition.
+fn console_url(execution_arn: &str) -> Option<String> {
+    let mut parts = execution_arn.split(':').skip(1);
+    let (partition, _service, region) = (parts.next()?, parts.next()?, parts.next()?);
+    let host = match partition {
+        "aws-cn" => "console.amazonaws.cn",
+        "aws-us-gov" => "console.amazonaws-us-gov.com",
+        _ => "console.aws.amazon.com",
+    };
+    Some(format!(
+        "https://{region}.{host}/states/home?region={region}#/v2/executions/details/{execution_arn}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const ARN: &str = "arn:aws:states:eu-west-1:123456789012:execution:sync:sync-1";
+
+    fn run() -> RunRow {
+        RunRow {
+            run_id: "sync-1".to_owned(),
+            kind: "complete_sync".to_owned(),
+            mode: "incremental".to_owned(),
+            trigger: "api".to_owned(),
+            requested_by: "ada".to_owned(),
+            status: "running".to_owned(),
+            request: json!({}),
+            queued_at: "2026-11-22T18:00:00Z".parse().unwrap(),
+            started_at: Some("2026-11-22T18:00:01Z".parse().unwrap()),
+            finished_at: None,
+            duration_ms: Some(1500),
+            execution_arn: Some(ARN.to_owned()),
+            error_name: None,
+            error_message: None,
+            error_step: None,
+            warnings: vec![],
+            totals: None,
+            silent: false,
+        }
+    }
+
+    fn step(name: &str, stats: Value) -> StepRow {
+        StepRow {
+            run_id: "sync-1".to_owned(),
+            step: name.to_owned(),
+            status: "succeeded".to_owned(),
+            started_at: None,
+            duration_ms: None,
+            progress_done: 3,
+            progress_total: Some(3),
+            stats: serde_json::from_value(stats).unwrap(),
+            square: serde_json::from_value(json!({"requests": 2, "pages": 1})).unwrap(),
+        }
+    }
+
+    fn counts(created: i64, unchanged: i64) -> Value {
+        json!({"created": created, "updated": 0, "deleted": 0, "unchanged": unchanged, "quarantined": 0})
+    }
+
+    #[test]
+    fn a_running_run_shows_all_promised_fields() {
+        let steps = [
+            step("locations", json!({"locations": counts(1, 2)})),
+            step("finish", json!({})),
+        ];
+        let view = serde_json::to_value(RunView::new(run(), &steps)).unwrap();
+        assert_eq!(
+            view,
+            json!({
+                "run_id": "sync-1",
+                "kind": "complete_sync",
+                "mode": "incremental",
+                "trigger": "api",
+                "requested_by": "ada",
+                "status": "running",
+                "queued_at": "2026-11-22T18:00:00Z",
+                "started_at": "2026-11-22T18:00:01Z",
+                "finished_at": null,
+                "duration_ms": 1500,
+                "execution_arn": ARN,
+                "console_url": format!("https://eu-west-1.console.aws.amazon.com/states/home\
+                    ?region=eu-west-1#/v2/executions/details/{ARN}"),
+                "error": null,
+                "warnings": [],
+                "steps": [
+                    {
+                        "step": "locations", "status": "succeeded",
+                        "started_at": null, "duration_ms": null,
+                        "progress": {"done": 3, "total": 3},
+                        "stats": {"locations": counts(1, 2)},
+                        "square": {"requests": 2, "retries": 0, "bytes": 0},
+                    },
+                    {
+                        "step": "finish", "status": "succeeded",
+                        "started_at": null, "duration_ms": null,
+                        "progress": {"done": 3, "total": 3},
+                        "stats": {},
+                        "square": {"requests": 2, "retries": 0, "bytes": 0},
+                    },
+                ],
+                "totals": counts(1, 2),
+            })
+        );
+    }
+
+    #[test]
+    fn totals_are_the_runs_own_else_the_steps_else_none() {
+        let total = |run: RunRow, steps: &[StepRow]| {
+            serde_json::to_value(RunView::new(run, steps)).unwrap()["totals"].clone()
+        };
+        let steps = [
+            step("locations", json!({"locations": counts(1, 2)})),
+            step("catalog", json!({"items": counts(3, 0), "categories": counts(0, 4)})),
+        ];
+        assert_eq!(total(run(), &[]), Value::Null);
+        assert_eq!(total(run(), &steps), counts(4, 6));
+        let closed = RunRow {
+            totals: Some(Counts {
+                created: 9,
+                ..Counts::default()
+            }),
+            ..run()
+        };
+        assert_eq!(total(closed, &steps), counts(9, 0));
+    }
+
+    #[test]
+    fn a_failed_run_says_why_and_where() {
+        let failed = RunRow {
+            status: "failed".to_owned(),
+            error_name: Some("SquareUnauthorized".to_owned()),
+            error_message: Some("Put a valid token".to_owned()),
+            error_step: Some("preflight".to_owned()),
+            ..run()
+        };
+        let view = serde_json::to_value(RunView::new(failed, &[])).unwrap();
+        assert_eq!(
+            view["error"],
+            json!({"name": "SquareUnauthorized", "message": "Put a valid token", "step": "preflight"})
+        );
+    }
+
+    #[test]
+    fn another_runs_steps_are_not_shown() {
+        let other = StepRow {
+            run_id: "sync-2".to_owned(),
+            ..step("locations", json!({}))
+        };
+        let view = serde_json::to_value(RunView::new(run(), &[other])).unwrap();
+        assert_eq!(view["steps"], json!([]));
+    }
+
+    #[test]
+    fn an_address_that_is_no_arn_has_no_page() {
+        assert_eq!(console_url("nonsense"), None);
+    }
+}

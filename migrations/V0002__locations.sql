@@ -1,0 +1,32 @@
+-- The merchant's locations. One that Square no longer lists stays as INACTIVE,
+-- because orders and counts go on referring to it.
+
+create table locations (
+    id text primary key,
+    name text,
+    business_name text,
+    type text,
+    status text,
+    address_line_1 text,
+    address_line_2 text,
+    address_line_3 text,
+    locality text,
+    administrative_district_level_1 text,
+    postal_code text,
+    country text,
+    timezone text,
+    currency text,
+    language_code text,
+    phone_number text,
+    business_email text,
+    website_url text,
+    latitude double precision,
+    longitude double precision,
+    mcc text,
+    merchant_id text,
+    capabilities text[] not null,
+    created_at timestamptz,
+    first_synced_at timestamptz not null,
+    last_changed_at timestamptz not null,
+    last_changed_by_run text not null
+);

@@ -1,0 +1,218 @@
+//! The catalog step: categories, items and variations.
+//!
+//! Normally only what changed since Square's own `latest_time` of the last run is
+//! asked for, tombstones included. A reconcile lists everything, one list a type
+//! side by side, and then what changed meanwhile: Square promises no snapshot, so
+//! an object may slip between two pages.
+
+pub mod rows;
+pub mod store;
+
+use deadpool_postgres::Object;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::env::Env;
+use crate::error::SyncError;
+use crate::postgres::table::{analyze_staging, clear_staging};
+use crate::quarantine;
+use crate::run::stats::StepOutput;
+use crate::run::step::{self, Step, StepContext, StepInput};
+use crate::run::watermark::Watermark;
+use crate::square::{CatalogObject, Page, SearchCatalogObjects, read_ahead};
+use crate::text::Texts;
+use rows::{CatalogRows, data_type_of};
+use store::{CATEGORIES, ITEMS, TABLES, VARIATIONS};
+
+const LIST: &str = "catalog";
+const TYPES: [&str; 3] = ["CATEGORY", "ITEM", "ITEM_VARIATION"];
+
+/// `begin_time` leaves out objects of that very moment, and one may have been
+/// written in it after we read.
+const OVERLAP: SignedDuration = SignedDuration::from_millis(1);
+
+/// Brings the catalog's tables to what Square has.
+///
+/// # Errors
+/// Square's, the database's, `LeaseLost`, `Cancelled`, `DeletionGuard`.
+pub async fn sync(
+    env: &Env,
+    input: StepInput,
+    lambda_deadline: Instant,
+) -> Result<StepOutput, SyncError> {
+    let step = Step {
+        name: "catalog",
+        timeout: env.settings.catalog_sync_timeout,
+        timeout_setting: "CATALOG_SYNC_TIMEOUT",
+        lambda_deadline,
+    };
+    step::perform(env, input, step, work).await
+}
+
+async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
+    let mut client = context.env.database.client().await?;
+    let reconcile_after = context.env.settings.reconcile_after;
+    let watermark = Watermark::load(&**client, LIST, reconcile_after).await?;
+    let listed_all = watermark.reconcile_due
+        || watermark.position.is_none()
+        || context.run.request.reconcile;
+
+    clear_staging(&client, &TABLES).await?;
+    let mut reader = Reader::new(context, &client);
+    if listed_all {
+        reader.list_all(&watermark).await?;
+    } else {
+        reader.replay().await?;
+        reader.list_changes(watermark.start(OVERLAP)).await?;
+    }
+    let (newest, warnings) = reader.finish().await?;
+
+    let transaction = context.begin(&mut client).await?;
+    let stats = store::apply(context, &transaction, listed_all).await?;
+    let run_id = &context.run.run_id;
+    watermark
+        .advance(newest)
+        .save(&*transaction, LIST, listed_all, run_id)
+        .await?;
+    let scope = if listed_all { "reconcile" } else { "delta" };
+    context.commit(transaction, scope, stats, warnings).await
+}
+
+/// Reads lists into staging.
+struct Reader<'a> {
+    context: &'a StepContext<'a>,
+    client: &'a Object,
+    seq: i64,
+    texts: Texts,
+    /// The catalog's `latest_time`, or the newest change seen if Square does not say.
+    newest: Option<Timestamp>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(context: &'a StepContext<'a>, client: &'a Object) -> Self {
+        Self {
+            context,
+            client,
+            seq: 0,
+            texts: Texts::default(),
+            newest: None,
+        }
+    }
+
+    /// Stages what waits in quarantine for its parent once more.
+    async fn replay(&self) -> Result<(), SyncError> {
+        for table in TABLES {
+            self.client
+                .execute(&table.replay_sql(), &[&self.context.attempt])
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Everything, then what changed since the listing began or the last run
+    /// read, whichever is earlier: the latter brings the tombstones.
+    async fn list_all(&mut self, watermark: &Watermark) -> Result<(), SyncError> {
+        let lists = TYPES.map(|kind| self.request(vec![kind], None));
+        let begun = self.read(lists.into()).await?;
+        let since = match (watermark.start(OVERLAP), begun) {
+            (Some(last), Some(begun)) => Some(last.min(begun)),
+            (last, begun) => last.or(begun),
+        };
+        let Some(since) = since else {
+            return Ok(());
+        };
+        self.list_changes(since.checked_sub(OVERLAP).ok()).await
+    }
+
+    /// What changed after `begin_time`; the newest position is this list's.
+    async fn list_changes(&mut self, begin_time: Option<Timestamp>) -> Result<(), SyncError> {
+        let list = self.request(TYPES.to_vec(), begin_time);
+        let begun = self.read(vec![list]).await?;
+        self.newest = self.newest.max(begun);
+        Ok(())
+    }
+
+    fn request(
+        &self,
+        object_types: Vec<&'static str>,
+        begin_time: Option<Timestamp>,
+    ) -> SearchCatalogObjects {
+        SearchCatalogObjects {
+            object_types,
+            include_deleted_objects: begin_time.is_some(),
+            begin_time,
+            limit: self.context.env.settings.catalog_batch_size,
+        }
+    }
+
+    /// Reads lists side by side; answers the catalog's time when they began.
+    async fn read(
+        &mut self,
+        requests: Vec<SearchCatalogObjects>,
+    ) -> Result<Option<Timestamp>, SyncError> {
+        let square = &self.context.square;
+        let concurrency = requests.len();
+        let lists = requests
+            .into_iter()
+            .map(|request| square.search_catalog_objects(request))
+            .collect();
+        let mut pages = read_ahead(lists, concurrency);
+        let mut begun: Option<Timestamp> = None;
+        while let Some(page) = pages.next().await? {
+            let time = page.latest_time.or_else(|| newest_change(&page));
+            begun = match (begun, time) {
+                (Some(begun), Some(time)) if page.latest_time.is_some() => Some(begun.min(time)),
+                (begun, time) => begun.max(time),
+            };
+            self.stage(page).await?;
+        }
+        Ok(begun)
+    }
+
+    async fn stage(&mut self, page: Page<CatalogObject>) -> Result<(), SyncError> {
+        self.context
+            .progress
+            .add(page.objects.len() + page.broken.len());
+        let mut rows = CatalogRows::default();
+        for object in page.objects {
+            rows.add(object, &mut self.seq, &mut self.texts);
+        }
+        let broken = page.broken.into_iter();
+        rows.broken
+            .extend(broken.map(|broken| (data_type_of(&broken), broken)));
+        let (client, attempt) = (self.client, self.context.attempt);
+        CATEGORIES
+            .copy_in(client, attempt, &rows.categories)
+            .await?;
+        ITEMS.copy_in(client, attempt, &rows.items).await?;
+        VARIATIONS
+            .copy_in(client, attempt, &rows.variations)
+            .await?;
+        quarantine::stage_broken(&***client, attempt, &mut self.texts, &["id"], rows.broken).await
+    }
+
+    /// Leaves one copy of each object in staging, ready to be applied.
+    async fn finish(self) -> Result<(Option<Timestamp>, Vec<String>), SyncError> {
+        let (client, attempt) = (self.client, self.context.attempt);
+        analyze_staging(client, &[&CATEGORIES, &ITEMS, &VARIATIONS]).await?;
+        client
+            .execute(&CATEGORIES.dedupe_sql(), &[&attempt])
+            .await?;
+        client.execute(&ITEMS.dedupe_sql(), &[&attempt]).await?;
+        client
+            .execute(store::DROP_OUTDATED_HELD, &[&attempt])
+            .await?;
+        client
+            .execute(store::COMPLETE_ITEM_IDS, &[&attempt])
+            .await?;
+        client
+            .execute(&VARIATIONS.dedupe_sql(), &[&attempt])
+            .await?;
+        analyze_staging(client, &[&ITEMS, &VARIATIONS]).await?;
+        Ok((self.newest, self.texts.warning().into_iter().collect()))
+    }
+}
+
+fn newest_change(page: &Page<CatalogObject>) -> Option<Timestamp> {
+    page.objects.iter().filter_map(|object| object.updated_at).max()
+}

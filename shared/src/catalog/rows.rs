@@ -1,0 +1,463 @@
+//! Catalog objects of Square as rows: one item becomes its own row, its category
+//! rows and a row for each variation that it holds.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio_postgres::types::{Json, ToSql};
+
+use crate::postgres::table::Row;
+use crate::square::wire::{
+    CatalogItem, CatalogItemVariation, CatalogObject, ItemVariationLocationOverrides, Money,
+};
+use crate::square::{Broken, read_object};
+use crate::text::Texts;
+
+/// The rows of one or several pages, and what could not become one.
+#[derive(Debug, Default)]
+pub struct CatalogRows {
+    pub categories: Vec<CategoryRow>,
+    pub items: Vec<ItemRow>,
+    pub variations: Vec<VariationRow>,
+    pub broken: Vec<(&'static str, Broken)>,
+}
+
+/// A row of `catalog_categories`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CategoryRow {
+    pub seq: i64,
+    pub id: String,
+    pub name: Option<String>,
+    pub category_type: Option<String>,
+    pub parent_category_id: Option<String>,
+    pub is_top_level: Option<bool>,
+    pub version: Option<i64>,
+    pub updated_at: Option<Timestamp>,
+    pub is_deleted: bool,
+}
+
+/// Where an object is sold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Presence {
+    pub at_all_locations: bool,
+    pub at_location_ids: Vec<String>,
+    pub absent_at_location_ids: Vec<String>,
+}
+
+/// A row of `catalog_items`, with those of `catalog_item_categories`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemRow {
+    pub seq: i64,
+    pub id: String,
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub product_type: Option<String>,
+    pub category_id: Option<String>,
+    pub is_archived: Option<bool>,
+    pub presence: Presence,
+    pub version: Option<i64>,
+    pub updated_at: Option<Timestamp>,
+    pub is_deleted: bool,
+    /// The variations it holds; none if it does not say.
+    pub variation_ids: Option<Vec<String>>,
+    pub categories: Json<Vec<ItemCategory>>,
+}
+
+/// A row of `catalog_item_categories`, without its item.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ItemCategory {
+    pub category_id: String,
+    pub ordinal: Option<i64>,
+}
+
+/// A row of `catalog_variations`, with those of `catalog_variation_overrides`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VariationRow {
+    pub seq: i64,
+    pub id: String,
+    pub item_id: Option<String>,
+    pub name: Option<String>,
+    pub sku: Option<String>,
+    pub upc: Option<String>,
+    pub ordinal: Option<i64>,
+    pub pricing_type: Option<String>,
+    pub price: Money,
+    pub track_inventory: Option<bool>,
+    pub sellable: Option<bool>,
+    pub stockable: Option<bool>,
+    pub measurement_unit_id: Option<String>,
+    pub presence: Presence,
+    pub version: Option<i64>,
+    pub updated_at: Option<Timestamp>,
+    pub is_deleted: bool,
+    /// The copy of the item that held it; none if it came on its own.
+    pub item_seq: Option<i64>,
+    pub overrides: Json<Vec<Override>>,
+}
+
+/// A row of `catalog_variation_overrides`, without its variation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Override {
+    pub location_id: String,
+    pub price_amount: Option<i64>,
+    pub price_currency: Option<String>,
+    pub pricing_type: Option<String>,
+    pub track_inventory: Option<bool>,
+    pub sold_out: Option<bool>,
+    pub inventory_alert_type: Option<String>,
+    pub inventory_alert_threshold: Option<i64>,
+}
+
+impl CatalogRows {
+    /// Adds an object's rows; `seq` numbers every row in the order of arrival.
+    pub fn add(&mut self, object: CatalogObject, seq: &mut i64, texts: &mut Texts) {
+        match object.object_type.as_str() {
+            "CATEGORY" => self.categories.push(category(object, next(seq), texts)),
+            "ITEM" => self.add_item(object, seq, texts),
+            "ITEM_VARIATION" => {
+                self.variations
+                    .push(variation(object, None, next(seq), texts));
+            }
+            // Other types may come along with a filter of types in Square's future.
+            _ => {}
+        }
+    }
+
+    fn add_item(&mut self, mut object: CatalogObject, seq: &mut i64, texts: &mut Texts) {
+        let item_seq = next(seq);
+        let nested = object
+            .item_data
+            .as_mut()
+            .and_then(|data| data.variations.take());
+        let mut variation_ids = nested.as_ref().map(|_| Vec::new());
+        for payload in nested.unwrap_or_default() {
+            if let (Some(ids), Some(id)) = (
+                variation_ids.as_mut(),
+                payload.get("id").and_then(|id| id.as_str()),
+            ) {
+                ids.push(texts.required(id.to_owned()));
+            }
+            match read_object(&payload) {
+                Ok(held) => {
+                    let holder = Some((object.id.as_str(), item_seq));
+                    self.variations
+                        .push(variation(held, holder, next(seq), texts));
+                }
+                Err(broken) => self.broken.push(("variations", broken)),
+            }
+        }
+        self.items
+            .push(item(object, variation_ids, item_seq, texts));
+    }
+}
+
+/// The data type that an unreadable object belongs to.
+#[must_use]
+pub fn data_type_of(broken: &Broken) -> &'static str {
+    match broken.payload.get("type").and_then(|kind| kind.as_str()) {
+        Some("CATEGORY") => "categories",
+        Some("ITEM_VARIATION") => "variations",
+        _ => "items",
+    }
+}
+
+fn next(seq: &mut i64) -> i64 {
+    *seq += 1;
+    *seq
+}
+
+fn category(object: CatalogObject, seq: i64, texts: &mut Texts) -> CategoryRow {
+    let data = object.category_data.unwrap_or_default();
+    let parent = data.parent_category.and_then(|parent| parent.id);
+    CategoryRow {
+        seq,
+        id: texts.required(object.id),
+        name: texts.optional(data.name),
+        category_type: texts.optional(data.category_type),
+        parent_category_id: texts.optional(parent),
+        is_top_level: data.is_top_level,
+        version: object.version,
+        updated_at: object.updated_at,
+        is_deleted: object.is_deleted.unwrap_or(false),
+    }
+}
+
+fn item(
+    mut object: CatalogObject,
+    variation_ids: Option<Vec<String>>,
+    seq: i64,
+    texts: &mut Texts,
+) -> ItemRow {
+    let presence = presence(&mut object, texts);
+    let data = object.item_data.unwrap_or_default();
+    let category_id = category_id(&data);
+    let categories = data
+        .categories
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|category| {
+            Some(ItemCategory {
+                category_id: texts.required(category.id?),
+                ordinal: category.ordinal,
+            })
+        })
+        .collect();
+    ItemRow {
+        seq,
+        id: texts.required(object.id),
+        name: texts.optional(data.name),
+        description: texts.optional(data.description_plaintext.or(data.description)),
+        product_type: texts.optional(data.product_type),
+        category_id: texts.optional(category_id),
+        is_archived: data.is_archived,
+        presence,
+        version: object.version,
+        updated_at: object.updated_at,
+        is_deleted: object.is_deleted.unwrap_or(false),
+        variation_ids,
+        categories: Json(categories),
+    }
+}
+
+/// The reporting category, else the listed one of the lowest ordinal, else the
+/// deprecated single one.
+fn category_id(data: &CatalogItem) -> Option<String> {
+    let reporting = data
+        .reporting_category
+        .as_ref()
+        .and_then(|category| category.id.clone());
+    let listed = || {
+        let listed = data.categories.iter().flatten();
+        listed
+            .filter(|category| category.id.is_some())
+            .min_by_key(|category| category.ordinal.unwrap_or(i64::MAX))
+            .and_then(|category| category.id.clone())
+    };
+    reporting
+        .or_else(listed)
+        .or_else(|| data.category_id.clone())
+}
+
+/// `holder` is the item that holds the variation, with its copy's `seq`.
+fn variation(
+    mut object: CatalogObject,
+    holder: Option<(&str, i64)>,
+    seq: i64,
+    texts: &mut Texts,
+) -> VariationRow {
+    let presence = presence(&mut object, texts);
+    let data: CatalogItemVariation = object.item_variation_data.unwrap_or_default();
+    let item_id = data
+        .item_id
+        .or_else(|| holder.map(|(item_id, _)| item_id.to_owned()));
+    let price = data.price_money.unwrap_or_default();
+    let overrides = data
+        .location_overrides
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|location| override_row(location, texts))
+        .collect();
+    VariationRow {
+        seq,
+        id: texts.required(object.id),
+        item_id: texts.optional(item_id),
+        name: texts.optional(data.name),
+        sku: texts.optional(data.sku),
+        upc: texts.optional(data.upc),
+        ordinal: data.ordinal,
+        pricing_type: texts.optional(data.pricing_type),
+        price: Money {
+            amount: price.amount,
+            currency: texts.optional(price.currency),
+        },
+        track_inventory: data.track_inventory,
+        sellable: data.sellable,
+        stockable: data.stockable,
+        measurement_unit_id: texts.optional(data.measurement_unit_id),
+        presence,
+        version: object.version,
+        updated_at: object.updated_at,
+        is_deleted: object.is_deleted.unwrap_or(false),
+        item_seq: holder.map(|(_, seq)| seq),
+        overrides: Json(overrides),
+    }
+}
+
+/// An override without a location overrides nothing.
+fn override_row(location: ItemVariationLocationOverrides, texts: &mut Texts) -> Option<Override> {
+    let price = location.price_money.unwrap_or_default();
+    Some(Override {
+        location_id: texts.required(location.location_id?),
+        price_amount: price.amount,
+        price_currency: texts.optional(price.currency),
+        pricing_type: texts.optional(location.pricing_type),
+        track_inventory: location.track_inventory,
+        sold_out: location.sold_out,
+        inventory_alert_type: texts.optional(location.inventory_alert_type),
+        inventory_alert_threshold: location.inventory_alert_threshold,
+    })
+}
+
+/// Square's rule: what does not say where it is present is present everywhere.
+fn presence(object: &mut CatalogObject, texts: &mut Texts) -> Presence {
+    Presence {
+        at_all_locations: object.present_at_all_locations.unwrap_or(true),
+        at_location_ids: texts.list(object.present_at_location_ids.take()),
+        absent_at_location_ids: texts.list(object.absent_at_location_ids.take()),
+    }
+}
+
+impl Row for CategoryRow {
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![
+            &self.seq,
+            &self.id,
+            &self.name,
+            &self.category_type,
+            &self.parent_category_id,
+            &self.is_top_level,
+            &self.version,
+            &self.updated_at,
+            &self.is_deleted,
+            &None::<Timestamp>,
+        ]
+    }
+}
+
+impl Row for ItemRow {
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![
+            &self.seq,
+            &self.id,
+            &self.name,
+            &self.description,
+            &self.product_type,
+            &self.category_id,
+            &self.is_archived,
+            &self.presence.at_all_locations,
+            &self.presence.at_location_ids,
+            &self.presence.absent_at_location_ids,
+            &self.version,
+            &self.updated_at,
+            &self.is_deleted,
+            &None::<Timestamp>,
+            &self.variation_ids,
+            &self.categories,
+        ]
+    }
+}
+
+impl Row for VariationRow {
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![
+            &self.seq,
+            &self.id,
+            &self.item_id,
+            &self.name,
+            &self.sku,
+            &self.upc,
+            &self.ordinal,
+            &self.pricing_type,
+            &self.price.amount,
+            &self.price.currency,
+            &self.track_inventory,
+            &self.sellable,
+            &self.stockable,
+            &self.measurement_unit_id,
+            &self.presence.at_all_locations,
+            &self.presence.at_location_ids,
+            &self.presence.absent_at_location_ids,
+            &self.version,
+            &self.updated_at,
+            &self.is_deleted,
+            &None::<Timestamp>,
+            &self.item_seq,
+            &self.overrides,
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn rows(objects: Vec<Value>) -> CatalogRows {
+        let (mut rows, mut seq, mut texts) = (CatalogRows::default(), 0, Texts::default());
+        for object in objects {
+            rows.add(serde_json::from_value(object).unwrap(), &mut seq, &mut texts);
+        }
+        rows
+    }
+
+    #[test]
+    fn an_item_brings_its_variations_and_categories() {
+        let rows = rows(vec![json!({
+            "type": "ITEM", "id": "I", "version": 5,
+            "item_data": {
+                "name": "Tea", "description": "old", "description_plaintext": "new",
+                "categories": [{"id": "C2", "ordinal": 9}, {"id": "C1", "ordinal": -1}],
+                "variations": [
+                    {"type": "ITEM_VARIATION", "id": "V1", "item_variation_data": {
+                        "price_money": {"amount": 5_000_000_000_i64, "currency": "JPY"},
+                        "location_overrides": [{"location_id": "L1", "sold_out": true}, {}]}},
+                    {"type": "ITEM_VARIATION", "id": "V2", "version": "not a number"}
+                ]
+            }
+        })]);
+        let item = &rows.items[0];
+        assert_eq!(item.category_id.as_deref(), Some("C1"));
+        assert_eq!(item.description.as_deref(), Some("new"));
+        assert_eq!(item.categories.0.len(), 2);
+        assert!(item.presence.at_all_locations);
+        assert_eq!(
+            item.variation_ids,
+            Some(vec!["V1".to_owned(), "V2".to_owned()])
+        );
+        let variation = &rows.variations[0];
+        assert_eq!(variation.item_id.as_deref(), Some("I"));
+        assert_eq!(variation.item_seq, Some(item.seq));
+        assert_eq!(variation.price.amount, Some(5_000_000_000));
+        assert_eq!(variation.overrides.0.len(), 1);
+        assert_eq!(rows.broken.len(), 1);
+        assert_eq!(rows.broken[0].0, "variations");
+    }
+
+    #[test]
+    fn the_reporting_category_goes_before_all_others_and_the_deprecated_one_last() {
+        let item = |data: Value| {
+            let rows = rows(vec![json!({"type": "ITEM", "id": "I", "item_data": data})]);
+            rows.items[0].category_id.clone()
+        };
+        let listed = json!([{"id": "B", "ordinal": 2}]);
+        assert_eq!(
+            item(json!({"reporting_category": {"id": "A"}, "categories": listed, "category_id": "C"}))
+                .as_deref(),
+            Some("A")
+        );
+        assert_eq!(
+            item(json!({"categories": listed, "category_id": "C"})).as_deref(),
+            Some("B")
+        );
+        assert_eq!(
+            item(json!({"categories": [], "category_id": "C"})).as_deref(),
+            Some("C")
+        );
+        assert_eq!(item(json!({})), None);
+    }
+
+    #[test]
+    fn a_tombstone_is_a_mark_without_data() {
+        let rows = rows(vec![json!({
+            "type": "ITEM", "id": "I", "is_deleted": true, "updated_at": "2026-01-01T00:00:00.12345Z"
+        })]);
+        assert!(rows.items[0].is_deleted);
+        assert_eq!(rows.items[0].variation_ids, None);
+    }
+
+    #[test]
+    fn an_unknown_type_is_passed_over() {
+        let rows = rows(vec![json!({"type": "HOLOGRAM", "id": "X"})]);
+        assert!(rows.items.is_empty() && rows.broken.is_empty());
+    }
+}

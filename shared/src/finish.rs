@@ -1,0 +1,223 @@
+//! The last step: checks what the run left, sums it up and frees the lease. The
+//! same function closes a run that failed, keeping the first error.
+
+use deadpool_postgres::Object;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::env::Env;
+use crate::error::SyncError;
+use crate::run::request::Request;
+use crate::run::stats::{Counts, Stats, total};
+use crate::run::store::Failure;
+use crate::run::{lease, store};
+use crate::square::Counters;
+use crate::validation;
+
+/// What the state machine hands over.
+#[derive(Debug, Deserialize)]
+pub struct Input {
+    pub run_id: String,
+    #[serde(default)]
+    pub redrive_count: i32,
+    #[serde(default)]
+    pub execution_arn: Option<String>,
+    /// The execution's own input, for a run whose record could not be written.
+    #[serde(default)]
+    pub request: Value,
+    /// What a state caught; none after a good run.
+    #[serde(default)]
+    pub failure: Option<Caught>,
+}
+
+/// An error as Step Functions caught it.
+#[derive(Debug, Deserialize)]
+pub struct Caught {
+    pub step: String,
+    pub error: String,
+    /// The runtime's JSON with our message in it, or a plain text of AWS's.
+    #[serde(default)]
+    pub cause: String,
+}
+
+/// How the run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    pub run_id: String,
+    pub status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totals: Option<Counts>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorOutput>,
+}
+
+/// The error under which the execution ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorOutput {
+    pub name: String,
+    pub message: String,
+    pub step: String,
+}
+
+/// Closes the run.
+///
+/// # Errors
+/// The database's; `Cancelled` if the run was stopped.
+pub async fn close(env: &Env, input: Input, _deadline: Instant) -> Result<Output, SyncError> {
+    let mut client = env.database.client().await?;
+    match &input.failure {
+        Some(caught) => close_failed(&mut client, &input, caught).await,
+        None => close_succeeded(&mut client, &input.run_id).await,
+    }
+}
+
+async fn close_succeeded(client: &mut Object, run_id: &str) -> Result<Output, SyncError> {
+    let Some(run) = store::find(&***client, run_id).await? else {
+        return Err(SyncError::input("run_id", "names no run"));
+    };
+    if run.status == "succeeded"
+        && let Some(record) = store::step(&***client, run_id, "finish").await?
+        && let Some(result) = record.result
+    {
+        return serde_json::from_value(result)
+            .map_err(|error| SyncError::Internal(error.to_string()));
+    }
+    if run.status != "running" {
+        return Err(SyncError::Cancelled(format!(
+            "Run {run_id} has ended ({}) already.",
+            run.status
+        )));
+    }
+    store::start_step(&***client, run_id, "finish").await?;
+    let steps = store::all_stats(&***client, run_id).await?;
+    let totals = total(steps.iter().map(|(_, stats)| stats));
+    let mut warnings = store::step_warnings(&***client, run_id).await?;
+    warnings.extend(validation::warnings(client, &run).await?);
+
+    let output = Output {
+        run_id: run_id.to_owned(),
+        status: "succeeded".to_owned(),
+        totals: Some(totals),
+        warnings,
+        error: None,
+    };
+    let result = serde_json::to_value(&output)
+        .map_err(|error| SyncError::Internal(error.to_string()))?;
+    let transaction = client.transaction().await?;
+    store::set_succeeded(&*transaction, run_id, &totals, &output.warnings).await?;
+    let (stats, square) = (Stats::new(), Counters::default());
+    store::succeed_step(&*transaction, run_id, "finish", &stats, &square, &result).await?;
+    lease::release(&*transaction, run_id).await?;
+    transaction.commit().await?;
+    tracing::info!(run_id, output = %result, "run succeeded");
+    Ok(output)
+}
+
+async fn close_failed(
+    client: &mut Object,
+    input: &Input,
+    caught: &Caught,
+) -> Result<Output, SyncError> {
+    let run_id = input.run_id.as_str();
+    let failure = Failure {
+        name: caught.error.clone(),
+        message: message_of(caught),
+        step: caught.step.clone(),
+    };
+    let transaction = client.transaction().await?;
+    // Preflight may have failed before it could write the run's record, even on
+    // the input itself.
+    let request = Request::parse(input.request.clone()).unwrap_or_default();
+    store::insert(&*transaction, run_id, &request).await?;
+    let run = store::find(&*transaction, run_id).await?;
+    let was_stopped = run.is_some_and(|run| run.status == "stopped");
+    if !was_stopped {
+        store::set_arn(&*transaction, run_id, input.execution_arn.as_deref()).await?;
+        let (step, name, message) = (&failure.step, &failure.name, &failure.message);
+        store::fail_step(&*transaction, run_id, step, name, message, None).await?;
+        store::set_failed(&*transaction, run_id, &failure).await?;
+        lease::release(&*transaction, run_id).await?;
+    }
+    let first = store::failure(&*transaction, run_id).await?;
+    transaction.commit().await?;
+
+    let failure = first.unwrap_or(failure);
+    tracing::error!(
+        run_id,
+        step = failure.step,
+        name = failure.name,
+        message = failure.message,
+        "run failed"
+    );
+    Ok(Output {
+        run_id: run_id.to_owned(),
+        status: if was_stopped { "stopped" } else { "failed" }.to_owned(),
+        totals: None,
+        warnings: Vec::new(),
+        error: Some(ErrorOutput {
+            name: failure.name,
+            message: failure.message,
+            step: failure.step,
+        }),
+    })
+}
+
+/// Our message out of the runtime's JSON; AWS's own errors get a sentence that
+/// says what they mean.
+fn message_of(caught: &Caught) -> String {
+    #[derive(Deserialize)]
+    struct Posted {
+        #[serde(rename = "errorMessage")]
+        error_message: String,
+    }
+    let text = serde_json::from_str::<Posted>(&caught.cause)
+        .map_or_else(|_| caught.cause.clone(), |posted| posted.error_message);
+    let meaning = match caught.error.as_str() {
+        "States.Timeout" | "Sandbox.Timedout" => {
+            "The step took longer than Lambda allows and was ended. Nothing of it was kept; start \
+the sync again, and raise the function's memory if it stays."
+        }
+        "Runtime.OutOfMemory" => {
+            "The step ran out of memory and was ended. Nothing of it was kept; raise the function's \
+memory."
+        }
+        "Runtime.ExitError" | "Lambda.Unknown" => {
+            "The function's process ended unexpectedly. Nothing of the step was kept; look into its \
+log, then start the sync again."
+        }
+        _ => return text,
+    };
+    format!("{meaning} {text}").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caught(error: &str, cause: &str) -> Caught {
+        Caught {
+            step: "catalog".into(),
+            error: error.into(),
+            cause: cause.into(),
+        }
+    }
+
+    #[test]
+    fn our_message_comes_out_of_the_runtimes_json() {
+        let cause = r#"{"errorType":"SquareUnauthorized","errorMessage":"Square refused."}"#;
+        assert_eq!(
+            message_of(&caught("SquareUnauthorized", cause)),
+            "Square refused."
+        );
+    }
+
+    #[test]
+    fn an_error_of_aws_is_explained_and_its_own_text_kept() {
+        let message = message_of(&caught("Sandbox.Timedout", "Task timed out after 900 seconds"));
+        assert!(message.starts_with("The step took longer"), "{message}");
+        assert!(message.ends_with("900 seconds"), "{message}");
+    }
+}

@@ -1,0 +1,67 @@
+//! The deletion guard: an account that suddenly seems to have lost much of its
+//! data is more likely misread than emptied, so the step stops before it believes it.
+
+use tokio_postgres::Transaction;
+
+use crate::error::SyncError;
+use crate::run::step::StepContext;
+
+/// Tables this small may lose anything: there a large share is a few rows.
+const LIVE_ROWS_MIN: i64 = 50;
+
+/// Refuses a step that has marked too many rows of `table` as deleted; `live` is
+/// the SQL condition for the rows that still live.
+///
+/// # Errors
+/// `DeletionGuard` with the figures.
+pub async fn check(
+    context: &StepContext<'_>,
+    transaction: &Transaction<'_>,
+    table: &'static str,
+    live: &str,
+    deleted: i64,
+    created: i64,
+) -> Result<(), SyncError> {
+    if deleted == 0 || context.run.request.allow_mass_deletion {
+        return Ok(());
+    }
+    let row = transaction
+        .query_one(
+            &format!("select count(*) from {table} where {live}"),
+            &[],
+        )
+        .await?;
+    let left: i64 = row.get(0);
+    let percent = context.env.settings.deletion_guard_percent;
+    judge(table, left + deleted - created, deleted, percent)
+}
+
+fn judge(table: &str, live: i64, deleting: i64, percent: u32) -> Result<(), SyncError> {
+    if live > LIVE_ROWS_MIN && deleting.saturating_mul(100) > live.saturating_mul(percent.into()) {
+        return Err(SyncError::DeletionGuard {
+            table: table.to_owned(),
+            deleting,
+            live,
+            percent,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::judge;
+
+    #[test]
+    fn exactly_the_limit_passes_and_one_more_does_not() {
+        assert!(judge("catalog_items", 100, 30, 30).is_ok());
+        let error = judge("catalog_items", 100, 31, 30).unwrap_err();
+        assert_eq!(error.name(), "DeletionGuard");
+        assert!(error.to_string().contains("31 of 100"), "{error}");
+    }
+
+    #[test]
+    fn a_small_table_is_not_guarded() {
+        assert!(judge("locations", 50, 50, 30).is_ok());
+    }
+}

@@ -1,0 +1,209 @@
+//! The inventory step: counts per variation, location and state.
+//!
+//! Normally only counts that changed since the newest one of the last run are
+//! asked for. A reconcile lists everything: small accounts in one list, larger
+//! ones location by location side by side. Square gives the newest first, so a
+//! count that changes while it is listed moves to a page that was read; asking
+//! for the changes once more at the end finds it.
+
+pub mod rows;
+pub mod store;
+
+use std::collections::BTreeMap;
+
+use deadpool_postgres::Object;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::env::Env;
+use crate::error::SyncError;
+use crate::postgres::table::{analyze_staging, clear_staging};
+use crate::quarantine;
+use crate::run::stats::StepOutput;
+use crate::run::step::{self, Step, StepContext, StepInput};
+use crate::run::watermark::Watermark;
+use crate::square::{BatchRetrieveInventoryCounts, InventoryCount, Page, read_ahead};
+use crate::text::Texts;
+use rows::CountRow;
+use store::INVENTORY;
+
+const LIST: &str = "inventory";
+
+/// Counts may show up a moment after the time they carry.
+const OVERLAP: SignedDuration = SignedDuration::from_mins(2);
+
+/// Pages of the one list for all locations, before a large account is split.
+const UNSPLIT_PAGES: usize = 10;
+
+/// Brings `catalog_inventory` to what Square counts.
+///
+/// # Errors
+/// Square's, the database's, `LeaseLost`, `Cancelled`, `DeletionGuard`.
+pub async fn sync(
+    env: &Env,
+    input: StepInput,
+    lambda_deadline: Instant,
+) -> Result<StepOutput, SyncError> {
+    let step = Step {
+        name: "inventory",
+        timeout: env.settings.inventory_sync_timeout,
+        timeout_setting: "INVENTORY_SYNC_TIMEOUT",
+        lambda_deadline,
+    };
+    step::perform(env, input, step, work).await
+}
+
+async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
+    let mut client = context.env.database.client().await?;
+    let reconcile_after = context.env.settings.reconcile_after;
+    let watermark = Watermark::load(&**client, LIST, reconcile_after).await?;
+    let listed_all = watermark.reconcile_due || context.run.request.reconcile;
+
+    clear_staging(&client, &[&INVENTORY]).await?;
+    let mut reader = Reader::new(context, &client);
+    if listed_all {
+        reader.list_all().await?;
+    } else {
+        client
+            .execute(&INVENTORY.replay_sql(), &[&context.attempt])
+            .await?;
+        reader.list(vec![], watermark.start(OVERLAP)).await?;
+    }
+    let (newest, warnings) = reader.finish().await?;
+
+    let transaction = context.begin(&mut client).await?;
+    let counts = store::apply(context, &transaction, listed_all).await?;
+    let run_id = &context.run.run_id;
+    watermark
+        .advance(newest)
+        .save(&*transaction, LIST, listed_all, run_id)
+        .await?;
+    let scope = if listed_all { "reconcile" } else { "delta" };
+    let stats = BTreeMap::from([("inventory".to_owned(), counts)]);
+    context.commit(transaction, scope, stats, warnings).await
+}
+
+/// Reads lists into staging.
+struct Reader<'a> {
+    context: &'a StepContext<'a>,
+    client: &'a Object,
+    seq: i64,
+    texts: Texts,
+    newest: Option<Timestamp>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(context: &'a StepContext<'a>, client: &'a Object) -> Self {
+        Self {
+            context,
+            client,
+            seq: 0,
+            texts: Texts::default(),
+            newest: None,
+        }
+    }
+
+    /// Everything, and then what changed since the first page.
+    async fn list_all(&mut self) -> Result<(), SyncError> {
+        let square = &self.context.square;
+        let list = square.batch_retrieve_inventory_counts(self.request(vec![], None));
+        let mut pages = read_ahead(vec![list], 1);
+        let mut begun = None;
+        for page_count in 0.. {
+            let Some(page) = pages.next().await? else {
+                // A list of one page cannot have changed between its pages.
+                if page_count > 1 {
+                    self.list_changes(begun).await?;
+                }
+                return Ok(());
+            };
+            self.stage(page).await?;
+            begun = begun.or(self.newest);
+            if page_count + 1 == UNSPLIT_PAGES {
+                break;
+            }
+        }
+        drop(pages);
+        self.list_by_location().await?;
+        self.list_changes(begun).await
+    }
+
+    async fn list_by_location(&mut self) -> Result<(), SyncError> {
+        let rows = self
+            .client
+            .query("select id from locations order by id", &[])
+            .await?;
+        let square = &self.context.square;
+        let lists = rows
+            .iter()
+            .map(|row| vec![row.get(0)])
+            .map(|ids| square.batch_retrieve_inventory_counts(self.request(ids, None)))
+            .collect();
+        let concurrency = self.context.env.settings.square_concurrency;
+        let mut pages = read_ahead(lists, usize::try_from(concurrency).unwrap_or(1));
+        while let Some(page) = pages.next().await? {
+            self.stage(page).await?;
+        }
+        Ok(())
+    }
+
+    async fn list_changes(&mut self, begun: Option<Timestamp>) -> Result<(), SyncError> {
+        let since = begun.and_then(|begun| begun.checked_sub(OVERLAP).ok());
+        self.list(vec![], since).await
+    }
+
+    async fn list(
+        &mut self,
+        location_ids: Vec<String>,
+        updated_after: Option<Timestamp>,
+    ) -> Result<(), SyncError> {
+        let request = self.request(location_ids, updated_after);
+        let list = self.context.square.batch_retrieve_inventory_counts(request);
+        let mut pages = read_ahead(vec![list], 1);
+        while let Some(page) = pages.next().await? {
+            self.stage(page).await?;
+        }
+        Ok(())
+    }
+
+    fn request(
+        &self,
+        location_ids: Vec<String>,
+        updated_after: Option<Timestamp>,
+    ) -> BatchRetrieveInventoryCounts {
+        BatchRetrieveInventoryCounts {
+            location_ids,
+            updated_after,
+            limit: self.context.env.settings.inventory_batch_size,
+        }
+    }
+
+    async fn stage(&mut self, page: Page<InventoryCount>) -> Result<(), SyncError> {
+        self.context
+            .progress
+            .add(page.objects.len() + page.broken.len());
+        let mut rows = Vec::with_capacity(page.objects.len());
+        for count in page.objects {
+            self.seq += 1;
+            self.newest = self.newest.max(count.calculated_at);
+            rows.push(CountRow::new(count, self.seq, &mut self.texts));
+        }
+        let (client, attempt) = (self.client, self.context.attempt);
+        INVENTORY.copy_in(client, attempt, &rows).await?;
+        let key = ["catalog_object_id", "location_id", "state"];
+        let broken = page
+            .broken
+            .into_iter()
+            .map(|broken| ("inventory", broken))
+            .collect();
+        quarantine::stage_broken(&***client, attempt, &mut self.texts, &key, broken).await
+    }
+
+    /// Leaves one copy of each count in staging, ready to be applied.
+    async fn finish(self) -> Result<(Option<Timestamp>, Vec<String>), SyncError> {
+        let (client, attempt) = (self.client, self.context.attempt);
+        analyze_staging(client, &[&INVENTORY]).await?;
+        client.execute(&INVENTORY.dedupe_sql(), &[&attempt]).await?;
+        Ok((self.newest, self.texts.warning().into_iter().collect()))
+    }
+}

@@ -1,0 +1,80 @@
+//! An inventory count of Square as a row.
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use tokio_postgres::types::ToSql;
+
+use crate::postgres::table::Row;
+use crate::square::wire::InventoryCount;
+use crate::text::Texts;
+
+/// A row of `catalog_inventory`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CountRow {
+    pub seq: i64,
+    pub variation_id: String,
+    pub location_id: String,
+    pub state: String,
+    pub quantity: Decimal,
+    pub calculated_at: Option<Timestamp>,
+}
+
+impl CountRow {
+    /// The row of a count; `seq` is its place in the order of arrival.
+    #[must_use]
+    pub fn new(count: InventoryCount, seq: i64, texts: &mut Texts) -> Self {
+        Self {
+            seq,
+            variation_id: texts.required(count.catalog_object_id),
+            location_id: texts.required(count.location_id),
+            state: texts.required(count.state),
+            quantity: count.quantity,
+            calculated_at: count.calculated_at,
+        }
+    }
+}
+
+impl Row for CountRow {
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![
+            &self.seq,
+            &self.variation_id,
+            &self.location_id,
+            &self.state,
+            &self.quantity,
+            &self.calculated_at,
+            // Whether its variation is deleted is known only in the database.
+            &false,
+            &None::<Timestamp>,
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_quantity_is_exact_and_may_be_negative() {
+        for (text, expected) in [("-1.50000", "-1.5"), ("0.00001", "0.00001"), ("12", "12")] {
+            let count: InventoryCount = serde_json::from_value(json!({
+                "catalog_object_id": "V", "location_id": "L", "state": "IN_STOCK", "quantity": text
+            }))
+            .unwrap();
+            let row = CountRow::new(count, 1, &mut Texts::default());
+            assert_eq!(row.quantity.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_count_without_a_usable_quantity_is_no_row() {
+        for quantity in [json!(null), json!("many"), json!(1.5)] {
+            let count = serde_json::from_value::<InventoryCount>(json!({
+                "catalog_object_id": "V", "location_id": "L", "state": "IN_STOCK", "quantity": quantity
+            }));
+            assert!(count.is_err());
+        }
+    }
+}

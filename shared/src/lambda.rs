@@ -1,0 +1,63 @@
+//! The edge to the Lambda runtime, the same for every step.
+//!
+//! Events come as plain JSON and are decoded here, because a decoding error
+//! inside the runtime would reach the state machine under the runtime's own type
+//! name instead of `InputInvalid`.
+
+use std::time::{Duration, SystemTime};
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tracing_subscriber::EnvFilter;
+
+use crate::env::Env;
+use crate::error::SyncError;
+
+static ENV: OnceCell<Env> = OnceCell::const_new();
+
+/// Serves a step until the process ends. The handler gets the event and the
+/// moment at which Lambda will end the invocation.
+///
+/// # Errors
+/// The runtime's, if it cannot be reached.
+pub async fn serve<I, O, H>(handler: H) -> Result<(), lambda_runtime::Error>
+where
+    I: DeserializeOwned,
+    O: Serialize,
+    H: AsyncFn(&'static Env, I, Instant) -> Result<O, SyncError> + Copy,
+{
+    start_logging();
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        let deadline = instant(event.context.deadline());
+        let env = ENV.get_or_try_init(Env::from_environment).await?;
+        let input = serde_json::from_value(event.payload)
+            .map_err(|error| SyncError::input("event", error.to_string()))?;
+        let output = handler(env, input, deadline).await?;
+        serde_json::to_value(output).map_err(|error| SyncError::Internal(error.to_string()))
+    }))
+    .await
+}
+
+/// One JSON line per event on standard output, where CloudWatch picks it up.
+pub fn start_logging() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // A second call in one process (tests) keeps the first subscriber.
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_current_span(true)
+        .without_time()
+        .try_init();
+}
+
+/// The wall-clock deadline on the monotonic clock that timers use.
+fn instant(deadline: SystemTime) -> Instant {
+    let left = deadline
+        .duration_since(SystemTime::now())
+        .unwrap_or(Duration::ZERO);
+    Instant::now() + left
+}

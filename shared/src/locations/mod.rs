@@ -1,0 +1,71 @@
+//! The locations step: the whole list each time, because Square has no time of
+//! change for a location and no page for the list.
+
+pub mod rows;
+pub mod store;
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use crate::env::Env;
+use crate::error::SyncError;
+use crate::postgres::table::clear_staging;
+use crate::quarantine;
+use crate::run::stats::StepOutput;
+use crate::run::step::{self, Step, StepContext, StepInput};
+use crate::text::Texts;
+use rows::LocationRow;
+use store::LOCATIONS;
+
+/// Brings `locations` to what Square lists.
+///
+/// # Errors
+/// Square's, the database's, `LeaseLost`, `Cancelled`, `DeletionGuard`.
+pub async fn sync(
+    env: &Env,
+    input: StepInput,
+    lambda_deadline: Instant,
+) -> Result<StepOutput, SyncError> {
+    let step = Step {
+        name: "locations",
+        timeout: env.settings.location_sync_timeout,
+        timeout_setting: "LOCATION_SYNC_TIMEOUT",
+        lambda_deadline,
+    };
+    step::perform(env, input, step, work).await
+}
+
+async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
+    let page = context.square.list_locations().await?;
+    context
+        .progress
+        .add(page.objects.len() + page.broken.len());
+    let mut texts = Texts::default();
+    let rows: Vec<LocationRow> = (1..)
+        .zip(page.objects)
+        .map(|(seq, location)| LocationRow::new(location, seq, &mut texts))
+        .collect();
+    let broken = page
+        .broken
+        .into_iter()
+        .map(|broken| ("locations", broken))
+        .collect();
+
+    let mut client = context.env.database.client().await?;
+    let attempt = context.attempt;
+    clear_staging(&client, &[&LOCATIONS]).await?;
+    LOCATIONS.copy_in(&client, attempt, &rows).await?;
+    quarantine::stage_broken(&**client, attempt, &mut texts, &["id"], broken).await?;
+    client
+        .execute(&LOCATIONS.dedupe_sql(), &[&attempt])
+        .await?;
+
+    let transaction = context.begin(&mut client).await?;
+    let counts = store::apply(context, &transaction).await?;
+    let stats = BTreeMap::from([("locations".to_owned(), counts)]);
+    let warnings = texts.warning().into_iter().collect();
+    context
+        .commit(transaction, "reconcile", stats, warnings)
+        .await
+}

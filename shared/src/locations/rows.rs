@@ -1,0 +1,137 @@
+//! A location of Square as a row.
+
+use jiff::Timestamp;
+use tokio_postgres::types::ToSql;
+
+use crate::postgres::table::Row;
+use crate::square::Location;
+use crate::text::Texts;
+
+/// A row of `locations`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LocationRow {
+    pub seq: i64,
+    pub id: String,
+    pub name: Option<String>,
+    pub business_name: Option<String>,
+    pub location_type: Option<String>,
+    pub status: Option<String>,
+    pub address_line_1: Option<String>,
+    pub address_line_2: Option<String>,
+    pub address_line_3: Option<String>,
+    pub locality: Option<String>,
+    pub administrative_district_level_1: Option<String>,
+    pub postal_code: Option<String>,
+    pub country: Option<String>,
+    pub timezone: Option<String>,
+    pub currency: Option<String>,
+    pub language_code: Option<String>,
+    pub phone_number: Option<String>,
+    pub business_email: Option<String>,
+    pub website_url: Option<String>,
+    pub latitude: Option<f64>,
+    pub longitude: Option<f64>,
+    pub mcc: Option<String>,
+    pub merchant_id: Option<String>,
+    pub capabilities: Vec<String>,
+    pub created_at: Option<Timestamp>,
+}
+
+impl LocationRow {
+    /// The row of a location; `seq` is its place in the order of arrival.
+    #[must_use]
+    pub fn new(location: Location, seq: i64, texts: &mut Texts) -> Self {
+        let address = location.address.unwrap_or_default();
+        let coordinates = location.coordinates.unwrap_or_default();
+        let mut text = |value| texts.optional(value);
+        Self {
+            seq,
+            name: text(location.name),
+            business_name: text(location.business_name),
+            location_type: text(location.location_type),
+            status: text(location.status),
+            address_line_1: text(address.address_line_1),
+            address_line_2: text(address.address_line_2),
+            address_line_3: text(address.address_line_3),
+            locality: text(address.locality),
+            administrative_district_level_1: text(address.administrative_district_level_1),
+            postal_code: text(address.postal_code),
+            // The location's own country is where it is registered; only some
+            // answers repeat it in the address.
+            country: text(location.country.or(address.country)),
+            timezone: text(location.timezone),
+            currency: text(location.currency),
+            language_code: text(location.language_code),
+            phone_number: text(location.phone_number),
+            business_email: text(location.business_email),
+            website_url: text(location.website_url),
+            latitude: coordinates.latitude,
+            longitude: coordinates.longitude,
+            mcc: text(location.mcc),
+            merchant_id: text(location.merchant_id),
+            id: texts.required(location.id),
+            capabilities: texts.list(location.capabilities),
+            created_at: location.created_at,
+        }
+    }
+}
+
+impl Row for LocationRow {
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![
+            &self.seq,
+            &self.id,
+            &self.name,
+            &self.business_name,
+            &self.location_type,
+            &self.status,
+            &self.address_line_1,
+            &self.address_line_2,
+            &self.address_line_3,
+            &self.locality,
+            &self.administrative_district_level_1,
+            &self.postal_code,
+            &self.country,
+            &self.timezone,
+            &self.currency,
+            &self.language_code,
+            &self.phone_number,
+            &self.business_email,
+            &self.website_url,
+            &self.latitude,
+            &self.longitude,
+            &self.mcc,
+            &self.merchant_id,
+            &self.capabilities,
+            &self.created_at,
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_mobile_location_without_address_is_a_row() {
+        let location: Location = serde_json::from_value(json!({
+            "id": "L1", "name": "Van", "type": "MOBILE", "status": "SOMETHING_NEW",
+            "created_at": "2024-03-01T10:00:00.5Z", "country": "CA", "unheard_of": {"x": 1}
+        }))
+        .unwrap();
+        let row = LocationRow::new(location, 7, &mut Texts::default());
+        let expected = LocationRow {
+            seq: 7,
+            id: "L1".into(),
+            name: Some("Van".into()),
+            location_type: Some("MOBILE".into()),
+            status: Some("SOMETHING_NEW".into()),
+            country: Some("CA".into()),
+            created_at: Some("2024-03-01T10:00:00.500Z".parse().unwrap()),
+            ..LocationRow::default()
+        };
+        assert_eq!(row, expected);
+    }
+}

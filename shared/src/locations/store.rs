@@ -1,0 +1,88 @@
+//! Locations into PostgreSQL. There is no deletion at Square: a location that it
+//! no longer lists is set inactive, because orders and counts refer to it.
+
+use tokio_postgres::Transaction;
+
+use crate::error::SyncError;
+use crate::guard;
+use crate::postgres::table::Table;
+use crate::quarantine;
+use crate::run::stats::Counts;
+use crate::run::step::StepContext;
+
+/// `locations`.
+pub const LOCATIONS: Table = Table {
+    name: "locations",
+    data_type: "locations",
+    key: &["id"],
+    columns: &[
+        "id",
+        "name",
+        "business_name",
+        "type",
+        "status",
+        "address_line_1",
+        "address_line_2",
+        "address_line_3",
+        "locality",
+        "administrative_district_level_1",
+        "postal_code",
+        "country",
+        "timezone",
+        "currency",
+        "language_code",
+        "phone_number",
+        "business_email",
+        "website_url",
+        "latitude",
+        "longitude",
+        "mcc",
+        "merchant_id",
+        "capabilities",
+        "created_at",
+    ],
+    staging_only: &[],
+    version: "",
+    rank: "@.seq",
+    has_tombstones: false,
+};
+
+/// Sets locations inactive that Square no longer lists. Parameters: attempt, run id.
+pub const MARK_INACTIVE: &str = "
+    update locations t set status = 'INACTIVE', last_changed_at = now(), last_changed_by_run = $2
+    where t.status is distinct from 'INACTIVE'
+        and not exists (select from staging.locations s where s.attempt = $1 and s.id = t.id)
+        and not exists (select from staging.quarantine q where q.attempt = $1
+            and q.data_type = 'locations' and q.object_id = t.id)";
+
+/// Applies what was staged.
+pub(super) async fn apply(
+    context: &StepContext<'_>,
+    transaction: &Transaction<'_>,
+) -> Result<Counts, SyncError> {
+    let (attempt, run_id) = (context.attempt, context.run.run_id.as_str());
+    let staged: i64 = transaction
+        .query_one(&LOCATIONS.staged_sql(), &[&attempt])
+        .await?
+        .get(0);
+    let written = LOCATIONS
+        .upsert(transaction, &LOCATIONS.upsert_sql(), attempt, run_id)
+        .await?;
+    let marked = transaction
+        .execute(MARK_INACTIVE, &[&attempt, &run_id])
+        .await?;
+    let mut counts = Counts::new(staged, written);
+    counts.deleted = i64::try_from(marked).unwrap_or(i64::MAX);
+    counts.quarantined = quarantine::count(transaction, attempt, "locations").await?;
+    quarantine::settle(transaction, &LOCATIONS, attempt, run_id, true).await?;
+    guard::check(
+        context,
+        transaction,
+        "locations",
+        "status is distinct from 'INACTIVE'",
+        counts.deleted,
+        counts.created,
+    )
+    .await?;
+    Ok(counts)
+}

@@ -1,0 +1,304 @@
+//! The first step: opens the run and makes sure that it can succeed, before
+//! anything is touched.
+//!
+//! The database comes before Square, because a run that fails must leave a
+//! record of why; a schedule that meets a running sync ends here, quietly.
+
+use std::time::Duration;
+
+use backon::{ConstantBuilder, Retryable};
+use deadpool_postgres::Object;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::env::Env;
+use crate::error::SyncError;
+use crate::postgres::schema;
+use crate::run::request::{DataType, Request, Trigger};
+use crate::run::stats::Stats;
+use crate::run::store::Run;
+use crate::run::{lease, store};
+use crate::square::{Counters, Square, TokenStatus};
+
+/// What the state machine hands over.
+#[derive(Debug, Deserialize)]
+pub struct Input {
+    /// The execution's name.
+    pub run_id: String,
+    #[serde(default)]
+    pub execution_arn: Option<String>,
+    #[serde(default)]
+    pub redrive_count: i32,
+    /// The execution's own input.
+    #[serde(default)]
+    pub request: Value,
+}
+
+/// What the next states need, and the console shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    pub run_id: String,
+    /// `running`, or `skipped` if the schedule met another run.
+    pub status: String,
+    pub mode: String,
+    pub trigger: String,
+    /// The data types to sync, in order.
+    pub steps: Vec<String>,
+    /// Why the run was skipped, or what it should be warned of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// How long a database may take to wake up: a paused Aurora needs half a minute.
+const WAKE_UP: Duration = Duration::from_secs(45);
+/// A token must outlive the run.
+const TOKEN_LEFT_MIN: SignedDuration = SignedDuration::from_hours(1);
+/// From here on a warning is due: a week, as Square advises.
+const TOKEN_LEFT_WARN: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Opens the run.
+///
+/// # Errors
+/// Whatever would keep the run from succeeding, under its own name.
+pub async fn open(env: &Env, input: Input, deadline: Instant) -> Result<Output, SyncError> {
+    let request = Request::parse(input.request.clone())?;
+    let mut client = connect(env).await?;
+    schema::ensure(&mut client).await?;
+    if let Some(result) = earlier_result(&client, &input.run_id).await? {
+        return Ok(result);
+    }
+    let run = match record(&mut client, &input, &request).await? {
+        Opened::Run(run) => run,
+        Opened::Skipped(output) => return Ok(output),
+    };
+    check_room(env, &client).await?;
+    let square = env.square.for_step(deadline);
+    let note = check_token(&square, &run.request).await?;
+    let output = Output {
+        note,
+        ..describe(&run.run_id, &run.request, "running")
+    };
+    succeed(&client, &output, &square.counters()).await?;
+    Ok(output)
+}
+
+async fn connect(env: &Env) -> Result<Object, SyncError> {
+    let attempts = ConstantBuilder::default()
+        .with_delay(Duration::from_secs(3))
+        .with_max_times(usize::try_from(WAKE_UP.as_secs() / 3).unwrap_or(1));
+    let started = Instant::now();
+    (|| env.database.client())
+        .retry(attempts)
+        .when(|error| {
+            matches!(error, SyncError::DatabaseUnavailable { .. }) && started.elapsed() < WAKE_UP
+        })
+        .await
+}
+
+async fn earlier_result(client: &Object, run_id: &str) -> Result<Option<Output>, SyncError> {
+    let Some(run) = store::find(&***client, run_id).await? else {
+        return Ok(None);
+    };
+    if run.status == "skipped" {
+        return Ok(Some(describe(run_id, &run.request, "skipped")));
+    }
+    let record = store::step(&***client, run_id, "preflight").await?;
+    record
+        .filter(|record| record.status == "succeeded" && run.status == "running")
+        .and_then(|record| record.result)
+        .map(|result| {
+            serde_json::from_value(result).map_err(|error| SyncError::Internal(error.to_string()))
+        })
+        .transpose()
+}
+
+enum Opened {
+    Run(Run),
+    Skipped(Output),
+}
+
+/// Finds or writes the run's record, and takes its lease.
+async fn record(
+    client: &mut Object,
+    input: &Input,
+    request: &Request,
+) -> Result<Opened, SyncError> {
+    let run_id = input.run_id.as_str();
+    store::insert(&***client, run_id, request).await?;
+    let Some(run) = store::find(&***client, run_id).await? else {
+        let first = store::find_repeated(&***client, request).await?;
+        let first = first.unwrap_or_default();
+        return Ok(Opened::Skipped(Output {
+            note: Some(format!("Run {first} was started by the same request.")),
+            ..describe(run_id, request, "skipped")
+        }));
+    };
+    let is_redriven = input.redrive_count > run.redrive_count;
+    if !is_redriven && !matches!(run.status.as_str(), "queued" | "running") {
+        return Err(SyncError::Cancelled(format!(
+            "Run {run_id} has ended ({}) before it began. Start a new one.",
+            run.status
+        )));
+    }
+    if let Err(error) = lease::acquire(&***client, lease::CATALOG, run_id).await {
+        let SyncError::RunInProgress { run_id: other } = &error else {
+            return Err(error);
+        };
+        if request.trigger != Trigger::Schedule {
+            return Err(error);
+        }
+        let note = format!("Run {other} was in progress when the schedule wanted to start this one.");
+        store::set_ended(&***client, run_id, "skipped", Some(&note)).await?;
+        return Ok(Opened::Skipped(Output {
+            note: Some(note),
+            ..describe(run_id, request, "skipped")
+        }));
+    }
+    let arn = input.execution_arn.as_deref();
+    store::set_running(&***client, run_id, arn, input.redrive_count).await?;
+    store::start_step(&***client, run_id, "preflight").await?;
+    Ok(Opened::Run(run))
+}
+
+fn describe(run_id: &str, request: &Request, status: &str) -> Output {
+    let types = request.data_types();
+    Output {
+        run_id: run_id.to_owned(),
+        status: status.to_owned(),
+        mode: "incremental".to_owned(),
+        trigger: request.trigger.name().to_owned(),
+        steps: types.iter().map(|kind| kind.name().to_owned()).collect(),
+        note: None,
+    }
+}
+
+/// Refuses to start a sync into a database that is nearly full.
+async fn check_room(env: &Env, client: &Object) -> Result<(), SyncError> {
+    let Some(limit) = env.settings.database_storage_limit_bytes else {
+        return Ok(());
+    };
+    let row = client
+        .query_one(
+            "select pg_database_size(current_database()) as used,
+                 (select coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
+                     from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                     where n.nspname = 'public' and c.relkind = 'r'
+                         and c.relname like any (array['locations', 'catalog%'])) as synced",
+            &[],
+        )
+        .await?;
+    let (used, synced): (i64, i64) = (row.get("used"), row.get("synced"));
+    // Staging holds a copy of what is listed, and rewritten rows need room beside the old.
+    let needed = u64::try_from(used.saturating_add(synced)).unwrap_or(u64::MAX);
+    if needed > limit {
+        return Err(SyncError::DatabaseRejected {
+            detail: format!(
+                "it holds {used} bytes and a sync may need {synced} more, over the limit of \
+{limit} bytes. Make room, or raise DATABASE_STORAGE_LIMIT_BYTES"
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// Whether the token is valid, lasts, and may read what the run wants.
+async fn check_token(square: &Square, request: &Request) -> Result<Option<String>, SyncError> {
+    let status = square.retrieve_token_status().await?;
+    judge_token(&status, &request.data_types(), Timestamp::now())
+}
+
+fn judge_token(
+    status: &TokenStatus,
+    types: &[DataType],
+    now: Timestamp,
+) -> Result<Option<String>, SyncError> {
+    // A personal access token may name no scopes: it has them all.
+    if let Some(scopes) = status.scopes.as_ref().filter(|scopes| !scopes.is_empty()) {
+        for kind in types {
+            let (scope, endpoint) = needs(*kind);
+            if !scopes.iter().any(|granted| granted == scope) {
+                return Err(SyncError::SquareForbidden {
+                    endpoint: endpoint.to_owned(),
+                    scope: scope.to_owned(),
+                });
+            }
+        }
+    }
+    let Some(expires_at) = status.expires_at else {
+        return Ok(None);
+    };
+    let left = expires_at.duration_since(now);
+    if left < TOKEN_LEFT_MIN {
+        return Err(SyncError::SquareUnauthorized {
+            endpoint: "/oauth2/token/status".to_owned(),
+            detail: format!("it expires at {expires_at}, before a run can be sure to end"),
+        });
+    }
+    Ok((left < TOKEN_LEFT_WARN)
+        .then(|| format!("The access token expires at {expires_at}: renew it in time.")))
+}
+
+fn needs(kind: DataType) -> (&'static str, &'static str) {
+    match kind {
+        DataType::Locations => ("MERCHANT_PROFILE_READ", "/v2/locations"),
+        DataType::Catalog => ("ITEMS_READ", "/v2/catalog/search"),
+        DataType::Inventory => ("INVENTORY_READ", "/v2/inventory/counts/batch-retrieve"),
+    }
+}
+
+async fn succeed(client: &Object, output: &Output, square: &Counters) -> Result<(), SyncError> {
+    let result = serde_json::to_value(output)
+        .map_err(|error| SyncError::Internal(error.to_string()))?;
+    let stats = Stats::new();
+    store::succeed_step(
+        &***client,
+        &output.run_id,
+        "preflight",
+        &stats,
+        square,
+        &result,
+    )
+    .await?;
+    tracing::info!(run_id = output.run_id, output = %result, "run opened");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "2026-11-22T12:00:00Z";
+
+    fn judge(scopes: &[&str], expires_at: Option<&str>) -> Result<Option<String>, SyncError> {
+        let status = TokenStatus {
+            scopes: Some(scopes.iter().map(|scope| (*scope).to_owned()).collect()),
+            expires_at: expires_at.map(|time| time.parse().unwrap()),
+            merchant_id: None,
+        };
+        judge_token(&status, &DataType::ALL, NOW.parse().unwrap())
+    }
+
+    const ALL: [&str; 3] = ["MERCHANT_PROFILE_READ", "ITEMS_READ", "INVENTORY_READ"];
+
+    #[test]
+    fn a_missing_scope_is_named() {
+        let error = judge(&["MERCHANT_PROFILE_READ", "INVENTORY_READ"], None).unwrap_err();
+        assert_eq!(error.name(), "SquareForbidden");
+        assert!(error.to_string().contains("ITEMS_READ"), "{error}");
+    }
+
+    #[test]
+    fn a_personal_token_without_scopes_passes() {
+        assert_eq!(judge(&[], None).unwrap(), None);
+    }
+
+    #[test]
+    fn a_token_near_its_end_is_refused_and_before_that_warned_of() {
+        let error = judge(&ALL, Some("2026-11-22T12:30:00Z")).unwrap_err();
+        assert_eq!(error.name(), "SquareUnauthorized");
+        assert!(judge(&ALL, Some("2026-11-25T12:00:00Z")).unwrap().is_some());
+        assert_eq!(judge(&ALL, Some("2026-12-25T12:00:00Z")).unwrap(), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! Rows that cannot be stored yet: they are kept whole, named, and tried again.
+//!
+//! An object that cannot be read, or whose parent Square never gave, must
+//! neither fail the step nor vanish. It waits in `sync_quarantine` until it
+//! fits, or until Square no longer has it.
+
+use serde_json::Value;
+use tokio_postgres::{GenericClient, Transaction};
+
+use crate::error::SyncError;
+use crate::postgres::table::Table;
+use crate::square::Broken;
+use crate::text::Texts;
+
+/// Stages objects that could not be read, under the ids in `key_fields`.
+///
+/// # Errors
+/// The database's.
+pub async fn stage_broken(
+    client: &impl GenericClient,
+    attempt: i64,
+    texts: &mut Texts,
+    key_fields: &[&str],
+    broken: Vec<(&'static str, Broken)>,
+) -> Result<(), SyncError> {
+    for (data_type, broken) in broken {
+        let payload: Value = texts.json(broken.payload);
+        let object_id = object_id(&payload, key_fields);
+        let reason = format!("Cannot be read: {}.", broken.problem);
+        client
+            .execute(
+                "insert into staging.quarantine
+                     (attempt, seq, data_type, object_id, reason, payload, replayable)
+                 values ($1, 1, $2, coalesce($3, md5($5::jsonb::text)), $4, $5, false)",
+                &[&attempt, &data_type, &object_id, &reason, &payload],
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+/// The object's id; without one it is known by its content.
+fn object_id(payload: &Value, key_fields: &[&str]) -> Option<String> {
+    let parts: Option<Vec<&str>> = key_fields
+        .iter()
+        .map(|field| payload.get(field)?.as_str())
+        .collect();
+    parts.map(|parts| parts.join(":"))
+}
+
+/// How many distinct objects of this run's pages went to quarantine.
+///
+/// # Errors
+/// The database's.
+pub async fn count(
+    transaction: &Transaction<'_>,
+    attempt: i64,
+    data_type: &str,
+) -> Result<i64, SyncError> {
+    let row = transaction
+        .query_one(
+            "select count(distinct object_id) from staging.quarantine
+             where attempt = $1 and data_type = $2 and seq > 0",
+            &[&attempt, &data_type],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+/// Moves what this attempt could not place to `sync_quarantine`, and closes what
+/// has found its place, or what a whole listing no longer showed.
+///
+/// # Errors
+/// The database's.
+pub async fn settle(
+    transaction: &Transaction<'_>,
+    table: &Table,
+    attempt: i64,
+    run_id: &str,
+    listed_all: bool,
+) -> Result<(), SyncError> {
+    transaction
+        .execute(
+            "insert into sync_quarantine as q
+                 (data_type, object_id, reason, payload, replayable, run_id)
+             select distinct on (object_id) data_type, object_id, reason, payload, replayable, $3
+             from staging.quarantine
+             where attempt = $1 and data_type = $2 and (seq > 0 or $4)
+             order by object_id, seq desc
+             on conflict (data_type, object_id) where resolved_at is null
+             do update set reason = excluded.reason, payload = excluded.payload,
+                 replayable = excluded.replayable, run_id = excluded.run_id, last_seen_at = now()",
+            &[&attempt, &table.data_type, &run_id, &listed_all],
+        )
+        .await?;
+    transaction
+        .execute(
+            &settle_sql(table),
+            &[&attempt, &table.data_type, &listed_all],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Closes what waits no longer: not given to quarantine again by this attempt,
+/// and placed by it, deleted at Square, or absent from a whole listing.
+#[must_use]
+pub fn settle_sql(table: &Table) -> String {
+    format!(
+        "update sync_quarantine w set resolved_at = now()
+         where w.resolved_at is null and w.data_type = $2
+             and not exists (select from staging.quarantine q where q.attempt = $1
+                 and q.data_type = $2 and q.object_id = w.object_id)
+             and ($3 or exists (select from staging.{} s where s.attempt = $1
+                 and {} = w.object_id))",
+        table.name,
+        table.object_id("s")
+    )
+}

@@ -1,0 +1,13 @@
+//! Runs: what was asked, who may write, what each step did.
+//!
+//! A run is one execution of the state machine. Its record, its steps' records
+//! and its lease live in PostgreSQL, beside the data they guard.
+
+pub mod lease;
+pub mod progress;
+pub mod request;
+pub mod start;
+pub mod stats;
+pub mod step;
+pub mod store;
+pub mod watermark;

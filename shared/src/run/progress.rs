@@ -1,0 +1,99 @@
+//! A step's heartbeat: it tells how far the step is, at most once a second, and
+//! keeps the lease while the step works.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::lease::{self, Lease};
+use super::store;
+use crate::error::SyncError;
+use crate::postgres::Database;
+use crate::square::Square;
+
+const BEAT: Duration = Duration::from_secs(1);
+/// Also how soon a step notices that its run was stopped.
+const RENEWAL: Duration = Duration::from_secs(10);
+
+/// Objects read so far, of how many. Counted by the work, read by the heartbeat.
+#[derive(Debug, Default)]
+pub struct Progress {
+    done: AtomicI64,
+    total: AtomicI64,
+}
+
+impl Progress {
+    /// That many more objects were read.
+    pub fn add(&self, objects: usize) {
+        let objects = i64::try_from(objects).unwrap_or(i64::MAX);
+        self.done.fetch_add(objects, Ordering::Relaxed);
+    }
+
+    /// How many objects there probably are; 0 for unknown.
+    pub fn expect(&self, objects: i64) {
+        self.total.store(objects, Ordering::Relaxed);
+    }
+
+    /// Objects read so far.
+    #[must_use]
+    pub fn done(&self) -> i64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    fn total(&self) -> Option<i64> {
+        let total = self.total.load(Ordering::Relaxed);
+        // An estimate that was passed tells nothing any more.
+        Some(total).filter(|total| *total > 0 && *total >= self.done())
+    }
+}
+
+/// Beats until the lease is lost; a database that is away for a moment is not an
+/// end, because the lease lasts longer and the work notices by itself.
+pub(super) async fn beat(
+    database: &Database,
+    lease: &Lease,
+    step: &str,
+    progress: &Progress,
+    square: &Square,
+) -> SyncError {
+    let mut beats = interval(BEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = -1;
+    let mut renewed = Instant::now();
+    loop {
+        beats.tick().await;
+        let done = progress.done();
+        let renewal_due = renewed.elapsed() >= RENEWAL;
+        if done == told && !renewal_due {
+            continue;
+        }
+        let result = async {
+            let client = database.client().await?;
+            store::set_progress(
+                &**client,
+                &lease.run_id,
+                step,
+                done,
+                progress.total(),
+                &square.counters(),
+            )
+            .await?;
+            if renewal_due {
+                lease::renew(&**client, lease).await?;
+            }
+            Ok(())
+        }
+        .await;
+        match result {
+            Ok(()) => {
+                told = done;
+                if renewal_due {
+                    renewed = Instant::now();
+                }
+            }
+            Err(error @ SyncError::LeaseLost { .. }) => return error,
+            Err(error) => tracing::warn!(name = error.name(), %error, "heartbeat missed"),
+        }
+    }
+}

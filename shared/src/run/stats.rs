@@ -1,0 +1,75 @@
+//! What a step did, in figures that add up.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::postgres::table::Written;
+use crate::square::Counters;
+
+/// What became of one data type's objects. Created, updated and unchanged make
+/// up what Square gave, less what was quarantined; deleted counts rows newly marked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub created: i64,
+    pub updated: i64,
+    pub deleted: i64,
+    pub unchanged: i64,
+    pub quarantined: i64,
+}
+
+impl Counts {
+    /// `staged` live rows of which `written` were inserted or changed.
+    #[must_use]
+    pub fn new(staged: i64, written: Written) -> Self {
+        Self {
+            created: written.created,
+            updated: written.updated,
+            unchanged: staged - written.created - written.updated,
+            ..Self::default()
+        }
+    }
+
+    /// Adds another's figures.
+    pub fn add(&mut self, other: &Self) {
+        self.created += other.created;
+        self.updated += other.updated;
+        self.deleted += other.deleted;
+        self.unchanged += other.unchanged;
+        self.quarantined += other.quarantined;
+    }
+
+    /// Objects that Square gave.
+    #[must_use]
+    pub fn given(&self) -> i64 {
+        self.created + self.updated + self.unchanged + self.quarantined
+    }
+}
+
+/// Figures by data type: `locations`, `categories`, `items`, `variations`, `inventory`.
+pub type Stats = BTreeMap<String, Counts>;
+
+/// The figures of all types together.
+#[must_use]
+pub fn total<'a>(stats: impl IntoIterator<Item = &'a Stats>) -> Counts {
+    let mut total = Counts::default();
+    for counts in stats.into_iter().flat_map(BTreeMap::values) {
+        total.add(counts);
+    }
+    total
+}
+
+/// A step's answer: the state's output in the console, and the row in `sync_steps`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepOutput {
+    pub run_id: String,
+    pub step: String,
+    /// `delta`: what changed since the last run; `reconcile`: everything.
+    pub scope: String,
+    pub stats: Stats,
+    pub square: Counters,
+    pub duration_ms: u64,
+    pub rows_per_second: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}

@@ -1,0 +1,257 @@
+//! What every step does around its work: find the run, take up the lease, beat,
+//! stop in time, and leave a record that a second call finds.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Object, Transaction};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::lease::{self, Lease};
+use super::progress::{self, Progress};
+use super::stats::{Counts, Stats, StepOutput};
+use super::store::{self, Run};
+use crate::env::Env;
+use crate::error::SyncError;
+use crate::square::Square;
+
+/// What the state machine hands to a step.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StepInput {
+    pub run_id: String,
+    /// How often the execution was redriven; tells a redriven step from a late one.
+    #[serde(default)]
+    pub redrive_count: i32,
+}
+
+/// What a step has to work with.
+pub struct StepContext<'a> {
+    pub env: &'a Env,
+    pub run: Run,
+    pub lease: Lease,
+    /// Sets this attempt's rows in staging apart.
+    pub attempt: i64,
+    pub deadline: Instant,
+    pub square: Square,
+    pub progress: Progress,
+    step: &'static str,
+    started: Instant,
+}
+
+/// Which step it is and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    pub name: &'static str,
+    pub timeout: Duration,
+    /// The setting that says so.
+    pub timeout_setting: &'static str,
+    /// When the Lambda itself will be ended.
+    pub lambda_deadline: Instant,
+}
+
+/// Left of the Lambda's time when the step stops itself: enough to roll back and
+/// to say so.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// Performs a step once, however often it is called.
+///
+/// # Errors
+/// The work's; `Cancelled` if the run has ended or time ran out; `LeaseLost`.
+pub async fn perform(
+    env: &Env,
+    input: StepInput,
+    step: Step,
+    work: impl AsyncFnOnce(&StepContext<'_>) -> Result<StepOutput, SyncError>,
+) -> Result<StepOutput, SyncError> {
+    let started = Instant::now();
+    let client = env.database.client().await?;
+    if let Some(output) = earlier_result(&client, &input.run_id, step.name).await? {
+        return Ok(output);
+    }
+    let run = resume(&client, &input).await?;
+    let token = run.lease_token.unwrap_or_default();
+    let lease = lease::take_up(&**client, lease::CATALOG, &run.run_id, token).await?;
+    store::start_step(&**client, &run.run_id, step.name).await?;
+    let attempt = client
+        .query_one("select nextval('staging.attempts')", &[])
+        .await?
+        .get(0);
+    drop(client);
+
+    let deadline = (started + step.timeout).min(step.lambda_deadline - MARGIN);
+    let context = StepContext {
+        square: env.square.for_step(deadline),
+        env,
+        run,
+        lease,
+        attempt,
+        deadline,
+        progress: Progress::default(),
+        step: step.name,
+        started,
+    };
+    let result = tokio::select! {
+        result = work(&context) => result,
+        error = progress::beat(
+            &env.database, &context.lease, step.name, &context.progress, &context.square,
+        ) => Err(error),
+        () = tokio::time::sleep_until(deadline) => Err(timed_out(step)),
+    };
+    match result {
+        Ok(output) => Ok(output),
+        Err(error) => context.failed(error).await,
+    }
+}
+
+/// The result that an earlier call of the same step committed.
+async fn earlier_result(
+    client: &Object,
+    run_id: &str,
+    step: &str,
+) -> Result<Option<StepOutput>, SyncError> {
+    let record = store::step(&***client, run_id, step).await?;
+    record
+        .filter(|record| record.status == "succeeded")
+        .and_then(|record| record.result)
+        .map(|result| {
+            serde_json::from_value(result).map_err(|error| SyncError::Internal(error.to_string()))
+        })
+        .transpose()
+}
+
+/// The run, if it may still be worked on: it is under way, or it was redriven.
+async fn resume(client: &Object, input: &StepInput) -> Result<Run, SyncError> {
+    let Some(run) = store::find(&***client, &input.run_id).await? else {
+        return Err(SyncError::input("run_id", "names no run"));
+    };
+    if matches!(run.status.as_str(), "queued" | "running") {
+        return Ok(run);
+    }
+    if input.redrive_count > run.redrive_count {
+        store::set_running(&***client, &run.run_id, None, input.redrive_count).await?;
+        return Ok(run);
+    }
+    Err(SyncError::Cancelled(format!(
+        "Run {} has ended ({}), so this step did nothing. Start a new run, or redrive this execution.",
+        run.run_id, run.status
+    )))
+}
+
+fn timed_out(step: Step) -> SyncError {
+    SyncError::Cancelled(format!(
+        "The {} step stopped itself at its time-out of {} s and was rolled back. Raise {} (Lambda \
+allows 900 s), or lower the load on Square and the database, then start the sync again.",
+        step.name,
+        step.timeout.as_secs(),
+        step.timeout_setting
+    ))
+}
+
+impl StepContext<'_> {
+    /// Opens the transaction that applies the step. No statement in it can
+    /// outlast the step.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn begin<'c>(&self, client: &'c mut Object) -> Result<Transaction<'c>, SyncError> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let transaction = client.transaction().await?;
+        transaction
+            .batch_execute(&format!(
+                "set local statement_timeout = {}; set local synchronous_commit = on",
+                left.as_millis().max(1)
+            ))
+            .await?;
+        Ok(transaction)
+    }
+
+    /// Commits the step's data, statistics and lease check together.
+    ///
+    /// # Errors
+    /// `LeaseLost` if the run may not write any more; the database's.
+    pub async fn commit(
+        &self,
+        transaction: Transaction<'_>,
+        scope: &'static str,
+        stats: Stats,
+        warnings: Vec<String>,
+    ) -> Result<StepOutput, SyncError> {
+        let output = self.output(scope, stats, warnings);
+        let result = serde_json::to_value(&output)
+            .map_err(|error| SyncError::Internal(error.to_string()))?;
+        let first = store::succeed_step(
+            &*transaction,
+            &self.run.run_id,
+            self.step,
+            &output.stats,
+            &output.square,
+            &result,
+        )
+        .await?;
+        if !first {
+            return Err(SyncError::Cancelled(format!(
+                "Another invocation of the {} step has committed its result.",
+                self.step
+            )));
+        }
+        lease::fence(&*transaction, &self.lease).await?;
+        transaction.commit().await?;
+        tracing::info!(
+            run_id = self.run.run_id,
+            step = self.step,
+            attempt = self.attempt,
+            output = %result,
+            "step committed"
+        );
+        Ok(output)
+    }
+
+    fn output(&self, scope: &'static str, stats: Stats, warnings: Vec<String>) -> StepOutput {
+        let elapsed = self.started.elapsed();
+        let rows: i64 = stats.values().map(Counts::given).sum();
+        let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let rows_per_second = u64::try_from(rows).unwrap_or(0).saturating_mul(1000) / millis.max(1);
+        StepOutput {
+            run_id: self.run.run_id.clone(),
+            step: self.step.to_owned(),
+            scope: scope.to_owned(),
+            stats,
+            square: self.square.counters(),
+            duration_ms: millis,
+            rows_per_second,
+            warnings,
+        }
+    }
+
+    /// Records the failure; if the step's result was committed after all (a lost
+    /// answer to the commit, a twin invocation), that is the result.
+    async fn failed(&self, error: SyncError) -> Result<StepOutput, SyncError> {
+        tracing::error!(
+            run_id = self.run.run_id,
+            step = self.step,
+            attempt = self.attempt,
+            name = error.name(),
+            %error,
+            "step failed"
+        );
+        let Ok(client) = self.env.database.client().await else {
+            return Err(error);
+        };
+        if let Ok(Some(output)) = earlier_result(&client, &self.run.run_id, self.step).await {
+            return Ok(output);
+        }
+        let recorded = store::fail_step(
+            &**client,
+            &self.run.run_id,
+            self.step,
+            error.name(),
+            &error.to_string(),
+            Some(&self.square.counters()),
+        )
+        .await;
+        if let Err(second) = recorded {
+            tracing::warn!(name = second.name(), error = %second, "failure not recorded");
+        }
+        Err(error)
+    }
+}

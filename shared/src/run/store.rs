@@ -1,0 +1,380 @@
+//! The rows of `sync_runs` and `sync_steps`: one function a statement.
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio_postgres::GenericClient;
+use tokio_postgres::types::Json;
+
+use super::request::Request;
+use super::stats::{Counts, Stats};
+use crate::error::SyncError;
+use crate::square::Counters;
+
+/// A run as its steps need it.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub run_id: String,
+    pub status: String,
+    pub request: Request,
+    pub redrive_count: i32,
+    pub lease_token: Option<i64>,
+}
+
+/// A step's record.
+#[derive(Debug, Clone)]
+pub struct StepRecord {
+    pub status: String,
+    pub result: Option<Value>,
+}
+
+/// Why a run or a step ended badly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    pub name: String,
+    pub message: String,
+    pub step: String,
+}
+
+/// Finds a run.
+pub(crate) async fn find(
+    client: &impl GenericClient,
+    run_id: &str,
+) -> Result<Option<Run>, SyncError> {
+    let row = client
+        .query_opt(
+            "select run_id, status, request, redrive_count, lease_token
+             from sync_runs where run_id = $1",
+            &[&run_id],
+        )
+        .await?;
+    row.map(|row| {
+        Ok(Run {
+            run_id: row.get("run_id"),
+            status: row.get("status"),
+            request: Request::parse(row.get("request"))?,
+            redrive_count: row.get("redrive_count"),
+            lease_token: row.get("lease_token"),
+        })
+    })
+    .transpose()
+}
+
+/// Finds the run that the same request or delivery started before.
+pub(crate) async fn find_repeated(
+    client: &impl GenericClient,
+    request: &Request,
+) -> Result<Option<String>, SyncError> {
+    let row = client
+        .query_opt(
+            "select run_id from sync_runs where idempotency_key = $1",
+            &[&request.repeat_key()],
+        )
+        .await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+/// Records a run with all its steps; answers false if it, or one with its key,
+/// was there already.
+pub(crate) async fn insert(
+    client: &impl GenericClient,
+    run_id: &str,
+    request: &Request,
+) -> Result<bool, SyncError> {
+    let inserted = client
+        .execute(
+            "insert into sync_runs
+                 (run_id, kind, mode, trigger, requested_by, status, request, idempotency_key)
+             values ($1, 'complete_sync', 'incremental', $2, $3, 'queued', $4, $5)
+             on conflict do nothing",
+            &[
+                &run_id,
+                &request.trigger.name(),
+                &request.requester(),
+                &Json(request),
+                &request.repeat_key(),
+            ],
+        )
+        .await?;
+    if inserted == 1 {
+        insert_steps(client, run_id, &request.steps()).await?;
+    }
+    Ok(inserted == 1)
+}
+
+async fn insert_steps(
+    client: &impl GenericClient,
+    run_id: &str,
+    steps: &[&str],
+) -> Result<(), SyncError> {
+    client
+        .execute(
+            "insert into sync_steps (run_id, step, ordinal, status)
+             select $1, step, ordinal::integer, 'pending'
+             from unnest($2::text[]) with ordinality as planned (step, ordinal)
+             on conflict do nothing",
+            &[&run_id, &steps],
+        )
+        .await?;
+    Ok(())
+}
+
+/// The run is under way (again): what an earlier end left is cleared.
+pub(crate) async fn set_running(
+    client: &impl GenericClient,
+    run_id: &str,
+    execution_arn: Option<&str>,
+    redrive_count: i32,
+) -> Result<(), SyncError> {
+    client
+        .execute(
+            "update sync_runs set status = 'running', redrive_count = $3,
+                 execution_arn = coalesce($2, execution_arn),
+                 started_at = coalesce(started_at, clock_timestamp()), finished_at = null,
+                 error_name = null, error_message = null, error_step = null
+             where run_id = $1",
+            &[&run_id, &execution_arn, &redrive_count],
+        )
+        .await?;
+    Ok(())
+}
+
+/// The run ended well, with these totals and warnings.
+pub(crate) async fn set_succeeded(
+    client: &impl GenericClient,
+    run_id: &str,
+    totals: &Counts,
+    warnings: &[String],
+) -> Result<(), SyncError> {
+    client
+        .execute(
+            "update sync_runs set status = 'succeeded', finished_at = clock_timestamp(),
+                 totals = $2, warnings = $3 where run_id = $1",
+            &[&run_id, &Json(totals), &Json(warnings)],
+        )
+        .await?;
+    Ok(())
+}
+
+/// The run ended badly; the first reason stays. Answers whether this call ended it.
+pub(crate) async fn set_failed(
+    client: &impl GenericClient,
+    run_id: &str,
+    failure: &Failure,
+) -> Result<bool, SyncError> {
+    let closed = client
+        .execute(
+            "update sync_runs set status = 'failed', finished_at = clock_timestamp(),
+                 error_name = $2, error_message = $3, error_step = $4
+             where run_id = $1 and status in ('queued', 'running')",
+            &[&run_id, &failure.name, &failure.message, &failure.step],
+        )
+        .await?;
+    skip_unfinished_steps(client, run_id).await?;
+    Ok(closed == 1)
+}
+
+/// The run ended before it began (`skipped`) or by request (`stopped`).
+pub(crate) async fn set_ended(
+    client: &impl GenericClient,
+    run_id: &str,
+    status: &str,
+    warning: Option<&str>,
+) -> Result<(), SyncError> {
+    let warnings: Vec<&str> = warning.into_iter().collect();
+    client
+        .execute(
+            "update sync_runs set status = $2, finished_at = clock_timestamp(), warnings = $3
+             where run_id = $1 and status in ('queued', 'running')",
+            &[&run_id, &status, &Json(warnings)],
+        )
+        .await?;
+    skip_unfinished_steps(client, run_id).await
+}
+
+/// Why the run failed, if it did.
+pub(crate) async fn failure(
+    client: &impl GenericClient,
+    run_id: &str,
+) -> Result<Option<Failure>, SyncError> {
+    let row = client
+        .query_opt(
+            "select error_name, coalesce(error_message, '') as message,
+                 coalesce(error_step, '') as step
+             from sync_runs where run_id = $1 and error_name is not null",
+            &[&run_id],
+        )
+        .await?;
+    Ok(row.map(|row| Failure {
+        name: row.get("error_name"),
+        message: row.get("message"),
+        step: row.get("step"),
+    }))
+}
+
+/// Steps that a closed run will not do any more; the one under way failed with it.
+pub(crate) async fn skip_unfinished_steps(
+    client: &impl GenericClient,
+    run_id: &str,
+) -> Result<(), SyncError> {
+    client
+        .execute(
+            "update sync_steps
+             set status = case status when 'running' then 'failed' else 'skipped' end,
+                 finished_at = clock_timestamp()
+             where run_id = $1 and status in ('pending', 'running')",
+            &[&run_id],
+        )
+        .await?;
+    Ok(())
+}
+
+/// A step's record, if the run has that step.
+pub(crate) async fn step(
+    client: &impl GenericClient,
+    run_id: &str,
+    step: &str,
+) -> Result<Option<StepRecord>, SyncError> {
+    let row = client
+        .query_opt(
+            "select status, result from sync_steps where run_id = $1 and step = $2",
+            &[&run_id, &step],
+        )
+        .await?;
+    Ok(row.map(|row| StepRecord {
+        status: row.get("status"),
+        result: row.get("result"),
+    }))
+}
+
+/// The step starts, or starts again.
+pub(crate) async fn start_step(
+    client: &impl GenericClient,
+    run_id: &str,
+    step: &str,
+) -> Result<(), SyncError> {
+    client
+        .execute(
+            "update sync_steps set status = 'running', attempts = attempts + 1,
+                 progress_done = 0, progress_total = null,
+                 started_at = coalesce(started_at, clock_timestamp()), finished_at = null,
+                 error_name = null, error_message = null
+             where run_id = $1 and step = $2 and status <> 'succeeded'",
+            &[&run_id, &step],
+        )
+        .await?;
+    Ok(())
+}
+
+/// How far the step is, and what it asked of Square so far.
+pub(crate) async fn set_progress(
+    client: &impl GenericClient,
+    run_id: &str,
+    step: &str,
+    done: i64,
+    total: Option<i64>,
+    square: &Counters,
+) -> Result<(), SyncError> {
+    client
+        .execute(
+            "update sync_steps set progress_done = $3, progress_total = $4, square = $5
+             where run_id = $1 and step = $2 and status = 'running'",
+            &[&run_id, &step, &done, &total, &Json(square)],
+        )
+        .await?;
+    Ok(())
+}
+
+/// The step's result, written in the transaction that it tells of. Answers false
+/// if another invocation of the same step has committed its own before.
+pub(crate) async fn succeed_step(
+    client: &impl GenericClient,
+    run_id: &str,
+    step: &str,
+    stats: &Stats,
+    square: &Counters,
+    result: &Value,
+) -> Result<bool, SyncError> {
+    let done: i64 = stats.values().map(Counts::given).sum();
+    let written = client
+        .execute(
+            "update sync_steps set status = 'succeeded', finished_at = clock_timestamp(),
+                 progress_done = $3, progress_total = $3, stats = $4, square = $5, result = $6
+             where run_id = $1 and step = $2 and status <> 'succeeded'",
+            &[&run_id, &step, &done, &Json(stats), &Json(square), &result],
+        )
+        .await?;
+    Ok(written == 1)
+}
+
+/// The step ended with an error.
+pub(crate) async fn fail_step(
+    client: &impl GenericClient,
+    run_id: &str,
+    step: &str,
+    name: &str,
+    message: &str,
+    square: Option<&Counters>,
+) -> Result<(), SyncError> {
+    client
+        .execute(
+            "update sync_steps set status = 'failed', finished_at = clock_timestamp(),
+                 error_name = $3, error_message = $4, square = coalesce($5, square)
+             where run_id = $1 and step = $2 and status <> 'succeeded'",
+            &[&run_id, &step, &name, &message, &square.map(Json)],
+        )
+        .await?;
+    Ok(())
+}
+
+/// The figures of every step that succeeded.
+pub(crate) async fn all_stats(
+    client: &impl GenericClient,
+    run_id: &str,
+) -> Result<Vec<(String, Stats)>, SyncError> {
+    let rows = client
+        .query(
+            "select step, stats from sync_steps
+             where run_id = $1 and status = 'succeeded' order by ordinal",
+            &[&run_id],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| (row.get(0), row.get::<_, Json<Stats>>(1).0))
+        .collect())
+}
+
+/// What the steps warned of.
+pub(crate) async fn step_warnings(
+    client: &impl GenericClient,
+    run_id: &str,
+) -> Result<Vec<String>, SyncError> {
+    let rows = client
+        .query(
+            "select w.text from sync_steps s
+             cross join lateral (
+                 select jsonb_array_elements_text(s.result -> 'warnings') as text
+                 where s.result ? 'warnings'
+                 union all
+                 select s.result ->> 'note' where s.result ? 'note') w
+             where s.run_id = $1 and s.status = 'succeeded' order by s.ordinal",
+            &[&run_id],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Which execution the run is, if that is not known yet.
+pub(crate) async fn set_arn(
+    client: &impl GenericClient,
+    run_id: &str,
+    execution_arn: Option<&str>,
+) -> Result<(), SyncError> {
+    client
+        .execute(
+            "update sync_runs set execution_arn = coalesce(execution_arn, $2) where run_id = $1",
+            &[&run_id, &execution_arn],
+        )
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! Every setting of the product, read and checked in one place.
+//!
+//! A wrong value is reported before anything starts, with the variable's name
+//! and what it wants. Values come through a lookup, so that tests need no
+//! process environment and secrets can be resolved before.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use secrecy::SecretString;
+use url::Url;
+
+use crate::error::SyncError;
+
+/// The settings of one function.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Square's bearer token.
+    pub square_access_token: SecretString,
+    /// Where Square answers: production, sandbox or an override.
+    pub square_base_url: Url,
+    /// PostgreSQL's connection string; it holds a password.
+    pub database_url: SecretString,
+    /// How long the locations step may take.
+    pub location_sync_timeout: Duration,
+    /// How long the catalog step may take.
+    pub catalog_sync_timeout: Duration,
+    /// How long the inventory step may take.
+    pub inventory_sync_timeout: Duration,
+    /// How long one call of the orders step may take.
+    pub orders_sync_timeout: Duration,
+    /// Catalog objects a page (1 to 1000).
+    pub catalog_batch_size: u32,
+    /// Inventory counts a page (1 to 1000).
+    pub inventory_batch_size: u32,
+    /// Orders a page (1 to 1000).
+    pub orders_batch_size: u32,
+    /// Token-bucket limit on requests to Square.
+    pub square_max_requests_per_second: u32,
+    /// Requests to Square under way at once.
+    pub square_concurrency: u32,
+    /// Age of the last reconcile from which a run lists everything again.
+    pub reconcile_after: Duration,
+    /// Share of a table's live rows, in per cent, that a run may delete unasked.
+    pub deletion_guard_percent: u32,
+    /// Replaced accounts that a full refresh keeps.
+    pub backups_kept: u32,
+    /// Bytes that the database may grow to; none means no limit.
+    pub database_storage_limit_bytes: Option<u64>,
+}
+
+impl Settings {
+    /// Reads the settings through `lookup`, which answers a variable's value.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` for the first variable that is missing or wrong.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SyncError> {
+        let source = Source { lookup: &lookup };
+        Ok(Self {
+            square_access_token: source.required("SQUARE_ACCESS_TOKEN")?.into(),
+            square_base_url: source.square_base_url()?,
+            database_url: source.required("DATABASE_URL")?.into(),
+            location_sync_timeout: source.seconds("LOCATION_SYNC_TIMEOUT", 300)?,
+            catalog_sync_timeout: source.seconds("CATALOG_SYNC_TIMEOUT", 600)?,
+            inventory_sync_timeout: source.seconds("INVENTORY_SYNC_TIMEOUT", 600)?,
+            orders_sync_timeout: source.seconds("ORDERS_SYNC_TIMEOUT", 840)?,
+            catalog_batch_size: source.number("CATALOG_BATCH_SIZE", 1000, 1, 1000)?,
+            inventory_batch_size: source.number("INVENTORY_BATCH_SIZE", 500, 1, 1000)?,
+            orders_batch_size: source.number("ORDERS_BATCH_SIZE", 500, 1, 1000)?,
+            square_max_requests_per_second: source.number(
+                "SQUARE_MAX_REQUESTS_PER_SECOND",
+                10,
+                1,
+                1000,
+            )?,
+            square_concurrency: source.number("SQUARE_CONCURRENCY", 4, 1, 64)?,
+            reconcile_after: source.duration("RECONCILE_AFTER", "24h")?,
+            deletion_guard_percent: source.number("DELETION_GUARD_PERCENT", 30, 0, 100)?,
+            backups_kept: source.number("BACKUPS_KEPT", 3, 0, 1000)?,
+            database_storage_limit_bytes: source.bytes("DATABASE_STORAGE_LIMIT_BYTES")?,
+        })
+    }
+}
+
+/// A lookup with the rules for reading values; an empty value counts as unset,
+/// because templates cannot leave a variable out.
+struct Source<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Source<'_> {
+    fn optional(&self, name: &str) -> Option<String> {
+        (self.lookup)(name)
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
+    }
+
+    fn required(&self, name: &str) -> Result<String, SyncError> {
+        self.optional(name)
+            .ok_or_else(|| SyncError::config(name, "is not set"))
+    }
+
+    fn number(&self, name: &str, default: u32, min: u32, max: u32) -> Result<u32, SyncError> {
+        let Some(text) = self.optional(name) else {
+            return Ok(default);
+        };
+        match text.parse() {
+            Ok(number) if (min..=max).contains(&number) => Ok(number),
+            _ => Err(SyncError::config(
+                name,
+                format!("is \"{text}\" and wants a whole number from {min} to {max}"),
+            )),
+        }
+    }
+
+    fn seconds(&self, name: &str, default: u32) -> Result<Duration, SyncError> {
+        Ok(Duration::from_secs(
+            self.number(name, default, 1, 900)?.into(),
+        ))
+    }
+
+    fn bytes(&self, name: &str) -> Result<Option<u64>, SyncError> {
+        let Some(text) = self.optional(name) else {
+            return Ok(None);
+        };
+        text.parse().map(Some).map_err(|_| {
+            SyncError::config(
+                name,
+                format!("is \"{text}\" and wants a whole number of bytes, or nothing"),
+            )
+        })
+    }
+
+    fn duration(&self, name: &str, default: &str) -> Result<Duration, SyncError> {
+        let text = self.optional(name).unwrap_or_else(|| default.to_owned());
+        text.parse::<SignedDuration>()
+            .ok()
+            .and_then(|duration| Duration::try_from(duration).ok())
+            .ok_or_else(|| {
+                SyncError::config(
+                    name,
+                    format!("is \"{text}\" and wants a duration such as \"24h\" or \"90m\""),
+                )
+            })
+    }
+
+    fn square_base_url(&self) -> Result<Url, SyncError> {
+        let environment = self.optional("SQUARE_ENVIRONMENT");
+        let host = match environment.as_deref() {
+            None | Some("production") => "https://connect.squareup.com",
+            Some("sandbox") => "https://connect.squareupsandbox.com",
+            Some(other) => {
+                return Err(SyncError::config(
+                    "SQUARE_ENVIRONMENT",
+                    format!("is \"{other}\" and wants \"production\" or \"sandbox\""),
+                ));
+            }
+        };
+        let text = self
+            .optional("SQUARE_BASE_URL")
+            .unwrap_or_else(|| host.to_owned());
+        Url::parse(&text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .ok_or_else(|| {
+                SyncError::config(
+                    "SQUARE_BASE_URL",
+                    format!("is \"{text}\" and wants an http or https address"),
+                )
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(changes: &[(&str, &str)]) -> Result<Settings, SyncError> {
+        let base = [
+            ("SQUARE_ACCESS_TOKEN", "t"),
+            ("DATABASE_URL", "postgres://h/d"),
+        ];
+        Settings::read(|name| {
+            changes
+                .iter()
+                .chain(&base)
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(
+            settings.square_base_url.as_str(),
+            "https://connect.squareup.com/"
+        );
+        assert_eq!(settings.catalog_batch_size, 1000);
+        assert_eq!(settings.inventory_batch_size, 500);
+        assert_eq!(settings.reconcile_after, Duration::from_secs(24 * 60 * 60));
+        assert_eq!(settings.database_storage_limit_bytes, None);
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_variable_and_what_it_wants() {
+        for (name, value) in [
+            ("SQUARE_ACCESS_TOKEN", " "),
+            ("SQUARE_ENVIRONMENT", "prod"),
+            ("SQUARE_BASE_URL", "not a url"),
+            ("CATALOG_SYNC_TIMEOUT", "0"),
+            ("INVENTORY_BATCH_SIZE", "1001"),
+            ("SQUARE_CONCURRENCY", "many"),
+            ("RECONCILE_AFTER", "-1h"),
+            ("DELETION_GUARD_PERCENT", "101"),
+            ("DATABASE_STORAGE_LIMIT_BYTES", "1 GB"),
+        ] {
+            let error = read(&[(name, value)]).unwrap_err();
+            assert_eq!(error.name(), "ConfigInvalid");
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_show_in_debug_output() {
+        let settings = read(&[("SQUARE_ACCESS_TOKEN", "very-secret")]).unwrap();
+        assert!(!format!("{settings:?}").contains("very-secret"));
+    }
+}

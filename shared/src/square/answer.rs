@@ -1,0 +1,255 @@
+//! Turns a body with status 2xx into what was asked for.
+//!
+//! A page is read as a whole into its types, which is fast. Only if that fails
+//! are its objects read one by one, so that a single object Square has changed
+//! does not stop the account's sync. The envelope itself must fit: a cursor
+//! that cannot be read would end a list early and lose objects silently.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::page::Page;
+use super::problem;
+use super::refusal::SquareError;
+
+/// What a body turned out to be.
+#[derive(Debug)]
+pub(super) enum Answer<R> {
+    Read(R),
+    /// Errors in spite of the status.
+    Errors(Vec<SquareError>),
+    Unreadable {
+        problem: String,
+        /// The text stops where JSON has to go on.
+        ends_early: bool,
+    },
+}
+
+/// A page with what leads to the next one.
+#[derive(Debug)]
+pub(super) struct ListAnswer<T> {
+    pub(super) page: Page<T>,
+    /// Never empty: Square's empty cursor means the same as none.
+    pub(super) cursor: Option<String>,
+}
+
+/// The body of every list endpoint; only the array's name differs.
+#[derive(Deserialize)]
+struct ListBody<T> {
+    #[serde(alias = "locations", alias = "counts")]
+    objects: Option<Vec<T>>,
+    cursor: Option<String>,
+    latest_time: Option<Timestamp>,
+    errors: Option<Vec<SquareError>>,
+}
+
+/// Reads one page of a list.
+pub(super) fn read_list<T: DeserializeOwned>(body: &[u8]) -> Answer<ListAnswer<T>> {
+    if let Some(unreadable) = no_json_object(body) {
+        return unreadable;
+    }
+    if let Ok(body) = serde_json::from_slice::<ListBody<T>>(body) {
+        return body.into_answer(|objects| (objects, Vec::new()));
+    }
+    match serde_json::from_slice::<ListBody<&RawValue>>(body) {
+        Ok(body) => body.into_answer(|raw_objects| {
+            let mut objects = Vec::with_capacity(raw_objects.len());
+            let mut broken = Vec::new();
+            for raw in raw_objects {
+                match problem::read_text(raw.get()) {
+                    Ok(object) => objects.push(object),
+                    Err(object) => broken.push(object),
+                }
+            }
+            (objects, broken)
+        }),
+        Err(error) => unreadable(&error),
+    }
+}
+
+impl<T> ListBody<T> {
+    fn into_answer<U>(
+        self,
+        read: impl FnOnce(Vec<T>) -> (Vec<U>, Vec<super::page::Broken>),
+    ) -> Answer<ListAnswer<U>> {
+        if let Some(errors) = self.errors.filter(|errors| !errors.is_empty()) {
+            return Answer::Errors(errors);
+        }
+        let (objects, broken) = read(self.objects.unwrap_or_default());
+        Answer::Read(ListAnswer {
+            page: Page {
+                objects,
+                broken,
+                latest_time: self.latest_time,
+            },
+            cursor: self.cursor.filter(|cursor| !cursor.is_empty()),
+        })
+    }
+}
+
+/// Reads an answer that is one object.
+pub(super) fn read_one<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
+    #[derive(Deserialize)]
+    struct Errors {
+        errors: Option<Vec<SquareError>>,
+    }
+    if let Some(unreadable) = no_json_object(body) {
+        return unreadable;
+    }
+    let errors = match serde_json::from_slice::<Errors>(body) {
+        Ok(body) => body.errors.unwrap_or_default(),
+        Err(error) => return unreadable(&error),
+    };
+    if !errors.is_empty() {
+        return Answer::Errors(errors);
+    }
+    serde_json::from_slice(body).map_or_else(|error| unreadable(&error), Answer::Read)
+}
+
+/// Tells what a body is that does not even begin like a JSON object. serde alone
+/// would also take an array for a struct.
+fn no_json_object<R>(body: &[u8]) -> Option<Answer<R>> {
+    let problem = match body.trim_ascii_start().first() {
+        Some(b'{') => return None,
+        None => "the body is empty",
+        Some(b'<') => "an HTML page instead of JSON",
+        Some(_) => "text instead of a JSON object",
+    };
+    Some(Answer::Unreadable {
+        problem: problem.to_owned(),
+        ends_early: body.trim_ascii_start().is_empty(),
+    })
+}
+
+fn unreadable<R>(error: &serde_json::Error) -> Answer<R> {
+    Answer::Unreadable {
+        problem: format!("wrong JSON, {}", problem::describe(error)),
+        ends_early: error.is_eof(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::{CatalogObject, InventoryCount, Location, TokenStatus};
+    use super::*;
+
+    fn read<T: DeserializeOwned>(body: &str) -> ListAnswer<T> {
+        match read_list(body.as_bytes()) {
+            Answer::Read(answer) => answer,
+            Answer::Errors(errors) => panic!("{errors:?}"),
+            Answer::Unreadable { problem, .. } => panic!("{problem}"),
+        }
+    }
+
+    #[test]
+    fn a_missing_or_null_array_is_an_empty_page() {
+        for body in [
+            "{}",
+            r#" {"objects":null,"cursor":null,"errors":null}"#,
+            r#"{"cursor":"","errors":[]}"#,
+        ] {
+            let answer = read::<Location>(body);
+            assert!(answer.page.objects.is_empty() && answer.page.broken.is_empty());
+            assert_eq!(answer.cursor, None);
+        }
+        let answer = read::<Location>(r#"{"cursor":"c"}"#);
+        assert_eq!(answer.cursor.as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn each_list_has_its_own_array_and_unknown_fields_are_no_matter() {
+        let body = r#"{"locations":[{"id":"L","type":"MOON_BASE","new":{"a":[1]}}],"new":1}"#;
+        let answer = read::<Location>(body);
+        assert_eq!(
+            answer.page.objects[0].location_type.as_deref(),
+            Some("MOON_BASE")
+        );
+
+        let body = r#"{"counts":[{"catalog_object_id":"V","location_id":"L","state":"NEW","quantity":"-1.50000"}]}"#;
+        let answer = read::<InventoryCount>(body);
+        assert_eq!(answer.page.objects[0].quantity.to_string(), "-1.5");
+
+        let body = r#"{"objects":[{"type":"ITEM","id":"I","version":9007199254740993}],"latest_time":"2026-01-02T03:04:05.1Z"}"#;
+        let answer = read::<CatalogObject>(body);
+        assert_eq!(answer.page.objects[0].version, Some(9_007_199_254_740_993));
+        assert_eq!(
+            answer.page.latest_time.map(|time| time.to_string()),
+            Some("2026-01-02T03:04:05.1Z".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_broken_object_is_set_aside_and_its_neighbours_are_kept() {
+        let body = r#"{"locations":[{"id":"A"},{"id":"B","name":{"of":"Ada"}},7,{"id":"C"}],"cursor":"c"}"#;
+        let answer = read::<Location>(body);
+        let ids: Vec<_> = answer
+            .page
+            .objects
+            .iter()
+            .map(|location| location.id.as_str())
+            .collect();
+        assert_eq!(ids, ["A", "C"]);
+        assert_eq!(answer.page.broken.len(), 2);
+        assert_eq!(
+            answer.page.broken[0].problem,
+            "name: invalid type: map, expected a string"
+        );
+        assert_eq!(
+            answer.page.broken[0].payload,
+            serde_json::json!({"id": "B", "name": {"of": "Ada"}})
+        );
+        assert_eq!(answer.page.broken[1].payload, serde_json::json!(7));
+        assert_eq!(answer.cursor.as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn an_envelope_that_does_not_fit_is_unreadable() {
+        for (body, ends_early) in [
+            ("", true),
+            ("<!DOCTYPE html><html>secret</html>", false),
+            ("upstream connect error", false),
+            ("[]", false),
+            ("null", false),
+            (r#"{"objects":"#, true),
+            (r#"{"objects":[}"#, false),
+            (r#"{"objects":{"secret":1}}"#, false),
+            (r#"{"cursor":["secret"]}"#, false),
+            (r#"{"latest_time":"secret"}"#, false),
+            (r#"{"errors":"secret"}"#, false),
+        ] {
+            let answer = read_list::<Location>(body.as_bytes());
+            let Answer::Unreadable {
+                problem,
+                ends_early: early,
+            } = answer
+            else {
+                panic!("{body} was read");
+            };
+            assert_eq!(early, ends_early, "{body}: {problem}");
+            assert!(!problem.contains("secret"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn errors_win_over_the_page() {
+        let body = br#"{"locations":[{"id":"L"}],"errors":[{"category":"API_ERROR","code":"X"}]}"#;
+        assert!(matches!(read_list::<Location>(body), Answer::Errors(_)));
+        assert!(matches!(read_one::<TokenStatus>(body), Answer::Errors(_)));
+    }
+
+    #[test]
+    fn a_personal_token_has_no_expiry() {
+        for body in [
+            r#"{"scopes":["ITEMS_READ"],"expires_at":""}"#,
+            r#"{"scopes":["ITEMS_READ"],"expires_at":null}"#,
+            r#"{"scopes":["ITEMS_READ"]}"#,
+        ] {
+            let Answer::Read(status) = read_one::<TokenStatus>(body.as_bytes()) else {
+                panic!("{body} was not read");
+            };
+            assert_eq!(status.expires_at, None);
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The client as the steps see it: one method an operation, named as Square
+//! names it.
+//!
+//! A copy made by `for_step` shares connections and limits with the original, but
+//! counts for itself and knows when the step has to end.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use url::{Host, Url};
+
+use super::answer::{read_list, read_one};
+use super::counters::{Counters, Tally, add};
+use super::endpoint::{
+    BATCH_RETRIEVE_INVENTORY_COUNTS, BatchRetrieveInventoryCounts, LIST_LOCATIONS,
+    RETRIEVE_TOKEN_STATUS, SEARCH_CATALOG_OBJECTS, SearchCatalogObjects,
+};
+use super::list;
+use super::page::Page;
+use super::request::Call;
+use super::retry::Policy;
+use super::wire::{CatalogObject, InventoryCount, Location, TokenStatus};
+use crate::error::SyncError;
+use crate::settings::Settings;
+
+/// The version of Square's API that the wire types were written for.
+const SQUARE_VERSION: &str = "2026-07-15";
+const USER_AGENT: &str = concat!("square-sync/", env!("CARGO_PKG_VERSION"));
+
+/// An idle connection is dropped after this time: a Lambda that was frozen must
+/// not wait for an answer on a connection that died meanwhile.
+const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(20);
+
+/// A client of one Square account. Copies are cheap and share connections,
+/// limits and counters.
+#[derive(Clone)]
+pub struct Square {
+    pub(super) link: Arc<Link>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) deadline: Option<Instant>,
+}
+
+/// What all copies share.
+pub(super) struct Link {
+    pub(super) http: reqwest::Client,
+    pub(super) base_url: Url,
+    pub(super) token: SecretString,
+    pub(super) limiter: DefaultDirectRateLimiter,
+    pub(super) permits: Semaphore,
+    pub(super) policy: Policy,
+}
+
+impl Square {
+    /// A client with the token, address and limits of `settings`. It connects
+    /// with the first request.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` if a setting cannot be used.
+    pub fn new(settings: &Settings) -> Result<Self, SyncError> {
+        Self::with_policy(settings, Policy::default())
+    }
+
+    pub(super) fn with_policy(settings: &Settings, policy: Policy) -> Result<Self, SyncError> {
+        let per_second = at_least_one(settings.square_max_requests_per_second);
+        let concurrency = at_least_one(settings.square_concurrency);
+        // A burst never exceeds what can be under way at once.
+        let quota = Quota::per_second(per_second).allow_burst(concurrency.min(per_second));
+        let permits = usize::try_from(concurrency.get()).unwrap_or(1);
+        Ok(Self {
+            link: Arc::new(Link {
+                http: http_client(settings, &policy, permits)?,
+                base_url: settings.square_base_url.clone(),
+                token: settings.square_access_token.clone(),
+                limiter: RateLimiter::direct(quota),
+                permits: Semaphore::new(permits),
+                policy,
+            }),
+            tally: Arc::default(),
+            deadline: None,
+        })
+    }
+
+    /// A copy whose requests, with their repetitions, all end by `deadline`. Its
+    /// counters are its own and start at zero; the limits stay shared.
+    #[must_use]
+    pub fn for_step(&self, deadline: Instant) -> Self {
+        Self {
+            link: Arc::clone(&self.link),
+            tally: Arc::default(),
+            deadline: Some(deadline),
+        }
+    }
+
+    /// What this copy's requests cost so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.tally.read()
+    }
+
+    /// `RetrieveTokenStatus`: what the access token may do, and until when.
+    ///
+    /// # Errors
+    /// One of the `Square…` errors; see `request`.
+    pub async fn retrieve_token_status(&self) -> Result<TokenStatus, SyncError> {
+        let call = Call {
+            endpoint: &RETRIEVE_TOKEN_STATUS,
+            body: Bytes::new(),
+            has_cursor: false,
+        };
+        self.request(&call, read_one)
+            .await
+            .map_err(|unanswered| unanswered.error)
+    }
+
+    /// `ListLocations`: all of them, inactive ones included, in one page.
+    ///
+    /// # Errors
+    /// One of the `Square…` errors; see `request`.
+    pub async fn list_locations(&self) -> Result<Page<Location>, SyncError> {
+        let call = Call {
+            endpoint: &LIST_LOCATIONS,
+            body: Bytes::new(),
+            has_cursor: false,
+        };
+        let answer = self
+            .request(&call, read_list)
+            .await
+            .map_err(|unanswered| unanswered.error)?;
+        add(&self.tally.pages, 1);
+        Ok(answer.page)
+    }
+
+    /// `SearchCatalogObjects`, page by page, in no particular order. A list whose
+    /// cursor expires starts over, so that an object may come more than once, and
+    /// the first page's `latest_time` is the one to keep.
+    ///
+    /// # Errors
+    /// An item of the stream, and then its last one: one of the `Square…` errors.
+    pub fn search_catalog_objects(
+        &self,
+        request: SearchCatalogObjects,
+    ) -> impl Stream<Item = Result<Page<CatalogObject>, SyncError>> + Send + Unpin + 'static + use<>
+    {
+        list::pages(self.clone(), &SEARCH_CATALOG_OBJECTS, request)
+    }
+
+    /// `BatchRetrieveInventoryCounts`, page by page, newest count first. A list
+    /// whose cursor expires starts over, so that a count may come more than once.
+    ///
+    /// # Errors
+    /// An item of the stream, and then its last one: one of the `Square…` errors.
+    pub fn batch_retrieve_inventory_counts(
+        &self,
+        request: BatchRetrieveInventoryCounts,
+    ) -> impl Stream<Item = Result<Page<InventoryCount>, SyncError>> + Send + Unpin + 'static + use<>
+    {
+        list::pages(self.clone(), &BATCH_RETRIEVE_INVENTORY_COUNTS, request)
+    }
+}
+
+/// Neither the token nor an address with credentials in it belongs into a log.
+impl fmt::Debug for Square {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Square")
+            .field("host", &self.link.base_url.host_str())
+            .field("deadline", &self.deadline)
+            .field("counters", &self.counters())
+            .finish_non_exhaustive()
+    }
+}
+
+fn at_least_one(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
+}
+
+fn http_client(
+    settings: &Settings,
+    policy: &Policy,
+    connections: usize,
+) -> Result<reqwest::Client, SyncError> {
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls_config()?)
+        .user_agent(USER_AGENT)
+        .default_headers(headers(&settings.square_access_token)?)
+        .connect_timeout(policy.connect_timeout)
+        .read_timeout(policy.read_timeout)
+        .pool_idle_timeout(IDLE_CONNECTION_MAX)
+        .pool_max_idle_per_host(connections)
+        // One request a connection at a time: with the few that we allow at once,
+        // HTTP/2 gains nothing, and its one connection would be a single point of
+        // failure after a freeze.
+        .http1_only()
+        // `body` unpacks, because it counts the bytes on the wire.
+        .no_gzip()
+        // Square never redirects, and the token must not follow one.
+        .redirect(reqwest::redirect::Policy::none());
+    // A proxy of the environment cannot reach our own loopback address.
+    let builder = if is_loopback(&settings.square_base_url) {
+        builder.no_proxy()
+    } else {
+        builder
+    };
+    builder
+        .build()
+        .map_err(|error| SyncError::Internal(format!("the HTTP client cannot be built: {error}")))
+}
+
+/// Square's certificate is checked against the bundled roots of Mozilla's
+/// programme, because Lambda's runtime image promises no certificate store.
+fn tls_config() -> Result<rustls::ClientConfig, SyncError> {
+    let roots = rustls::RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| SyncError::Internal(format!("TLS cannot be set up: {error}")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+fn headers(token: &SecretString) -> Result<HeaderMap, SyncError> {
+    let mut bearer =
+        HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).map_err(|_| {
+            SyncError::config(
+                "SQUARE_ACCESS_TOKEN",
+                "holds a character that no access token has (a line break, for example)",
+            )
+        })?;
+    bearer.set_sensitive(true);
+    Ok(HeaderMap::from_iter([
+        (AUTHORIZATION, bearer),
+        (ACCEPT, HeaderValue::from_static("application/json")),
+        (ACCEPT_ENCODING, HeaderValue::from_static("gzip")),
+        (
+            reqwest::header::HeaderName::from_static("square-version"),
+            HeaderValue::from_static(SQUARE_VERSION),
+        ),
+    ]))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}

@@ -1,0 +1,31 @@
+//! Square's API, as far as the sync reads it.
+//!
+//! Everything that is particular to Square ends in this folder: its transport
+//! and its faults (`client`, `request`, `retry`, `refusal`), its paging (`list`),
+//! and its JSON (`answer`, `wire`). The steps see typed pages and typed errors
+//! only, and need not know why a page took three attempts.
+
+mod ahead;
+mod answer;
+mod body;
+mod client;
+mod counters;
+mod endpoint;
+mod list;
+pub mod page;
+mod problem;
+mod refusal;
+mod request;
+mod retry;
+pub mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use ahead::{Ahead, read_ahead};
+pub use client::Square;
+pub use counters::Counters;
+pub use endpoint::{BatchRetrieveInventoryCounts, SearchCatalogObjects};
+pub use page::{Broken, Page};
+pub use problem::read_object;
+pub use wire::{CatalogObject, InventoryCount, Location, TokenStatus};

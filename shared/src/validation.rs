@@ -1,0 +1,97 @@
+//! After a good run: do the tables hold what Square gave, and is it like what it
+//! gave before? What does not fit is a warning for the operator, never an error:
+//! the data is committed and consistent in itself.
+
+use deadpool_postgres::Object;
+
+use crate::error::SyncError;
+use crate::run::store::Run;
+
+/// Live rows against what a whole listing gave, per data type. A delta gives no
+/// such figure.
+const COUNTS: &str = "
+    with given as (
+        select s.key as data_type,
+            (s.value ->> 'created')::bigint + (s.value ->> 'updated')::bigint
+                + (s.value ->> 'unchanged')::bigint as rows
+        from sync_steps st cross join lateral jsonb_each(st.stats) s
+        where st.run_id = $1 and st.status = 'succeeded' and st.result ->> 'scope' = 'reconcile'
+            and s.key <> 'locations' and not (s.key = 'inventory' and st.step = 'catalog')),
+    live as (
+        select 'categories' as data_type, count(*) as rows from catalog_categories where not is_deleted
+        union all select 'items', count(*) from catalog_items where not is_deleted
+        union all select 'variations', count(*) from catalog_variations where not is_deleted
+        union all select 'inventory', count(*) from catalog_inventory where not is_deleted)
+    select data_type, given.rows as given, live.rows as live
+    from given join live using (data_type) where given.rows < live.rows";
+
+/// Rows that no constraint forbids and that still make no sense together.
+const ORPHANS: &str = "
+    select 'live variation(s) of deleted items' as what, count(*) as rows
+    from catalog_variations v join catalog_items i on i.id = v.item_id
+    where not v.is_deleted and i.is_deleted
+    union all
+    select 'live count(s) of deleted variations', count(*)
+    from catalog_variations v join catalog_inventory c on c.variation_id = v.id
+    where v.is_deleted and not c.is_deleted";
+
+/// This run's changes per data type against the ten good runs before it.
+const SUDDEN: &str = "
+    with figures as (
+        select r.run_id, s.key as data_type,
+            sum((s.value ->> 'updated')::bigint + (s.value ->> 'deleted')::bigint) as changes
+        from sync_runs r join sync_steps st using (run_id)
+        cross join lateral jsonb_each(st.stats) s
+        where r.run_id = $1 or r.run_id in (
+            select run_id from sync_runs
+            where status = 'succeeded' and kind = 'complete_sync' and run_id <> $1
+            order by queued_at desc limit 10)
+        group by 1, 2)
+    select now.data_type, now.changes::bigint as changes, max(before.changes)::bigint as most
+    from figures now join figures before using (data_type)
+    where now.run_id = $1 and before.run_id <> $1
+    group by 1, 2
+    having count(*) >= 5 and now.changes > 100 and now.changes > 10 * max(before.changes)";
+
+/// What an operator should know of this run.
+pub(crate) async fn warnings(client: &Object, run: &Run) -> Result<Vec<String>, SyncError> {
+    let mut warnings = Vec::new();
+    for row in client.query(COUNTS, &[&run.run_id]).await? {
+        warnings.push(format!(
+            "{}: {} live rows, but Square gave only {}.",
+            row.get::<_, String>("data_type"),
+            row.get::<_, i64>("live"),
+            row.get::<_, i64>("given"),
+        ));
+    }
+    for row in client.query(ORPHANS, &[]).await? {
+        let rows: i64 = row.get("rows");
+        if rows > 0 {
+            warnings.push(format!("{rows} {}.", row.get::<_, String>("what")));
+        }
+    }
+    for row in client.query(SUDDEN, &[&run.run_id]).await? {
+        warnings.push(format!(
+            "{}: {} rows changed or deleted; the last ten runs had at most {}.",
+            row.get::<_, String>("data_type"),
+            row.get::<_, i64>("changes"),
+            row.get::<_, i64>("most"),
+        ));
+    }
+    let waiting: i64 = client
+        .query_one(
+            "select count(*) from sync_quarantine where resolved_at is null",
+            &[],
+        )
+        .await?
+        .get(0);
+    if waiting > 0 {
+        warnings.push(format!(
+            "{waiting} object(s) wait in sync_quarantine: see its column reason."
+        ));
+    }
+    Ok(warnings)
+}
+
+/// For the test that prepares every statement.
+pub const STATEMENTS: [&str; 3] = [COUNTS, ORPHANS, SUDDEN];
