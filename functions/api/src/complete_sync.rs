@@ -51,6 +51,7 @@ pub(crate) struct CompleteSync {
 
 /// A data type. `orders` is not in this release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DataType)]
 #[serde(rename_all = "lowercase")]
 enum Choice {
     Locations,
@@ -123,7 +124,8 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Result<CompleteSync, ApiError> {
             return Err(ApiError::unsupported_media_type());
         }
         None if body.is_empty() => {
-            let problem = "is empty; send a JSON object such as {}, with Content-Type: application/json";
+            let problem =
+                "is empty; send a JSON object such as {}, with Content-Type: application/json";
             return Err(SyncError::input("body", problem).into());
         }
         None => return Err(ApiError::unsupported_media_type()),
@@ -235,7 +237,7 @@ async fn start(
         Err(SyncError::RunInProgress { run_id }) => {
             let holder = store::run(&client, &run_id).await?;
             let over = match holder {
-                Some(holder) => settle(env, caller, &holder).await?,
+                Some(holder) => settle(env, caller, &mut client, &holder).await?,
                 None => false,
             };
             if !over {
@@ -254,7 +256,7 @@ async fn start(
                 Err(problem) => {
                     store::forget_key(&client, &run_id).await?;
                     start::abandon(&mut client, &run_id, &problem.as_sync_error()).await?;
-                    Err(problem.into())
+                    Err(ApiError::from(problem).about(run_id))
                 }
             }
         }
@@ -272,7 +274,7 @@ async fn start(
 async fn repeat(env: &Env, client: &Client, run_id: &str) -> Result<String, ApiError> {
     let run = store::run(client, run_id)
         .await?
-        .ok_or_else(|| ApiError::no_such_run(run_id))?;
+        .ok_or_else(ApiError::no_such_run)?;
     match run.execution_arn {
         Some(execution_arn) => Ok(execution_arn),
         None if run.status == "queued" => Ok(execute(env, client, run_id, &run.request).await?),

@@ -34,7 +34,7 @@ struct Problem {
     /// `InputInvalid`: the field or parameter that cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
-    /// `RunInProgress`: the run that is under way.
+    /// The run that it concerns: the one under way, or the one that could not be started.
     #[serde(skip_serializing_if = "Option::is_none")]
     run_id: Option<String>,
 }
@@ -64,21 +64,26 @@ impl ApiError {
 
     /// The caller is known, but no admin.
     pub(crate) fn forbidden() -> Self {
-        let message = "You are signed in, but this is for admins. Ask for the admin group or scope.";
+        let message =
+            "You are signed in, but this is for admins. Ask for the admin group or scope.";
         Self {
             challenge: Some("Bearer error=\"insufficient_scope\""),
             ..Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
         }
     }
 
-    pub(crate) fn no_such_run(run_id: &str) -> Self {
-        let message = format!("There is no run {run_id}. GET /admin/runs lists them.");
+    pub(crate) fn no_such_run() -> Self {
+        let message = "There is no such run. GET /admin/runs lists them.";
         Self::new(StatusCode::NOT_FOUND, "NotFound", message)
     }
 
     pub(crate) fn unsupported_media_type() -> Self {
         let message = "Send JSON, with `Content-Type: application/json`.";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            message,
+        )
     }
 
     pub(crate) fn too_large(bytes_max: usize) -> Self {
@@ -86,12 +91,18 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message)
     }
 
+    /// The run that it concerns.
+    pub(crate) fn about(mut self, run_id: String) -> Self {
+        self.problem.run_id = Some(run_id);
+        self
+    }
+
     /// The name, for logs and the audit log.
     pub(crate) fn name(&self) -> &'static str {
         self.problem.name
     }
 
-    /// The run that was in the way.
+    /// The run that it concerns, for the audit log.
     pub(crate) fn run_id(&self) -> Option<&str> {
         self.problem.run_id.as_deref()
     }
@@ -138,7 +149,7 @@ impl IntoResponse for ApiError {
             tracing::error!(
                 status = self.status.as_u16(),
                 name = self.problem.name,
-                message = self.problem.message,
+                detail = self.problem.message,
                 "request failed"
             );
         }
@@ -147,9 +158,10 @@ impl IntoResponse for ApiError {
         });
         let mut response = (self.status, body).into_response();
         if let Some(challenge) = self.challenge {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(challenge),
+            );
         }
         response
     }
@@ -200,7 +212,6 @@ mod tests {
     fn what_passes_is_a_503_and_what_needs_us_is_not() {
         let unavailable = SyncError::DatabaseUnavailable {
             detail: String::new(),
-            source: None,
         };
         let outdated = SyncError::DatabaseSchemaOutdated {
             found: 1,
@@ -209,12 +220,14 @@ mod tests {
         };
         let rejected = SyncError::DatabaseRejected {
             detail: String::new(),
-            source: None,
         };
         assert_eq!(status(&unavailable), 503);
         assert_eq!(status(&outdated), 503);
         assert_eq!(status(&rejected), 500);
-        assert_eq!(status(&SyncError::config("DATABASE_URL", "is not set")), 500);
+        assert_eq!(
+            status(&SyncError::config("DATABASE_URL", "is not set")),
+            500
+        );
     }
 
     #[test]

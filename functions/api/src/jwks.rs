@@ -104,7 +104,9 @@ impl Jwks {
                     cache.keys = keys;
                     cache.fetched_at = Some(Instant::now());
                 }
-                Err(problem) => tracing::warn!(%problem, source = ?self.source, "issuer's keys not fetched"),
+                Err(problem) => {
+                    tracing::warn!(%problem, source = ?self.source, "issuer's keys not fetched");
+                }
             }
         }
         match cache.keys.get(kid) {

@@ -85,7 +85,7 @@ async fn around(request: Request, next: Next) -> Response {
         %method,
         path,
         status = response.status().as_u16(),
-        duration_ms = started.elapsed().as_millis(),
+        duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "request answered"
     );
     response

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use deadpool_postgres::Object;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::error::SyncError;
@@ -67,7 +68,7 @@ pub(crate) async fn list(
     let Query(window) = window.map_err(|error| SyncError::input("query", error.body_text()))?;
     let limit = window.limit()?;
     let env = app.env().await?;
-    let client = env.database.client().await?;
+    let mut client = env.database.client().await?;
     if schema::found(&client).await? == 0 {
         return Ok(Json(RunsView {
             runs: Vec::new(),
@@ -75,11 +76,7 @@ pub(crate) async fn list(
         }));
     }
     let before = match &window.before {
-        Some(run_id) => {
-            let unknown = || SyncError::input("before", "is no `next` of this list");
-            let queued_at = store::queued_at(&client, run_id).await?;
-            Some((queued_at.ok_or_else(unknown)?, run_id.as_str()))
-        }
+        Some(run_id) => Some((place(&client, run_id).await?, run_id.as_str())),
         None => None,
     };
     // One more than asked for tells whether the list goes on.
@@ -89,7 +86,7 @@ pub(crate) async fn list(
         runs.pop();
     }
     for run in &mut runs {
-        if run.silent && settle(env, &caller, run).await? {
+        if run.silent && settle(env, &caller, &mut client, run).await? {
             reload(&client, run).await?;
         }
     }
@@ -128,9 +125,9 @@ pub(crate) async fn get(
     run_id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<RunView>, ApiError> {
     let env = app.env().await?;
-    let client = env.database.client().await?;
+    let mut client = env.database.client().await?;
     let mut run = find(&client, run_id).await?;
-    if run.silent && settle(env, &caller, &run).await? {
+    if run.silent && settle(env, &caller, &mut client, &run).await? {
         reload(&client, &mut run).await?;
     }
     let steps = store::steps(&client, &[&run.run_id]).await?;
@@ -217,11 +214,10 @@ async fn find(
     // A path that is no text, or holds what PostgreSQL's text cannot, names no run.
     let run_id = run_id.map_or_else(|_| String::new(), |Path(run_id)| run_id);
     if !is_run_id(&run_id) || schema::found(client).await? == 0 {
-        return Err(ApiError::no_such_run(&run_id.escape_default().to_string()));
+        return Err(ApiError::no_such_run());
     }
-    store::run(client, &run_id)
-        .await?
-        .ok_or_else(|| ApiError::no_such_run(&run_id))
+    let run = store::run(client, &run_id).await?;
+    run.ok_or_else(ApiError::no_such_run)
 }
 
 /// The alphabet of execution names that logs can hold.
@@ -230,6 +226,16 @@ fn is_run_id(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+/// Where in the history a page's `next` points.
+async fn place(client: &Client, run_id: &str) -> Result<Timestamp, SyncError> {
+    let queued_at = if is_run_id(run_id) {
+        store::queued_at(client, run_id).await?
+    } else {
+        None
+    };
+    queued_at.ok_or_else(|| SyncError::input("before", "is no `next` of this list"))
 }
 
 async fn reload(client: &Client, run: &mut RunRow) -> Result<(), SyncError> {
@@ -248,7 +254,10 @@ impl Window {
             .ok()
             .filter(|limit| (1..=LIMIT_MAX).contains(limit))
             .ok_or_else(|| {
-                SyncError::input("limit", format!("wants a whole number from 1 to {LIMIT_MAX}"))
+                SyncError::input(
+                    "limit",
+                    format!("wants a whole number from 1 to {LIMIT_MAX}"),
+                )
             })
     }
 }

@@ -4,6 +4,7 @@
 //! out as a whole. Its record would then stay open and its lease held for up to
 //! two minutes. Whoever meets such a run here asks Step Functions and closes it.
 
+use deadpool_postgres::Object;
 use serde_json::json;
 use shared::error::SyncError;
 use shared::run::start;
@@ -19,7 +20,12 @@ use crate::store::{self, Audit, RunRow};
 ///
 /// # Errors
 /// The database's. Step Functions being away is none: the run then stays open.
-pub(crate) async fn settle(env: &Env, caller: &Caller, run: &RunRow) -> Result<bool, ApiError> {
+pub(crate) async fn settle(
+    env: &Env,
+    caller: &Caller,
+    client: &mut Object,
+    run: &RunRow,
+) -> Result<bool, ApiError> {
     if !run.is_open() {
         return Ok(true);
     }
@@ -34,23 +40,22 @@ pub(crate) async fn settle(env: &Env, caller: &Caller, run: &RunRow) -> Result<b
             return Ok(false);
         }
     };
-    let mut client = env.database.client().await?;
     let status = match standing {
         Standing::UnderWay => return Ok(false),
         // It may be starting at this moment; its lease tells when that is ruled out.
         Standing::Unknown if !run.silent => return Ok(false),
         Standing::Aborted => {
-            start::stop(&mut client, &run.run_id).await?;
+            start::stop(client, &run.run_id).await?;
             "stopped"
         }
         Standing::Ended { name, message } => {
-            store::close_failed(&mut client, &run.run_id, &name, &message).await?;
+            store::close_failed(client, &run.run_id, &name, &message).await?;
             "failed"
         }
         Standing::Unknown => {
             let error = never_started(run);
             let (name, message) = (error.name(), error.to_string());
-            store::close_failed(&mut client, &run.run_id, name, &message).await?;
+            store::close_failed(client, &run.run_id, name, &message).await?;
             "failed"
         }
     };
@@ -62,7 +67,7 @@ pub(crate) async fn settle(env: &Env, caller: &Caller, run: &RunRow) -> Result<b
         outcome: status,
         detail: json!({"execution_arn": arn}),
     };
-    store::audit(&**client, &entry).await?;
+    store::audit(&***client, &entry).await?;
     Ok(true)
 }
 

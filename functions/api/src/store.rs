@@ -30,7 +30,8 @@ const RUN: &str = concat!(run_columns!(), " where r.run_id = $1");
 /// Without a place to go on from, the list starts with the newest run.
 const RUNS: &str = concat!(
     run_columns!(),
-    " where (r.queued_at, r.run_id) < (coalesce($1, 'infinity'), coalesce($2, ''))
+    " where (r.queued_at, r.run_id) <
+        (coalesce($1::timestamptz, 'infinity'), coalesce($2::text, ''))
     order by r.queued_at desc, r.run_id desc
     limit $3"
 );
@@ -65,8 +66,7 @@ const CLOSE_STEPS: &str = "update sync_steps
         finished_at = clock_timestamp()
     where run_id = $1 and status in ('pending', 'running')";
 
-const AUDIT: &str =
-    "insert into audit_log (actor, action, source_ip, run_id, outcome, detail)
+const AUDIT: &str = "insert into audit_log (actor, action, source_ip, run_id, outcome, detail)
     values ($1, $2, $3, $4, $5, $6)";
 
 /// Every statement by its name, for the test that prepares them all.
@@ -247,7 +247,9 @@ fn run_of(row: &Row) -> Result<RunRow, SyncError> {
         error_message: row.try_get("error_message")?,
         error_step: row.try_get("error_step")?,
         warnings: row.try_get::<_, Json<_>>("warnings")?.0,
-        totals: row.try_get::<_, Option<Json<_>>>("totals")?.map(|json| json.0),
+        totals: row
+            .try_get::<_, Option<Json<_>>>("totals")?
+            .map(|json| json.0),
         silent: row.try_get("silent")?,
     })
 }

@@ -44,7 +44,9 @@ async fn ask(method: Method, path: &str) -> (Response, Value) {
 async fn health_says_nothing_but_that() {
     let (response, _) = ask(Method::GET, "/healthz").await;
     assert_eq!(response.status(), 200);
-    let body = axum::body::to_bytes(response.into_body(), 10).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), 10)
+        .await
+        .unwrap();
     assert!(body.is_empty());
 }
 
@@ -67,8 +69,16 @@ async fn whatever_concerns_runs_wants_a_token() {
 async fn every_answer_is_kept_out_of_caches() {
     for path in ["/healthz", "/admin/runs", "/nothing", "/openapi.json"] {
         let (response, _) = ask(Method::GET, path).await;
-        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store", "{path}");
-        assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        assert_eq!(
+            response.headers()[header::CACHE_CONTROL],
+            "no-store",
+            "{path}"
+        );
+        assert_eq!(
+            response.headers()[header::X_CONTENT_TYPE_OPTIONS],
+            "nosniff",
+            "{path}"
+        );
     }
 }
 
@@ -88,9 +98,14 @@ async fn what_is_not_there_is_answered_as_json() {
 async fn before_sign_in_a_wrong_setting_stays_in_the_log() {
     // The test's process has none of the API's settings.
     let request = Request::get("/admin/runs").body(Body::empty()).unwrap();
-    let response = router(App::from_environment()).oneshot(request).await.unwrap();
+    let response = router(App::from_environment())
+        .oneshot(request)
+        .await
+        .unwrap();
     assert_eq!(response.status(), 500);
-    let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), 10_000)
+        .await
+        .unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(body["error"]["name"], "ConfigInvalid");
     assert!(!body.to_string().contains("DATABASE_URL"));
@@ -128,10 +143,17 @@ async fn the_description_covers_every_route_and_refers_to_nothing_missing() {
         let open = matches!(path, "/healthz" | "/openapi.json");
         assert_eq!(operation["responses"]["401"].is_null(), open, "{path}");
         // An empty requirement lifts the document's own.
-        assert_eq!(operation["security"], if open { json!([{}]) } else { Value::Null }, "{path}");
+        assert_eq!(
+            operation["security"],
+            if open { json!([{}]) } else { Value::Null },
+            "{path}"
+        );
     }
     assert_eq!(document["security"], json!([{"bearer": []}]));
-    assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+    assert_eq!(
+        document["components"]["securitySchemes"]["bearer"]["scheme"],
+        "bearer"
+    );
     assert_eq!(
         document["components"]["schemas"]["CompleteSync"]["additionalProperties"],
         false

@@ -323,7 +323,10 @@ mod tests {
         };
         let steps = [
             step("locations", json!({"locations": counts(1, 2)})),
-            step("catalog", json!({"items": counts(3, 0), "categories": counts(0, 4)})),
+            step(
+                "catalog",
+                json!({"items": counts(3, 0), "categories": counts(0, 4)}),
+            ),
         ];
         assert_eq!(total(run(), &[]), Value::Null);
         assert_eq!(total(run(), &steps), counts(4, 6));

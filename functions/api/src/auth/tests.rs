@@ -107,7 +107,10 @@ impl Issuer {
         for (name, value) in changes.as_object().unwrap() {
             claims[name] = value.clone();
         }
-        claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        claims
+            .as_object_mut()
+            .unwrap()
+            .retain(|_, value| !value.is_null());
         claims
     }
 }
@@ -236,14 +239,23 @@ async fn forged_tokens_are_refused() {
         (with(Algorithm::RS256, Some("ec"), &rsa()), "algorithm"),
         (with(Algorithm::RS256, Some("enc"), &rsa()), "unknown key"),
         (with(Algorithm::RS256, Some("new"), &rsa()), "unknown key"),
-        (with(Algorithm::RS256, Some("unheard-of"), &rsa()), "unknown key"),
+        (
+            with(Algorithm::RS256, Some("unheard-of"), &rsa()),
+            "unknown key",
+        ),
         (with(Algorithm::RS256, None, &rsa()), "no key id"),
         (format!("{none}.{payload}."), "no JWT"),
         (format!("{none}.{payload}.{signature}"), "no JWT"),
-        (format!("{critical}.{payload}.{signature}"), "critical extension"),
+        (
+            format!("{critical}.{payload}.{signature}"),
+            "critical extension",
+        ),
         (format!("{head}.{payload}."), "signature"),
         (format!("{head}.{payload}"), "no JWT"),
-        (format!("{head}.{}.{signature}", payload.replace('a', "b")), "signature"),
+        (
+            format!("{head}.{}.{signature}", payload.replace('a', "b")),
+            "signature",
+        ),
         ("nonsense".to_owned(), "no JWT"),
         (String::new(), "no JWT"),
         ("x".repeat(TOKEN_BYTES_MAX + 1), "too long"),
@@ -291,7 +303,10 @@ async fn cached_keys_outlive_the_issuer_and_missing_ones_are_told_apart() {
     issuer.away.store(false, Ordering::SeqCst);
     assert!(guard.admin(&known).await.is_ok());
     issuer.away.store(true, Ordering::SeqCst);
-    assert_eq!(guard.admin(&unknown).await, Err(Refusal::BadToken("unknown key")));
+    assert_eq!(
+        guard.admin(&unknown).await,
+        Err(Refusal::BadToken("unknown key"))
+    );
     assert!(guard.admin(&known).await.is_ok());
     assert_eq!(issuer.questions.load(Ordering::SeqCst), 3);
 }
@@ -339,4 +354,19 @@ fn settings_that_would_let_everybody_in_are_refused() {
         let error = read.err().map(|error| error.to_string()).unwrap();
         assert!(error.starts_with(name), "{error}");
     }
+}
+
+#[test]
+fn the_callers_address_is_the_one_that_api_gateway_saw() {
+    let event = json!({
+        "version": "2.0", "rawPath": "/healthz",
+        // Anybody can send this.
+        "headers": {"host": "app.localhost", "x-forwarded-for": "203.0.113.9"},
+        "requestContext": {"stage": "$default", "timeEpoch": 0, "http": {
+            "method": "GET", "path": "/healthz", "sourceIp": "192.0.2.1",
+        }},
+    });
+    let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+    let (parts, _) = request.into_parts();
+    assert_eq!(source_ip(&parts).as_deref(), Some("192.0.2.1"));
 }

@@ -29,7 +29,12 @@ async fn refusal(error: ApiError) -> (u16, Value) {
 
 #[test]
 fn nothing_asked_for_is_a_whole_incremental_sync() {
-    for body in ["{}", "", " \n", r#"{"full_refresh": false, "dry_run": false}"#] {
+    for body in [
+        "{}",
+        "",
+        " \n",
+        r#"{"full_refresh": false, "dry_run": false}"#,
+    ] {
         let request = read(body).unwrap();
         let expected = Request {
             trigger: Trigger::Api,
@@ -47,7 +52,10 @@ fn every_field_reaches_the_run() {
             "allow_mass_deletion": true, "idempotency_key": "k-1"}"#,
     )
     .unwrap();
-    assert_eq!(request.steps(), ["preflight", "catalog", "inventory", "finish"]);
+    assert_eq!(
+        request.steps(),
+        ["preflight", "catalog", "inventory", "finish"]
+    );
     assert!(request.reconcile && request.allow_mass_deletion);
     assert_eq!(request.repeat_key().as_deref(), Some("k-1"));
     assert_eq!(request.requester(), "ada");
@@ -59,9 +67,17 @@ fn every_field_reaches_the_run() {
 async fn a_wrong_body_is_refused_and_the_field_named() {
     let long_key = format!(r#"{{"idempotency_key": "{}"}}"#, "k".repeat(201));
     for (body, field, words) in [
-        (r#"{"full_refresh": true}"#, "full_refresh", "not in this release"),
+        (
+            r#"{"full_refresh": true}"#,
+            "full_refresh",
+            "not in this release",
+        ),
         (r#"{"dry_run": true}"#, "dry_run", "not in this release"),
-        (r#"{"only": ["catalog", "orders"]}"#, "only", "not in this release"),
+        (
+            r#"{"only": ["catalog", "orders"]}"#,
+            "only",
+            "not in this release",
+        ),
         (r#"{"only": []}"#, "only", "empty list"),
         (r#"{"only": "catalog"}"#, "only", "cannot be used"),
         (r#"{"only": ["cataloge"]}"#, "only[0]", "cataloge"),
@@ -69,10 +85,22 @@ async fn a_wrong_body_is_refused_and_the_field_named() {
         (r#"{"reconcile": 1}"#, "reconcile", "cannot be used"),
         (r#"{"ful_refresh": true}"#, "ful_refresh", "unknown field"),
         (r#"{"trigger": "schedule"}"#, "trigger", "unknown field"),
-        (r#"{"requested_by": "eve"}"#, "requested_by", "unknown field"),
-        (r#"{"reconcile": true, "reconcile": false}"#, "reconcile", "duplicate field"),
+        (
+            r#"{"requested_by": "eve"}"#,
+            "requested_by",
+            "unknown field",
+        ),
+        (
+            r#"{"reconcile": true, "reconcile": false}"#,
+            "body",
+            "duplicate field `reconcile`",
+        ),
         (r#"{"idempotency_key": ""}"#, "idempotency_key", "1 to 200"),
-        (r#"{"idempotency_key": "a\u0000"}"#, "idempotency_key", "printable"),
+        (
+            r#"{"idempotency_key": "a\u0000"}"#,
+            "idempotency_key",
+            "printable",
+        ),
         (&long_key, "idempotency_key", "1 to 200"),
         (r#"{"reconcile": true"#, "body", "no valid JSON"),
         (r"{reconcile: true}", "body", "no valid JSON"),
@@ -88,7 +116,10 @@ async fn a_wrong_body_is_refused_and_the_field_named() {
         let message = error["message"].as_str().unwrap();
         assert!(message.contains(words), "{body}: {message}");
         assert!(message.contains(field), "{body}: {message}");
-        assert!(error["field"].as_str().unwrap().starts_with(field), "{body}: {error}");
+        assert!(
+            error["field"].as_str().unwrap().starts_with(field),
+            "{body}: {error}"
+        );
     }
 }
 

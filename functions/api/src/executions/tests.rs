@@ -87,7 +87,10 @@ async fn a_second_start_finds_the_first_execution() {
 async fn an_execution_that_never_was_is_unknown_and_counts_as_stopped() {
     let (executions, _) = answering(400, json!({"__type": "ExecutionDoesNotExist"})).await;
     executions.stop(EXECUTION, "why").await.unwrap();
-    assert_eq!(executions.standing(EXECUTION).await.unwrap(), Standing::Unknown);
+    assert_eq!(
+        executions.standing(EXECUTION).await.unwrap(),
+        Standing::Unknown
+    );
 }
 
 #[tokio::test]
@@ -131,7 +134,11 @@ async fn an_execution_is_over_only_when_step_functions_says_so() {
         ),
     ] {
         let (executions, _) = answering(200, answer.clone()).await;
-        assert_eq!(executions.standing(EXECUTION).await.unwrap(), standing, "{answer}");
+        assert_eq!(
+            executions.standing(EXECUTION).await.unwrap(),
+            standing,
+            "{answer}"
+        );
     }
 }
 
@@ -165,5 +172,8 @@ fn only_a_state_machines_arn_is_taken() {
         .build();
     let made = Executions::new(Client::from_conf(config), EXECUTION);
     let message = made.err().map(|error| error.to_string()).unwrap();
-    assert!(message.contains("COMPLETE_SYNC_STATE_MACHINE_ARN"), "{message}");
+    assert!(
+        message.contains("COMPLETE_SYNC_STATE_MACHINE_ARN"),
+        "{message}"
+    );
 }
