@@ -1,0 +1,110 @@
+# Square Sync's front door. `make` alone lists what it can do.
+#
+# Tools are pinned and installed into the checkout (.venv, .tools, node_modules),
+# only when they are missing. Needed before: a Rust toolchain (rustup), Python
+# 3.10 or newer, a C compiler, and make itself.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+LOCAL := $(TARGET)/debug/local
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+JUDGES := $(wildcard tests/square-sim/judges/requirements.txt)
+CARGO_DENY_VERSION := 0.20.2
+
+# ------------------------------------------------------------------ To use it
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: prepared ## Start the local stack, sync once, stay until Ctrl-C (ARGS=--no-first-sync)
+	@$(LOCAL) run --end-with-parent $(ARGS)
+
+.PHONY: sync
+sync: $(LOCAL) ## Ask the running stack for a sync and show it (ARGS='--reconcile --only catalog')
+	@$(LOCAL) sync $(ARGS)
+
+.PHONY: token
+token: $(LOCAL) ## Print a fresh bearer token for the running stack's API
+	@$(LOCAL) token
+
+# -------------------------------------------------------------- To work on it
+
+.PHONY: test
+test: prepared ## Run all tests (ARGS='-p shared name')
+	@cargo test $(or $(ARGS),--workspace)
+
+.PHONY: lint
+lint: lint-rust lint-infra ## Check formatting, lints, dependencies, the template and the state machines
+
+.PHONY: fmt
+fmt: ## Format the code
+	@cargo fmt --all
+
+.PHONY: build
+build: ## Build the functions, the simulated account and the local stack
+	@cargo build --workspace --bins
+
+.PHONY: tools
+tools: .venv/.ready .tools/sam/.ready ## Install what run and test need into the checkout
+
+# Compiling and installing wait for different things: side by side they take
+# little longer than the compiling alone.
+.PHONY: prepared
+prepared:
+	@$(MAKE) --no-print-directory -j 3 build tools
+
+$(LOCAL):
+	@$(MAKE) --no-print-directory build
+
+# ---------------------------------------------------------------------- Lints
+
+.PHONY: lint-rust
+lint-rust: .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets -- -D warnings
+	@sh infra/lint/dependencies.sh $<
+
+.PHONY: lint-infra
+lint-infra: .tools/sam/.ready infra/lint/node_modules/.ready
+	@.tools/sam/bin/python infra/lint/template.py infra/template.yaml
+	@.tools/node/bin/node infra/lint/node_modules/asl-validator/dist/bin/asl-validator.js \
+	  $(foreach machine,$(wildcard infra/statemachines/*.asl.json),--json-path $(machine))
+
+# ---------------------------------------------------------------------- Tools
+
+.PHONY: python
+python:
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "Square Sync needs Python 3.10 or newer with its venv module (on Debian: apt install python3-venv); PYTHON=… chooses another one" >&2; exit 1; }
+
+.venv/.ready: infra/requirements/stack.txt $(JUDGES) | python
+	@echo "Installing the local AWS and PostgreSQL into .venv"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python $(PIP_INSTALL) $(addprefix -r ,$^)
+	@touch $@
+
+.tools/sam/.ready: infra/requirements/sam.txt | python
+	@echo "Installing AWS SAM into .tools/sam"
+	@$(PYTHON) -m venv .tools/sam
+	@.tools/sam/bin/python $(PIP_INSTALL) $(addprefix -r ,$^)
+	@touch $@
+
+.tools/node/.ready: infra/requirements/node.txt | python
+	@echo "Installing Node into .tools/node"
+	@$(PYTHON) -m venv .tools/node
+	@.tools/node/bin/python $(PIP_INSTALL) $(addprefix -r ,$^)
+	@touch $@
+
+infra/lint/node_modules/.ready: infra/lint/package.json infra/lint/package-lock.json .tools/node/.ready
+	@echo "Installing the state machines' lint into infra/lint/node_modules"
+	@cd infra/lint && PATH="$(CURDIR)/.tools/node/bin:$$PATH" npm ci --silent --no-audit --no-fund
+	@touch $@
+
+.tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny:
+	@echo "Installing cargo-deny $(CARGO_DENY_VERSION) into .tools (some minutes, once)"
+	@cargo install cargo-deny --quiet --debug --locked --version $(CARGO_DENY_VERSION) --root $(dir $(@D))

@@ -1,0 +1,213 @@
+//! What each command does, and what it says while it does so. Every command
+//! answers whether all went well; what went wrong has been said by then.
+
+use std::io::Write;
+use std::os::unix::process::parent_id;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use local::api::{Api, Run as SyncRun, SyncRequest, refusal};
+use local::show::Show;
+use local::{Aws, MachineClient, Options, Settings, SquareAccount, Stack, StackError, StackFile};
+use local::{deploy, table};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Run;
+
+/// Starts the stack, syncs once, and stays until it is told to end.
+pub(crate) async fn run(stack_dir: PathBuf, run: Run) -> Result<bool, StackError> {
+    let settings = Settings::from_environment();
+    let options = Options {
+        stack_dir,
+        port: run.port,
+        sim_args: run.sim_args.split_whitespace().map(str::to_owned).collect(),
+        settings,
+        wait_scale: None,
+        announce: Arc::new(|part| say(&format!("  ✓ {part}"))),
+    };
+    warn_about_token(&options.settings);
+    say("Starting the local stack");
+    let mut end = Box::pin(end(run.end_with_parent)?);
+    let mut stack = tokio::select! {
+        started = Stack::start(options) => started?,
+        () = &mut end => return Ok(false),
+    };
+    introduce(stack.file());
+
+    let api = Api::new(
+        &stack.file().api_url,
+        &stack.file().bearer_token,
+        stack.aws().clone(),
+    );
+    let mut well = true;
+    if !run.no_first_sync {
+        say("First complete sync");
+        let whole = SyncRequest::default();
+        tokio::select! {
+            synced = show_sync(&api, &whole) => well = synced,
+            broken = stack.broken() => { complain(&broken); well = false; }
+            () = &mut end => { return leave(stack, false).await; }
+        }
+    }
+    if !well {
+        let kept = keep_function_logs(&stack).await;
+        say(&format!("The functions' logs are in {}", kept.display()));
+    }
+    say("The stack is up; Ctrl-C ends it");
+    tokio::select! {
+        broken = stack.broken() => { complain(&broken); well = false; }
+        () = &mut end => {}
+    }
+    leave(stack, well).await
+}
+
+/// Asks the running stack for a sync.
+pub(crate) async fn sync(stack_dir: &Path, request: &SyncRequest) -> Result<bool, StackError> {
+    let file = StackFile::read(stack_dir)?;
+    let aws = Aws::at(&file.aws_endpoint_url);
+    let token = MachineClient::find(&aws).await?.token().await?;
+    let api = Api::new(&file.api_url, token, aws);
+    Ok(show_sync(&api, request).await)
+}
+
+/// Prints a bearer token.
+pub(crate) async fn token(stack_dir: &Path) -> Result<bool, StackError> {
+    let file = StackFile::read(stack_dir)?;
+    let aws = Aws::at(&file.aws_endpoint_url);
+    let token = MachineClient::find(&aws).await?.token().await?;
+    say(&token);
+    Ok(true)
+}
+
+/// Runs a sync and shows it to its end.
+async fn show_sync(api: &Api, request: &SyncRequest) -> bool {
+    let followed = async {
+        let started = api.complete_sync(request).await?;
+        say(&format!("  run {}", started.run_id));
+        let mut show = Show::default();
+        api.follow(&started, |run| show.update(run)).await
+    };
+    match followed.await {
+        Ok(run) => {
+            say(&outcome(&run));
+            run.succeeded()
+        }
+        Err(error) => {
+            say(&failure("The sync could not be followed", &refusal(&error)));
+            false
+        }
+    }
+}
+
+/// A finished run: its table, its warnings, and its error in a block of its own.
+fn outcome(run: &SyncRun) -> String {
+    let mut parts: Vec<String> = table::statistics(run).into_iter().collect();
+    parts.extend(run.warnings.iter().map(|warning| {
+        let text = warning.as_str().map(str::to_owned);
+        format!("  warning: {}", text.unwrap_or_else(|| warning.to_string()))
+    }));
+    parts.push(match &run.error {
+        None => format!("The sync {}.", run.status),
+        Some(error) => {
+            let step = error.step.as_deref().unwrap_or("?");
+            let title = format!("The sync {}: {} in step {step}", run.status, error.name);
+            failure(&title, &error.message)
+        }
+    });
+    parts.join("\n")
+}
+
+fn failure(title: &str, message: &str) -> String {
+    let rule = "─".repeat(72);
+    format!("{rule}\n✗ {title}\n\n  {message}\n{rule}")
+}
+
+/// Where everything is, and how to sign in.
+fn introduce(file: &StackFile) {
+    say(&format!(
+        "\n  page      {page}\n  sign in   {user} / {password}\n  API       {api}\n            Authorization: Bearer $(make -s token)\n  database  {database}\n  Square    {square}\n  AWS       {aws}\n",
+        page = file.page_url,
+        user = file.sign_in.username,
+        password = file.sign_in.password,
+        api = file.api_url,
+        database = file.database_url,
+        square = file.square_base_url,
+        aws = file.aws_endpoint_url,
+    ));
+}
+
+/// Says loudly that a token which is none of Square's goes to the simulator.
+fn warn_about_token(settings: &Settings) {
+    if let SquareAccount::Simulated {
+        ignored_token: true,
+        ..
+    } = settings.square_account()
+    {
+        say(&failure(
+            "SQUARE_ACCESS_TOKEN does not look like a token of Square's",
+            "It begins with neither EAAA nor sq0atp-, so the simulated account stays, and judges it.\n  \
+             Set SQUARE_ENVIRONMENT to production or sandbox to send it to Square all the same.",
+        ));
+    }
+}
+
+/// Writes each function's log beside the other logs.
+async fn keep_function_logs(stack: &Stack) -> PathBuf {
+    for function in deploy::FUNCTIONS {
+        let name = format!("{}-{function}", deploy::STACK);
+        if let Ok(lines) = stack.aws().function_log(&name).await
+            && !lines.is_empty()
+        {
+            // A log that cannot be kept must not hide what it would have told.
+            let _ = std::fs::write(stack.log(function), lines.join("\n") + "\n");
+        }
+    }
+    let log = stack.log("api");
+    log.parent().unwrap_or(&log).to_path_buf()
+}
+
+async fn leave(stack: Stack, well: bool) -> Result<bool, StackError> {
+    say("Ending the local stack");
+    keep_function_logs(&stack).await;
+    stack.stop().await;
+    Ok(well)
+}
+
+/// Ends when somebody wants the stack to end, or when whoever started it has
+/// been killed and cannot say so any more.
+fn end(with_parent: bool) -> Result<impl Future<Output = ()>, StackError> {
+    let listen = |kind| {
+        signal(kind).map_err(|source| StackError::Io {
+            doing: "while listening for signals".to_owned(),
+            source,
+        })
+    };
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    let parent = parent_id();
+    let orphaned = async move {
+        while !with_parent || parent_id() == parent {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+            () = orphaned => {}
+        }
+    })
+}
+
+/// Prints a line; if nobody reads any more, that is no reason to stop.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Prints an error where errors go.
+pub(crate) fn complain(error: &StackError) {
+    let _ = writeln!(std::io::stderr().lock(), "error: {error}");
+}
