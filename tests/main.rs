@@ -1,1 +1,13 @@
-fn main() {}
+//! The tests that need more than one part: each step against a real PostgreSQL
+//! and the simulated Square account, and the whole through the local AWS. One
+//! binary, so that it links once and starts PostgreSQL once.
+
+mod changes;
+mod end_to_end;
+mod faults;
+mod figures;
+mod leases;
+mod quarantine;
+mod state_machine;
+mod statements;
+mod support;

@@ -21,35 +21,59 @@ pub enum SyncError {
     InputInvalid { field: String, problem: String },
 
     /// Square refused the access token (HTTP 401), or it is about to expire.
-    #[error("Square refused the access token at {endpoint}: {detail}. Put a valid token into SQUARE_ACCESS_TOKEN (check SQUARE_ENVIRONMENT as well), then start the sync again.")]
+    #[error(
+        "Square refused the access token at {endpoint}: {detail}. Put a valid token into SQUARE_ACCESS_TOKEN (check SQUARE_ENVIRONMENT as well), then start the sync again."
+    )]
     SquareUnauthorized { endpoint: String, detail: String },
 
     /// The token is valid but lacks a permission (HTTP 403).
-    #[error("The access token may not use {endpoint}: it lacks {scope}. Grant this permission in Square's Developer Console and use the new token.")]
+    #[error(
+        "The access token may not use {endpoint}: it lacks {scope}. Grant this permission in Square's Developer Console and use the new token."
+    )]
     SquareForbidden { endpoint: String, scope: String },
 
     /// Square kept answering 429 until the request's retry budget was spent.
-    #[error("Square kept limiting our requests to {endpoint} ({attempts} attempts). Lower SQUARE_MAX_REQUESTS_PER_SECOND, or wait: the next run goes on by itself.")]
+    #[error(
+        "Square kept limiting our requests to {endpoint} ({attempts} attempts). Lower SQUARE_MAX_REQUESTS_PER_SECOND, or wait: the next run goes on by itself."
+    )]
     SquareRateLimited { endpoint: String, attempts: u32 },
 
     /// Square could not be reached or kept failing.
-    #[error("Square is unavailable at {endpoint}: {detail} ({attempts} attempts). Nothing was changed; the next run goes on by itself. See https://www.issquareup.com.")]
-    SquareUnavailable { endpoint: String, detail: String, attempts: u32 },
+    #[error(
+        "Square is unavailable at {endpoint}: {detail} ({attempts} attempts). Nothing was changed; the next run goes on by itself. See https://www.issquareup.com."
+    )]
+    SquareUnavailable {
+        endpoint: String,
+        detail: String,
+        attempts: u32,
+    },
 
     /// Square understood the request and refused it (other 4xx).
-    #[error("Square rejected our request to {endpoint} with status {status}: {detail}. This is a fault in the request; report it with the run's id.")]
-    SquareRejected { endpoint: String, status: u16, detail: String },
+    #[error(
+        "Square rejected our request to {endpoint} with status {status}: {detail}. This is a fault in the request; report it with the run's id."
+    )]
+    SquareRejected {
+        endpoint: String,
+        status: u16,
+        detail: String,
+    },
 
     /// An answer that is not what Square's API promises: HTML, cut or wrong JSON.
-    #[error("Square's answer from {endpoint} cannot be read: {detail}. Check SQUARE_BASE_URL and any proxy on the way; if it stays, report it with the run's id.")]
+    #[error(
+        "Square's answer from {endpoint} cannot be read: {detail}. Check SQUARE_BASE_URL and any proxy on the way; if it stays, report it with the run's id."
+    )]
     SquareMalformed { endpoint: String, detail: String },
 
     /// A list that does not end: too many pages, or a cursor that came before.
-    #[error("The list at {endpoint} does not end: {detail}. Nothing was changed; start the sync again, and report it if it stays.")]
+    #[error(
+        "The list at {endpoint} does not end: {detail}. Nothing was changed; start the sync again, and report it if it stays."
+    )]
     SquarePageLimit { endpoint: String, detail: String },
 
     /// PostgreSQL cannot be reached, or not at the moment.
-    #[error("The database is unavailable: {detail}. Check that it runs, that DATABASE_URL is right, and that its network lets this function in.")]
+    #[error(
+        "The database is unavailable: {detail}. Check that it runs, that DATABASE_URL is right, and that its network lets this function in."
+    )]
     DatabaseUnavailable { detail: String },
 
     /// PostgreSQL refused a statement.
@@ -58,19 +82,36 @@ pub enum SyncError {
 
     /// The schema is not at the version that this binary was built for.
     #[error("The database schema is at version {found}, and this release wants {wanted}. {todo}")]
-    DatabaseSchemaOutdated { found: i64, wanted: i64, todo: String },
+    DatabaseSchemaOutdated {
+        found: i64,
+        wanted: i64,
+        todo: String,
+    },
 
     /// Another run took the lease over, so this one may not write any more.
-    #[error("Run {run_id} no longer holds the lease on {lease}: {detail}. Nothing was written; start a new run.")]
-    LeaseLost { run_id: String, lease: String, detail: String },
+    #[error(
+        "Run {run_id} no longer holds the lease on {lease}: {detail}. Nothing was written; start a new run."
+    )]
+    LeaseLost {
+        run_id: String,
+        lease: String,
+        detail: String,
+    },
 
     /// Another run holds the lease.
     #[error("Run {run_id} is in progress. Wait for it to end, or stop it first.")]
     RunInProgress { run_id: String },
 
     /// The step would delete suspiciously much.
-    #[error("This run would delete {deleting} of {live} live rows of {table}, more than {percent} %. If that is right, start it with allow_mass_deletion.")]
-    DeletionGuard { table: String, deleting: i64, live: i64, percent: u32 },
+    #[error(
+        "This run would delete {deleting} of {live} live rows of {table}, more than {percent} %. If that is right, start it with allow_mass_deletion."
+    )]
+    DeletionGuard {
+        table: String,
+        deleting: i64,
+        live: i64,
+        percent: u32,
+    },
 
     /// The run was stopped, or a step reached its time-out.
     #[error("{0}")]
@@ -104,8 +145,11 @@ impl SyncError {
     ];
 
     /// The names that a later attempt can cure by itself: the state machine retries these.
-    pub const RETRYABLE: [&str; 3] =
-        ["SquareRateLimited", "SquareUnavailable", "DatabaseUnavailable"];
+    pub const RETRYABLE: [&str; 3] = [
+        "SquareRateLimited",
+        "SquareUnavailable",
+        "DatabaseUnavailable",
+    ];
 
     /// The error's name: the variant's own.
     #[must_use]
@@ -133,12 +177,18 @@ impl SyncError {
 
     /// A setting that is missing or wrong; `problem` reads on from the setting's name.
     pub fn config(setting: &str, problem: impl Into<String>) -> Self {
-        Self::ConfigInvalid { setting: setting.to_owned(), problem: problem.into() }
+        Self::ConfigInvalid {
+            setting: setting.to_owned(),
+            problem: problem.into(),
+        }
     }
 
     /// A field of a request or an event that cannot be used.
     pub fn input(field: &str, problem: impl Into<String>) -> Self {
-        Self::InputInvalid { field: field.to_owned(), problem: problem.into() }
+        Self::InputInvalid {
+            field: field.to_owned(),
+            problem: problem.into(),
+        }
     }
 }
 
@@ -146,7 +196,10 @@ impl SyncError {
 /// name of the runtime instead of ours.
 impl From<SyncError> for Diagnostic {
     fn from(error: SyncError) -> Self {
-        Self { error_type: error.name().to_owned(), error_message: error.to_string() }
+        Self {
+            error_type: error.name().to_owned(),
+            error_message: error.to_string(),
+        }
     }
 }
 
@@ -163,7 +216,9 @@ mod tests {
 
     #[test]
     fn the_runtime_posts_our_name_and_message() {
-        let diagnostic = Diagnostic::from(SyncError::RunInProgress { run_id: "r1".into() });
+        let diagnostic = Diagnostic::from(SyncError::RunInProgress {
+            run_id: "r1".into(),
+        });
         assert_eq!(diagnostic.error_type, "RunInProgress");
         assert!(diagnostic.error_message.contains("r1"));
     }

@@ -104,8 +104,8 @@ async fn close_succeeded(client: &mut Object, run_id: &str) -> Result<Output, Sy
         warnings,
         error: None,
     };
-    let result = serde_json::to_value(&output)
-        .map_err(|error| SyncError::Internal(error.to_string()))?;
+    let result =
+        serde_json::to_value(&output).map_err(|error| SyncError::Internal(error.to_string()))?;
     let transaction = client.transaction().await?;
     store::set_succeeded(&*transaction, run_id, &totals, &output.warnings).await?;
     let (stats, square) = (Stats::new(), Counters::default());
@@ -216,7 +216,10 @@ mod tests {
 
     #[test]
     fn an_error_of_aws_is_explained_and_its_own_text_kept() {
-        let message = message_of(&caught("Sandbox.Timedout", "Task timed out after 900 seconds"));
+        let message = message_of(&caught(
+            "Sandbox.Timedout",
+            "Task timed out after 900 seconds",
+        ));
         assert!(message.starts_with("The step took longer"), "{message}");
         assert!(message.ends_with("900 seconds"), "{message}");
     }

@@ -26,10 +26,7 @@ pub async fn check(
         return Ok(());
     }
     let row = transaction
-        .query_one(
-            &format!("select count(*) from {table} where {live}"),
-            &[],
-        )
+        .query_one(&format!("select count(*) from {table} where {live}"), &[])
         .await?;
     let left: i64 = row.get(0);
     let percent = context.env.settings.deletion_guard_percent;

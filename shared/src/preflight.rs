@@ -149,7 +149,8 @@ async fn record(
         if request.trigger != Trigger::Schedule {
             return Err(error);
         }
-        let note = format!("Run {other} was in progress when the schedule wanted to start this one.");
+        let note =
+            format!("Run {other} was in progress when the schedule wanted to start this one.");
         store::set_ended(&***client, run_id, "skipped", Some(&note)).await?;
         return Ok(Opened::Skipped(Output {
             note: Some(note),
@@ -249,8 +250,8 @@ fn needs(kind: DataType) -> (&'static str, &'static str) {
 }
 
 async fn succeed(client: &Object, output: &Output, square: &Counters) -> Result<(), SyncError> {
-    let result = serde_json::to_value(output)
-        .map_err(|error| SyncError::Internal(error.to_string()))?;
+    let result =
+        serde_json::to_value(output).map_err(|error| SyncError::Internal(error.to_string()))?;
     let stats = Stats::new();
     store::succeed_step(
         &***client,

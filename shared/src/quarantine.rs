@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio_postgres::{GenericClient, Transaction};
 
 use crate::error::SyncError;
+use crate::postgres::ledger::Ledger;
 use crate::postgres::table::Table;
 use crate::square::Broken;
 use crate::text::Texts;
@@ -22,6 +23,7 @@ pub async fn stage_broken(
     texts: &mut Texts,
     key_fields: &[&str],
     broken: Vec<(&'static str, Broken)>,
+    ledger: &mut Ledger,
 ) -> Result<(), SyncError> {
     for (data_type, broken) in broken {
         let payload: Value = texts.json(broken.payload);
@@ -35,6 +37,7 @@ pub async fn stage_broken(
                 &[&attempt, &data_type, &object_id, &reason, &payload],
             )
             .await?;
+        ledger.set_aside();
     }
     Ok(())
 }

@@ -47,10 +47,10 @@ const SUDDEN: &str = "
             where status = 'succeeded' and kind = 'complete_sync' and run_id <> $1
             order by queued_at desc limit 10)
         group by 1, 2)
-    select now.data_type, now.changes::bigint as changes, max(before.changes)::bigint as most
+    select now.data_type, now.changes::bigint, max(before.changes)::bigint as most
     from figures now join figures before using (data_type)
     where now.run_id = $1 and before.run_id <> $1
-    group by 1, 2
+    group by now.data_type, now.changes
     having count(*) >= 5 and now.changes > 100 and now.changes > 10 * max(before.changes)";
 
 /// What an operator should know of this run.

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::env::Env;
 use crate::error::SyncError;
+use crate::postgres::ledger::Ledger;
 use crate::postgres::table::{analyze_staging, clear_staging};
 use crate::quarantine;
 use crate::run::stats::StepOutput;
@@ -53,9 +54,8 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let mut client = context.env.database.client().await?;
     let reconcile_after = context.env.settings.reconcile_after;
     let watermark = Watermark::load(&**client, LIST, reconcile_after).await?;
-    let listed_all = watermark.reconcile_due
-        || watermark.position.is_none()
-        || context.run.request.reconcile;
+    let listed_all =
+        watermark.reconcile_due || watermark.position.is_none() || context.run.request.reconcile;
 
     clear_staging(&client, &TABLES).await?;
     let mut reader = Reader::new(context, &client);
@@ -65,9 +65,14 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
         reader.replay().await?;
         reader.list_changes(watermark.start(OVERLAP)).await?;
     }
-    let (newest, warnings) = reader.finish().await?;
+    let Staged {
+        newest,
+        ledger,
+        warnings,
+    } = reader.finish().await?;
 
     let transaction = context.begin(&mut client).await?;
+    ledger.verify(&transaction, context.attempt).await?;
     let stats = store::apply(context, &transaction, listed_all).await?;
     let run_id = &context.run.run_id;
     watermark
@@ -78,6 +83,13 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     context.commit(transaction, scope, stats, warnings).await
 }
 
+/// What the lists left in staging.
+struct Staged {
+    newest: Option<Timestamp>,
+    ledger: Ledger,
+    warnings: Vec<String>,
+}
+
 /// Reads lists into staging.
 struct Reader<'a> {
     context: &'a StepContext<'a>,
@@ -86,6 +98,7 @@ struct Reader<'a> {
     texts: Texts,
     /// The catalog's `latest_time`, or the newest change seen if Square does not say.
     newest: Option<Timestamp>,
+    ledger: Ledger,
 }
 
 impl<'a> Reader<'a> {
@@ -96,15 +109,15 @@ impl<'a> Reader<'a> {
             seq: 0,
             texts: Texts::default(),
             newest: None,
+            ledger: Ledger::default(),
         }
     }
 
     /// Stages what waits in quarantine for its parent once more.
-    async fn replay(&self) -> Result<(), SyncError> {
+    async fn replay(&mut self) -> Result<(), SyncError> {
+        let attempt = self.context.attempt;
         for table in TABLES {
-            self.client
-                .execute(&table.replay_sql(), &[&self.context.attempt])
-                .await?;
+            table.replay(self.client, attempt, &mut self.ledger).await?;
         }
         Ok(())
     }
@@ -181,38 +194,44 @@ impl<'a> Reader<'a> {
         rows.broken
             .extend(broken.map(|broken| (data_type_of(&broken), broken)));
         let (client, attempt) = (self.client, self.context.attempt);
+        let ledger = &mut self.ledger;
         CATEGORIES
-            .copy_in(client, attempt, &rows.categories)
+            .copy_in(client, attempt, &rows.categories, ledger)
             .await?;
-        ITEMS.copy_in(client, attempt, &rows.items).await?;
+        ITEMS.copy_in(client, attempt, &rows.items, ledger).await?;
         VARIATIONS
-            .copy_in(client, attempt, &rows.variations)
+            .copy_in(client, attempt, &rows.variations, ledger)
             .await?;
-        quarantine::stage_broken(&***client, attempt, &mut self.texts, &["id"], rows.broken).await
+        let (texts, key) = (&mut self.texts, ["id"]);
+        quarantine::stage_broken(&***client, attempt, texts, &key, rows.broken, ledger).await
     }
 
     /// Leaves one copy of each object in staging, ready to be applied.
-    async fn finish(self) -> Result<(Option<Timestamp>, Vec<String>), SyncError> {
-        let (client, attempt) = (self.client, self.context.attempt);
+    async fn finish(self) -> Result<Staged, SyncError> {
+        let (client, attempt, mut ledger) = (self.client, self.context.attempt, self.ledger);
         analyze_staging(client, &[&CATEGORIES, &ITEMS, &VARIATIONS]).await?;
-        client
-            .execute(&CATEGORIES.dedupe_sql(), &[&attempt])
-            .await?;
-        client.execute(&ITEMS.dedupe_sql(), &[&attempt]).await?;
-        client
+        CATEGORIES.dedupe(client, attempt, &mut ledger).await?;
+        ITEMS.dedupe(client, attempt, &mut ledger).await?;
+        let outdated = client
             .execute(store::DROP_OUTDATED_HELD, &[&attempt])
             .await?;
+        ledger.removed(&VARIATIONS, outdated);
         client
             .execute(store::COMPLETE_ITEM_IDS, &[&attempt])
             .await?;
-        client
-            .execute(&VARIATIONS.dedupe_sql(), &[&attempt])
-            .await?;
+        VARIATIONS.dedupe(client, attempt, &mut ledger).await?;
         analyze_staging(client, &[&ITEMS, &VARIATIONS]).await?;
-        Ok((self.newest, self.texts.warning().into_iter().collect()))
+        Ok(Staged {
+            newest: self.newest,
+            ledger,
+            warnings: self.texts.warning().into_iter().collect(),
+        })
     }
 }
 
 fn newest_change(page: &Page<CatalogObject>) -> Option<Timestamp> {
-    page.objects.iter().filter_map(|object| object.updated_at).max()
+    page.objects
+        .iter()
+        .filter_map(|object| object.updated_at)
+        .max()
 }

@@ -385,7 +385,11 @@ mod tests {
     fn rows(objects: Vec<Value>) -> CatalogRows {
         let (mut rows, mut seq, mut texts) = (CatalogRows::default(), 0, Texts::default());
         for object in objects {
-            rows.add(serde_json::from_value(object).unwrap(), &mut seq, &mut texts);
+            rows.add(
+                serde_json::from_value(object).unwrap(),
+                &mut seq,
+                &mut texts,
+            );
         }
         rows
     }
@@ -431,8 +435,10 @@ mod tests {
         };
         let listed = json!([{"id": "B", "ordinal": 2}]);
         assert_eq!(
-            item(json!({"reporting_category": {"id": "A"}, "categories": listed, "category_id": "C"}))
-                .as_deref(),
+            item(
+                json!({"reporting_category": {"id": "A"}, "categories": listed, "category_id": "C"})
+            )
+            .as_deref(),
             Some("A")
         );
         assert_eq!(

@@ -286,6 +286,22 @@ pub const MARK_VARIATIONS: &str = "
         returning 1)
     select (select count(*) from marked) as variations, (select count(*) from emptied) as inventory";
 
+/// For the test that prepares every statement.
+pub const STATEMENTS: [&str; 12] = [
+    DROP_OUTDATED_HELD,
+    COMPLETE_ITEM_IDS,
+    FOLLOW_DELETED_ITEMS,
+    QUARANTINE_VARIATIONS,
+    WANT_INVENTORY,
+    STAGE_ITEM_CATEGORIES,
+    DROP_ITEM_CATEGORIES,
+    STAGE_OVERRIDES,
+    DROP_OUTDATED_REPLAYS,
+    QUARANTINE_OVERRIDES,
+    DROP_OVERRIDES,
+    MARK_VARIATIONS,
+];
+
 /// Applies what was staged, and says what became of it.
 pub(super) async fn apply(
     context: &StepContext<'_>,
@@ -339,12 +355,7 @@ async fn apply_items(
         .await?;
     let run_id = context.run.run_id.as_str();
     ITEM_CATEGORIES
-        .upsert(
-            transaction,
-            &ITEM_CATEGORIES.upsert_sql(),
-            attempt,
-            run_id,
-        )
+        .upsert(transaction, &ITEM_CATEGORIES.upsert_sql(), attempt, run_id)
         .await?;
     transaction
         .execute(DROP_ITEM_CATEGORIES, &[&attempt])
@@ -410,5 +421,13 @@ async fn check(
     counts: &Counts,
 ) -> Result<(), SyncError> {
     let (deleted, created) = (counts.deleted, counts.created);
-    guard::check(context, transaction, table, "not is_deleted", deleted, created).await
+    guard::check(
+        context,
+        transaction,
+        table,
+        "not is_deleted",
+        deleted,
+        created,
+    )
+    .await
 }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::env::Env;
 use crate::error::SyncError;
+use crate::postgres::ledger::Ledger;
 use crate::postgres::table::{analyze_staging, clear_staging};
 use crate::quarantine;
 use crate::run::stats::StepOutput;
@@ -64,14 +65,19 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     if listed_all {
         reader.list_all().await?;
     } else {
-        client
-            .execute(&INVENTORY.replay_sql(), &[&context.attempt])
+        INVENTORY
+            .replay(&client, context.attempt, &mut reader.ledger)
             .await?;
         reader.list(vec![], watermark.start(OVERLAP)).await?;
     }
-    let (newest, warnings) = reader.finish().await?;
+    let Staged {
+        newest,
+        ledger,
+        warnings,
+    } = reader.finish().await?;
 
     let transaction = context.begin(&mut client).await?;
+    ledger.verify(&transaction, context.attempt).await?;
     let counts = store::apply(context, &transaction, listed_all).await?;
     let run_id = &context.run.run_id;
     watermark
@@ -83,6 +89,13 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     context.commit(transaction, scope, stats, warnings).await
 }
 
+/// What the lists left in staging.
+struct Staged {
+    newest: Option<Timestamp>,
+    ledger: Ledger,
+    warnings: Vec<String>,
+}
+
 /// Reads lists into staging.
 struct Reader<'a> {
     context: &'a StepContext<'a>,
@@ -90,6 +103,7 @@ struct Reader<'a> {
     seq: i64,
     texts: Texts,
     newest: Option<Timestamp>,
+    ledger: Ledger,
 }
 
 impl<'a> Reader<'a> {
@@ -100,6 +114,7 @@ impl<'a> Reader<'a> {
             seq: 0,
             texts: Texts::default(),
             newest: None,
+            ledger: Ledger::default(),
         }
     }
 
@@ -189,21 +204,28 @@ impl<'a> Reader<'a> {
             rows.push(CountRow::new(count, self.seq, &mut self.texts));
         }
         let (client, attempt) = (self.client, self.context.attempt);
-        INVENTORY.copy_in(client, attempt, &rows).await?;
+        INVENTORY
+            .copy_in(client, attempt, &rows, &mut self.ledger)
+            .await?;
         let key = ["catalog_object_id", "location_id", "state"];
         let broken = page
             .broken
             .into_iter()
             .map(|broken| ("inventory", broken))
             .collect();
-        quarantine::stage_broken(&***client, attempt, &mut self.texts, &key, broken).await
+        let (texts, ledger) = (&mut self.texts, &mut self.ledger);
+        quarantine::stage_broken(&***client, attempt, texts, &key, broken, ledger).await
     }
 
     /// Leaves one copy of each count in staging, ready to be applied.
-    async fn finish(self) -> Result<(Option<Timestamp>, Vec<String>), SyncError> {
-        let (client, attempt) = (self.client, self.context.attempt);
+    async fn finish(self) -> Result<Staged, SyncError> {
+        let (client, attempt, mut ledger) = (self.client, self.context.attempt, self.ledger);
         analyze_staging(client, &[&INVENTORY]).await?;
-        client.execute(&INVENTORY.dedupe_sql(), &[&attempt]).await?;
-        Ok((self.newest, self.texts.warning().into_iter().collect()))
+        INVENTORY.dedupe(client, attempt, &mut ledger).await?;
+        Ok(Staged {
+            newest: self.newest,
+            ledger,
+            warnings: self.texts.warning().into_iter().collect(),
+        })
     }
 }

@@ -60,6 +60,9 @@ pub const KEEP_HISTORY: &str = "
     where last_changed_at = now() and calculated_at is not null
     on conflict do nothing";
 
+/// For the test that prepares every statement.
+pub const STATEMENTS: [&str; 3] = [QUARANTINE_COUNTS, FOLLOW_DELETED_VARIATIONS, KEEP_HISTORY];
+
 /// Applies what was staged.
 pub(super) async fn apply(
     context: &StepContext<'_>,
@@ -67,9 +70,7 @@ pub(super) async fn apply(
     listed_all: bool,
 ) -> Result<Counts, SyncError> {
     let (attempt, run_id) = (context.attempt, context.run.run_id.as_str());
-    transaction
-        .execute(QUARANTINE_COUNTS, &[&attempt])
-        .await?;
+    transaction.execute(QUARANTINE_COUNTS, &[&attempt]).await?;
     transaction
         .execute(FOLLOW_DELETED_VARIATIONS, &[&attempt])
         .await?;

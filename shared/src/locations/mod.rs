@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::env::Env;
 use crate::error::SyncError;
+use crate::postgres::ledger::Ledger;
 use crate::postgres::table::clear_staging;
 use crate::quarantine;
 use crate::run::stats::StepOutput;
@@ -38,9 +39,7 @@ pub async fn sync(
 
 async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let page = context.square.list_locations().await?;
-    context
-        .progress
-        .add(page.objects.len() + page.broken.len());
+    context.progress.add(page.objects.len() + page.broken.len());
     let mut texts = Texts::default();
     let rows: Vec<LocationRow> = (1..)
         .zip(page.objects)
@@ -55,13 +54,16 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let mut client = context.env.database.client().await?;
     let attempt = context.attempt;
     clear_staging(&client, &[&LOCATIONS]).await?;
-    LOCATIONS.copy_in(&client, attempt, &rows).await?;
-    quarantine::stage_broken(&**client, attempt, &mut texts, &["id"], broken).await?;
-    client
-        .execute(&LOCATIONS.dedupe_sql(), &[&attempt])
+    let mut ledger = Ledger::default();
+    LOCATIONS
+        .copy_in(&client, attempt, &rows, &mut ledger)
         .await?;
+    let key = ["id"];
+    quarantine::stage_broken(&**client, attempt, &mut texts, &key, broken, &mut ledger).await?;
+    LOCATIONS.dedupe(&client, attempt, &mut ledger).await?;
 
     let transaction = context.begin(&mut client).await?;
+    ledger.verify(&transaction, attempt).await?;
     let counts = store::apply(context, &transaction).await?;
     let stats = BTreeMap::from([("locations".to_owned(), counts)]);
     let warnings = texts.warning().into_iter().collect();

@@ -47,8 +47,7 @@ fn is_passing(code: &str) -> bool {
     // 57P01–57P05 shutting down or starting up, 57014 a time-out of ours,
     // 55P03 lock time-out, 40 serialization and deadlock, 25006 a fail-over's
     // read-only moment.
-    (code.starts_with("08") || code.starts_with("53") || code.starts_with("40"))
-        && code != "53100"
+    (code.starts_with("08") || code.starts_with("53") || code.starts_with("40")) && code != "53100"
         || code.starts_with("57P0")
         || matches!(code, "57014" | "55P03" | "25006")
 }
@@ -86,10 +85,14 @@ mod tests {
 
     #[test]
     fn what_passes_by_itself_is_retried_and_what_needs_a_person_is_not() {
-        for code in ["08006", "53300", "57P01", "57P03", "40001", "40P01", "55P03", "57014"] {
+        for code in [
+            "08006", "53300", "57P01", "57P03", "40001", "40P01", "55P03", "57014",
+        ] {
             assert!(is_passing(code), "{code}");
         }
-        for code in ["53100", "28P01", "3D000", "42P01", "23503", "42501", "22P02"] {
+        for code in [
+            "53100", "28P01", "3D000", "42P01", "23503", "42501", "22P02",
+        ] {
             assert!(!is_passing(code), "{code}");
         }
     }

@@ -3,6 +3,7 @@
 //! whose sessions have a limit on everything that could hang.
 
 mod error;
+pub mod ledger;
 pub mod schema;
 pub mod table;
 mod tls;

@@ -11,6 +11,7 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::ledger::Ledger;
 use crate::error::SyncError;
 
 /// A data table and its staging table of the same name.
@@ -59,6 +60,7 @@ impl Table {
         client: &Object,
         attempt: i64,
         rows: &[R],
+        ledger: &mut Ledger,
     ) -> Result<(), SyncError> {
         if rows.is_empty() {
             return Ok(());
@@ -77,7 +79,35 @@ impl Table {
             values.extend(row.values());
             writer.as_mut().write(&values).await?;
         }
-        writer.finish().await?;
+        ledger.added(self, writer.finish().await?);
+        Ok(())
+    }
+
+    /// Stages once more what waits in quarantine for its parent.
+    ///
+    /// # Errors
+    /// Any of the database's.
+    pub async fn replay(
+        &self,
+        client: &Object,
+        attempt: i64,
+        ledger: &mut Ledger,
+    ) -> Result<(), SyncError> {
+        ledger.added(self, client.execute(&self.replay_sql(), &[&attempt]).await?);
+        Ok(())
+    }
+
+    /// Keeps the winning copy of each staged key.
+    ///
+    /// # Errors
+    /// Any of the database's.
+    pub async fn dedupe(
+        &self,
+        client: &Object,
+        attempt: i64,
+        ledger: &mut Ledger,
+    ) -> Result<(), SyncError> {
+        ledger.removed(self, client.execute(&self.dedupe_sql(), &[&attempt]).await?);
         Ok(())
     }
 

@@ -90,8 +90,9 @@ fn roots(file: Option<&str>) -> Result<RootCertStore, SyncError> {
     let Some(file) = file else {
         return Ok(roots);
     };
-    let unreadable =
-        |problem: String| SyncError::config(SETTING, format!("names sslrootcert {file}: {problem}"));
+    let unreadable = |problem: String| {
+        SyncError::config(SETTING, format!("names sslrootcert {file}: {problem}"))
+    };
     let certificates =
         CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))?;
     for certificate in certificates {

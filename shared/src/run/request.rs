@@ -89,6 +89,10 @@ impl Request {
         } else {
             input
         };
+        // A list would fill the fields one by one.
+        if !input.is_object() {
+            return Err(SyncError::input("execution input", "is no JSON object"));
+        }
         let request: Self = serde_json::from_value(input)
             .map_err(|error| SyncError::input("execution input", error.to_string()))?;
         request.checked()
@@ -173,7 +177,10 @@ mod tests {
     #[test]
     fn only_keeps_the_order_whatever_was_written() {
         let request = Request::parse(json!({"only": ["inventory", "locations"]})).unwrap();
-        assert_eq!(request.steps(), ["preflight", "locations", "inventory", "finish"]);
+        assert_eq!(
+            request.steps(),
+            ["preflight", "locations", "inventory", "finish"]
+        );
     }
 
     #[test]
@@ -183,7 +190,7 @@ mod tests {
             (json!({"only": ["cataloge"]}), "cataloge"),
             (json!({"only": []}), "only"),
             (json!({"reconcile": "yes"}), "yes"),
-            (json!([1]), "execution input"),
+            (json!(["api"]), "execution input"),
         ] {
             let error = Request::parse(input).unwrap_err();
             assert_eq!(error.name(), "InputInvalid");

@@ -49,7 +49,11 @@ pub async fn queue(client: &mut Object, request: &Request) -> Result<Queued, Syn
 ///
 /// # Errors
 /// The database's.
-pub async fn abandon(client: &mut Object, run_id: &str, error: &SyncError) -> Result<(), SyncError> {
+pub async fn abandon(
+    client: &mut Object,
+    run_id: &str,
+    error: &SyncError,
+) -> Result<(), SyncError> {
     let transaction = client.transaction().await?;
     let failure = Failure {
         name: error.name().to_owned(),

@@ -80,7 +80,8 @@ pub async fn perform(
 
     let deadline = (started + step.timeout).min(step.lambda_deadline - MARGIN);
     let context = StepContext {
-        square: env.square.for_step(deadline),
+        // A moment longer, so that it is the step that says its time is up.
+        square: env.square.for_step(deadline + MARGIN / 2),
         env,
         run,
         lease,

@@ -257,3 +257,29 @@ fn is_loopback(url: &Url) -> bool {
         None => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_does_not_show_among_the_headers() {
+        let headers = headers(&SecretString::from("very-secret")).unwrap();
+        assert_eq!(headers[AUTHORIZATION], "Bearer very-secret");
+        assert!(!format!("{headers:?}").contains("very-secret"));
+    }
+
+    #[test]
+    fn only_loopback_addresses_go_past_a_proxy() {
+        for (url, expected) in [
+            ("http://127.0.0.1:8080", true),
+            ("http://[::1]:8080", true),
+            ("http://localhost:8080", true),
+            ("http://square.localhost", true),
+            ("https://connect.squareup.com", false),
+            ("http://10.0.0.1", false),
+        ] {
+            assert_eq!(is_loopback(&Url::parse(url).unwrap()), expected, "{url}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! How many rows an attempt has in staging, counted as they are written.
+//!
+//! Staging is shared and unlogged: another invocation of the same step may empty
+//! it, and so does a crash of PostgreSQL. An attempt that applied what was left
+//! would take the rest of the account for deleted, so before it applies anything
+//! it counts its rows, and the transaction keeps them from then on.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Transaction;
+
+use super::table::Table;
+use crate::error::SyncError;
+
+/// The rows of one attempt, per staging table.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    rows: BTreeMap<&'static str, i64>,
+}
+
+impl Ledger {
+    /// That many rows were written to the table's staging.
+    pub fn added(&mut self, table: &Table, rows: u64) {
+        self.change(table.name, i64::try_from(rows).unwrap_or(i64::MAX));
+    }
+
+    /// That many rows were taken out again.
+    pub fn removed(&mut self, table: &Table, rows: u64) {
+        self.change(table.name, -i64::try_from(rows).unwrap_or(i64::MAX));
+    }
+
+    /// One object was set aside.
+    pub fn set_aside(&mut self) {
+        self.change("quarantine", 1);
+    }
+
+    fn change(&mut self, table: &'static str, by: i64) {
+        *self.rows.entry(table).or_default() += by;
+    }
+
+    /// Counts the attempt's rows; none can vanish any more before the transaction
+    /// ends.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable` if some are gone: the step is to be done again.
+    pub async fn verify(
+        &self,
+        transaction: &Transaction<'_>,
+        attempt: i64,
+    ) -> Result<(), SyncError> {
+        for (table, expected) in &self.rows {
+            let sql = format!("select count(*) from staging.{table} where attempt = $1");
+            let found: i64 = transaction.query_one(&sql, &[&attempt]).await?.get(0);
+            if found != *expected {
+                return Err(SyncError::DatabaseUnavailable {
+                    detail: format!(
+                        "staging.{table} holds {found} of the {expected} rows written to it, \
+because PostgreSQL restarted or another invocation of this step took over"
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! One writer at a time, steps that may run twice, and late ones that may not.
+
+use serde_json::json;
+use shared::run::start;
+
+use crate::support::run::World;
+use crate::support::{run, tables};
+
+/// The lease as a run leaves it when its process dies.
+const EXPIRE: &str = "update sync_leases set expires_at = now() - interval '1 second'";
+
+async fn stop(world: &World, run_id: &str) -> bool {
+    let mut client = world.env.database.client().await.unwrap();
+    start::stop(&mut client, run_id).await.unwrap()
+}
+
+#[test]
+fn a_second_run_is_told_of_the_first_and_a_schedule_is_skipped() {
+    run(async {
+        let world = World::small().await;
+        world.open("first", json!({})).await.unwrap();
+        let (name, report) = world.fail(json!({})).await;
+        assert_eq!(name, "RunInProgress");
+        assert!(report.error.unwrap().message.contains("first"));
+
+        let skipped = world.run(json!({"trigger": "schedule"})).await;
+        assert_eq!(skipped.status, "skipped");
+        let rows =
+            "select count(*) from sync_runs where status = 'skipped' and finished_at is not null";
+        assert_eq!(world.number(rows).await, 1);
+    });
+}
+
+#[test]
+fn a_schedules_second_delivery_starts_nothing() {
+    run(async {
+        let world = World::small().await;
+        let request = json!({"trigger": "schedule", "scheduled_time": "2026-11-22T18:00:00Z"});
+        world.sync(request.clone()).await;
+        assert_eq!(world.run(request).await.status, "skipped");
+    });
+}
+
+#[test]
+fn every_step_twice_is_as_good_as_once() {
+    run(async {
+        let world = World::small().await;
+        let first = world.open("twice", json!({})).await.unwrap();
+        assert_eq!(world.open("twice", json!({})).await.unwrap(), first);
+        for step in ["locations", "catalog", "inventory"] {
+            let once = world.step("twice", step).await.unwrap();
+            world.account.clear_counters().await;
+            let again = world.step("twice", step).await.unwrap();
+            assert_eq!(again.stats, once.stats, "{step}");
+            assert_eq!(again.duration_ms, once.duration_ms, "{step}");
+            assert_eq!(world.account.requests().await, 0, "{step}");
+        }
+        let report = world.run_named("twice", json!({})).await;
+        assert_eq!(report.status, "succeeded");
+        assert_eq!(world.run_named("twice", json!({})).await.status, "failed");
+        tables::assert_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+#[test]
+fn two_invocations_at_once_leave_one_result() {
+    run(async {
+        let world = World::small().await;
+        world.open("twins", json!({})).await.unwrap();
+        world.step("twins", "locations").await.unwrap();
+        let (a, b) = tokio::join!(
+            world.step("twins", "catalog"),
+            world.step("twins", "catalog")
+        );
+        // One may lose its rows to the other; it then says so and applies nothing.
+        for twin in [&a, &b] {
+            match twin {
+                Ok(output) => assert_eq!(output.stats["items"].created, 30, "{output:?}"),
+                Err(error) => assert_eq!(error.name(), "DatabaseUnavailable", "{error}"),
+            }
+        }
+        assert!(a.is_ok() || b.is_ok());
+        let deleted = "select count(*) from catalog_items where is_deleted";
+        assert_eq!(world.number(deleted).await, 0);
+        world.step("twins", "inventory").await.unwrap();
+        tables::assert_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+#[test]
+fn a_stopped_runs_step_cannot_write() {
+    run(async {
+        let world = World::small().await;
+        world.open("stopped", json!({})).await.unwrap();
+        world
+            .account
+            .faults(json!([{"endpoint": "/v2/locations", "kind": "delay", "delay_ms": 600, "times": 1}]))
+            .await;
+        let (late, stopped) = tokio::join!(world.step("stopped", "locations"), async {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            stop(&world, "stopped").await
+        });
+        assert!(stopped);
+        assert_eq!(late.unwrap_err().name(), "LeaseLost");
+        assert_eq!(world.number("select count(*) from locations").await, 0);
+
+        let later = world.step("stopped", "catalog").await.unwrap_err();
+        assert_eq!(later.name(), "Cancelled");
+        // The lease is free at once.
+        world.sync(json!({})).await;
+        tables::assert_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+#[test]
+fn a_silent_runs_lease_goes_to_the_next_and_its_record_is_closed() {
+    run(async {
+        let world = World::small().await;
+        world.open("silent", json!({})).await.unwrap();
+        world.step("silent", "locations").await.unwrap();
+        world.client.batch_execute(EXPIRE).await.unwrap();
+        world.sync(json!({})).await;
+        let row = world
+            .client
+            .query_one(
+                "select status, error_name from sync_runs where run_id = 'silent'",
+                &[],
+            )
+            .await
+            .unwrap();
+        assert_eq!(row.get::<_, String>(0), "failed");
+        assert_eq!(row.get::<_, String>(1), "LeaseLost");
+        let late = world
+            .redriven_step("silent", "catalog", 1)
+            .await
+            .unwrap_err();
+        assert_eq!(late.name(), "LeaseLost");
+    });
+}
+
+#[test]
+fn a_redriven_step_takes_the_lease_up_again() {
+    run(async {
+        let world = World::small().await;
+        world
+            .account
+            .faults(json!([{"endpoint": "/v2/catalog/search", "kind": "status", "status": 400}]))
+            .await;
+        let report = world.run_named("redriven", json!({})).await;
+        assert_eq!(report.error.unwrap().name, "SquareRejected");
+        world.account.clear_faults().await;
+        let late = world.step("redriven", "catalog").await.unwrap_err();
+        assert_eq!(late.name(), "Cancelled");
+        world.redriven_step("redriven", "catalog", 1).await.unwrap();
+        world
+            .redriven_step("redriven", "inventory", 1)
+            .await
+            .unwrap();
+        tables::assert_equal_truth(&world.client, &world.account).await;
+    });
+}

@@ -1,0 +1,42 @@
+//! `tokio_postgres` checks no statement when it compiles, so this test has the
+//! migrated schema prepare every one that the steps are made of.
+
+use shared::postgres::table::Table;
+use shared::{catalog, inventory, locations, quarantine, validation};
+
+use crate::support::{database, run};
+
+#[test]
+fn every_statement_prepares_against_the_migrated_schema() {
+    run(async {
+        let client = database::connect(&database::migrated().await).await;
+        let mut statements: Vec<String> = Vec::new();
+        let mut tables: Vec<&Table> = catalog::store::TABLES.to_vec();
+        tables.extend([&locations::store::LOCATIONS, &inventory::store::INVENTORY]);
+        for table in tables {
+            statements.extend([
+                table.replay_sql(),
+                table.dedupe_sql(),
+                table.upsert_sql(),
+                table.staged_sql(),
+                quarantine::settle_sql(table),
+            ]);
+        }
+        for table in [
+            &catalog::store::CATEGORIES,
+            &catalog::store::ITEMS,
+            &inventory::store::INVENTORY,
+        ] {
+            statements.push(table.mark_deleted_sql());
+        }
+        statements.extend(catalog::store::STATEMENTS.map(str::to_owned));
+        statements.extend(inventory::store::STATEMENTS.map(str::to_owned));
+        statements.extend(validation::STATEMENTS.map(str::to_owned));
+        statements.push(locations::store::MARK_INACTIVE.to_owned());
+        for statement in statements {
+            if let Err(error) = client.prepare(&statement).await {
+                panic!("{error:?}: {statement}");
+            }
+        }
+    });
+}

@@ -1,0 +1,109 @@
+//! A simulated Square account and its control interface.
+
+use serde_json::{Map, Value, json};
+use square_sim::{Config, Running};
+
+/// An account of a test's own.
+pub(crate) struct Account {
+    /// Ends with the test.
+    _running: Option<Running>,
+    pub(crate) url: String,
+    http: reqwest::Client,
+}
+
+impl Account {
+    /// The default account with some sizes changed.
+    pub(crate) fn start(sizes: Value) -> Self {
+        let Value::Object(sizes) = sizes else {
+            panic!("sizes are an object");
+        };
+        let config = Config::default().with(&sizes).unwrap();
+        let running = square_sim::start(config, "127.0.0.1:0").unwrap();
+        Self {
+            url: running.url(),
+            _running: Some(running),
+            http: reqwest::Client::new(),
+        }
+    }
+
+    /// The smallest account that has everything.
+    pub(crate) fn small() -> Self {
+        Self::start(json!({
+            "locations": 3, "categories": 4, "items": 30, "variations": 60, "counts": 200, "orders": 0
+        }))
+    }
+
+    /// An account that somebody else runs.
+    pub(crate) fn at(url: &str) -> Self {
+        Self {
+            _running: None,
+            url: url.to_owned(),
+            http: reqwest::Client::new(),
+        }
+    }
+
+    /// Applies changes, in order, and says what they did.
+    pub(crate) async fn change(&self, changes: Value) -> Value {
+        self.post("change", &changes).await
+    }
+
+    pub(crate) async fn faults(&self, faults: Value) {
+        self.post("faults", &faults).await;
+    }
+
+    pub(crate) async fn clear_faults(&self) {
+        self.delete("faults").await;
+    }
+
+    pub(crate) async fn change_later(&self, later: Value) {
+        self.post("change-later", &later).await;
+    }
+
+    pub(crate) async fn token(&self, token: Value) {
+        self.post("token", &token).await;
+    }
+
+    pub(crate) async fn reset(&self, config: Value) {
+        self.post("reset", &config).await;
+    }
+
+    /// Requests so far, all endpoints together.
+    pub(crate) async fn requests(&self) -> u64 {
+        let counters = self.get("counters").await;
+        let by_endpoint: Map<String, Value> =
+            serde_json::from_value(counters["requests"].clone()).unwrap();
+        by_endpoint.values().filter_map(Value::as_u64).sum()
+    }
+
+    /// Forgets what was counted.
+    pub(crate) async fn clear_counters(&self) {
+        self.delete("counters").await;
+    }
+
+    /// The account's present rows, as tables should hold them.
+    pub(crate) async fn truth(&self) -> Value {
+        self.get("truth").await
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let url = format!("{}/__sim/{path}", self.url);
+        let answer = self.http.get(url).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let url = format!("{}/__sim/{path}", self.url);
+        let answer = self.http.post(url).json(body).send().await.unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert!(status.is_success(), "{path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    async fn delete(&self, path: &str) {
+        let url = format!("{}/__sim/{path}", self.url);
+        let answer = self.http.delete(url).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+    }
+}

@@ -1,0 +1,166 @@
+//! The whole product in the local AWS: the deployed template, the real state
+//! machine and the real Lambda binaries. Started once; the scenarios take turns.
+
+use local::{Options, Stack};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tokio_postgres::Client;
+
+use super::account::Account;
+use super::database;
+
+static STACK: OnceCell<Stack> = OnceCell::const_new();
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Back to a database without rows and without runs.
+const EMPTY: &str = "
+    truncate locations, catalog_categories, catalog_items, catalog_item_categories,
+        catalog_variations, catalog_variation_overrides, catalog_inventory,
+        catalog_inventory_history, sync_runs, sync_steps, sync_watermarks, sync_quarantine,
+        orders, order_line_items, order_return_line_items, order_tenders;
+    update sync_leases set holder = null, expires_at = '-infinity'";
+
+/// One scenario's turn at the stack, with a fresh account and an empty database.
+pub(crate) struct Cloud {
+    pub(crate) stack: &'static Stack,
+    pub(crate) account: Account,
+    pub(crate) client: Client,
+    http: reqwest::Client,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Cloud {
+    /// Waits for its turn.
+    pub(crate) async fn turn() -> Self {
+        let turn = TURN.lock().await;
+        let stack = STACK.get_or_init(start).await;
+        let account = Account::at(&stack.file().square_base_url);
+        account.reset(json!({"orders": 0})).await;
+        let client = database::connect(&stack.file().database_url).await;
+        let migrated = client
+            .query_one("select to_regclass('sync_runs') is not null", &[])
+            .await
+            .unwrap();
+        if migrated.get(0) {
+            client.batch_execute(EMPTY).await.unwrap();
+        }
+        Self {
+            stack,
+            account,
+            client,
+            http: reqwest::Client::new(),
+            _turn: turn,
+        }
+    }
+
+    /// Calls the API as an admin's script does.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> (StatusCode, Value) {
+        let request = self
+            .http
+            .request(method, format!("{}{path}", self.stack.file().api_url))
+            .bearer_auth(&self.stack.file().bearer_token);
+        let request = if body.is_null() {
+            request
+        } else {
+            request.json(&body)
+        };
+        answer(request).await
+    }
+
+    /// Calls the API with whatever the request says of itself.
+    pub(crate) async fn raw(
+        &self,
+        path: &str,
+        make: impl FnOnce(reqwest::Client, String) -> reqwest::RequestBuilder,
+    ) -> (StatusCode, Value) {
+        let url = format!("{}{path}", self.stack.file().api_url);
+        answer(make(self.http.clone(), url)).await
+    }
+
+    /// Starts a sync through the API.
+    pub(crate) async fn start(&self, body: Value) -> (StatusCode, Value) {
+        self.call(Method::POST, "/admin/complete-sync", body).await
+    }
+
+    /// A sync through the API, to its end: the run's JSON.
+    pub(crate) async fn sync(&self, body: Value) -> Value {
+        let (status, started) = self.start(body).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{started}");
+        self.end_of(started["run_id"].as_str().unwrap()).await
+    }
+
+    /// A run's JSON.
+    pub(crate) async fn run(&self, run_id: &str) -> Value {
+        let path = format!("/admin/runs/{run_id}");
+        let (status, run) = self.call(Method::GET, &path, Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{run}");
+        run
+    }
+
+    /// Waits for a run's end, and for its execution's.
+    pub(crate) async fn end_of(&self, run_id: &str) -> Value {
+        self.until(run_id, |run| {
+            !matches!(run["status"].as_str(), Some("queued" | "running"))
+        })
+        .await
+    }
+
+    /// Waits until a run is as wanted.
+    pub(crate) async fn until(&self, run_id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        for _ in 0..600 {
+            let run = self.run(run_id).await;
+            if wanted(&run) {
+                return run;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("run {run_id} did not get there: {}", self.run(run_id).await);
+    }
+
+    /// What Step Functions says of an execution that has ended.
+    pub(crate) async fn execution(&self, arn: &str) -> local::Execution {
+        for _ in 0..100 {
+            let execution = self.stack.aws().execution(arn).await.unwrap();
+            if !execution.is_running() {
+                return execution;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("{arn} is still running");
+    }
+
+    /// Starts an execution as somebody in the console does.
+    pub(crate) async fn start_by_hand(&self, name: &str, input: &Value) -> String {
+        let machine = &self.stack.file().state_machines.complete_sync;
+        let aws = self.stack.aws();
+        aws.start_execution(machine, Some(name), input)
+            .await
+            .unwrap()
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    let text = answer.text().await.unwrap();
+    let value = serde_json::from_str(&text).unwrap_or_else(|_| json!(text));
+    (status, value)
+}
+
+async fn start() -> Stack {
+    let directory = std::env::temp_dir().join(format!("cloud-{}", std::process::id()));
+    let mut options = Options::quiet(directory);
+    // A minute between attempts becomes half a second.
+    options.wait_scale = Some(0.01);
+    options
+        .settings
+        .set("SQUARE_MAX_REQUESTS_PER_SECOND", "200");
+    options.sim_args = vec!["--orders".to_owned(), "0".to_owned()];
+    Stack::start(options).await.unwrap()
+}

@@ -1,0 +1,82 @@
+//! A real PostgreSQL, started once, and a database of its own for each test.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use local::postgres::Postgres;
+use local::{Checkout, Guard};
+use shared::postgres::Database;
+use shared::postgres::schema;
+use tokio::sync::{Mutex, OnceCell};
+use tokio_postgres::{Client, NoTls};
+
+const TEMPLATE: &str = "migrated";
+
+struct Server {
+    postgres: Postgres,
+    /// Ends PostgreSQL with the test process, however that ends.
+    _guard: Guard,
+}
+
+static SERVER: OnceCell<Server> = OnceCell::const_new();
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+static CREATING: Mutex<()> = Mutex::const_new(());
+
+async fn server() -> &'static Server {
+    SERVER
+        .get_or_init(|| async {
+            let directory = std::env::temp_dir().join(format!("tests-{}", std::process::id()));
+            let guard = Guard::new(&directory, &directory.join("none")).unwrap();
+            let checkout = Checkout::find().unwrap();
+            let postgres = Postgres::start(&checkout, &guard).await.unwrap();
+            let server = Server {
+                postgres,
+                _guard: guard,
+            };
+            let url = create(&server, TEMPLATE, "template1").await;
+            let database = Database::connect(&url.into()).unwrap();
+            schema::migrate(&mut database.client().await.unwrap())
+                .await
+                .unwrap();
+            server
+        })
+        .await
+}
+
+/// An empty database, as a new user has it.
+pub(crate) async fn empty() -> String {
+    fresh("template1").await
+}
+
+/// A migrated database without rows.
+pub(crate) async fn migrated() -> String {
+    fresh(TEMPLATE).await
+}
+
+async fn fresh(template: &str) -> String {
+    let server = server().await;
+    let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    create(server, &name, template).await
+}
+
+async fn create(server: &Server, name: &str, template: &str) -> String {
+    let _one_at_a_time = CREATING.lock().await;
+    let client = connect(server.postgres.url()).await;
+    client
+        .batch_execute(&format!("create database {name} template {template}"))
+        .await
+        .unwrap();
+    let (start, query) = server
+        .postgres
+        .url()
+        .split_once('?')
+        .unwrap_or((server.postgres.url(), ""));
+    let (server_url, _) = start.rsplit_once('/').unwrap();
+    format!("{server_url}/{name}?{query}")
+}
+
+/// A connection of a test's own.
+pub(crate) async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
