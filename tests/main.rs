@@ -6,6 +6,7 @@ mod changes;
 mod end_to_end;
 mod faults;
 mod figures;
+mod judges;
 mod leases;
 mod quarantine;
 mod state_machine;

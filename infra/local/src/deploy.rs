@@ -68,11 +68,18 @@ pub(crate) async fn deploy(
         return Err(StackError::DidNotStart {
             name: "sam deploy",
             reason: format!("ended ({})", output.status),
-            log_end: log_end(&log),
+            log_end: complaint(&log),
             log,
         });
     }
     aws.outputs(STACK).await
+}
+
+/// What SAM complains of: its last word, or the end of its log.
+fn complaint(log: &Path) -> String {
+    let end = log_end(log);
+    let error = end.rfind("Error: ").and_then(|at| end.get(at..));
+    error.map(str::to_owned).unwrap_or(end)
 }
 
 /// Puts each binary where the template looks for it, in a directory of this
