@@ -16,7 +16,8 @@ const GATEWAY: u16 = 4600;
 #[derive(Debug)]
 pub(crate) struct Claim {
     port: u16,
-    _lock: File,
+    /// None for a port that the system picked: it picks another one next time.
+    _lock: Option<File>,
 }
 
 impl Claim {
@@ -37,12 +38,17 @@ impl Claim {
             .ok()?;
         lock.try_lock().ok()?;
         TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?;
-        Some(Self { port, _lock: lock })
+        Some(Self {
+            port,
+            _lock: Some(lock),
+        })
     }
 
     fn any() -> Result<Self, StackError> {
-        let port = free()?;
-        Self::on(port).ok_or(StackError::PortInUse(port))
+        Ok(Self {
+            port: free()?,
+            _lock: None,
+        })
     }
 }
 

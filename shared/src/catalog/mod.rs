@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::postgres::ledger::Ledger;
-use crate::postgres::table::{analyze_staging, clear_staging};
+use crate::postgres::table::clear_staging;
 use crate::quarantine;
 use crate::run::stats::StepOutput;
 use crate::run::step::{self, Step, StepContext, StepInput};
@@ -209,7 +209,9 @@ impl<'a> Reader<'a> {
     /// Leaves one copy of each object in staging, ready to be applied.
     async fn finish(self) -> Result<Staged, SyncError> {
         let (client, attempt, mut ledger) = (self.client, self.context.attempt, self.ledger);
-        analyze_staging(client, &[&CATEGORIES, &ITEMS, &VARIATIONS]).await?;
+        for table in [&CATEGORIES, &ITEMS, &VARIATIONS] {
+            table.analyze(&***client).await?;
+        }
         CATEGORIES.dedupe(client, attempt, &mut ledger).await?;
         ITEMS.dedupe(client, attempt, &mut ledger).await?;
         let outdated = client
@@ -220,7 +222,9 @@ impl<'a> Reader<'a> {
             .execute(store::COMPLETE_ITEM_IDS, &[&attempt])
             .await?;
         VARIATIONS.dedupe(client, attempt, &mut ledger).await?;
-        analyze_staging(client, &[&ITEMS, &VARIATIONS]).await?;
+        for table in [&ITEMS, &VARIATIONS] {
+            table.analyze(&***client).await?;
+        }
         Ok(Staged {
             newest: self.newest,
             ledger,

@@ -151,12 +151,16 @@ pub const DROP_OUTDATED_HELD: &str = "
 /// A variation that came on its own may leave out its item; then it is the one
 /// that we know, or the one that holds it in this very listing. Parameter: attempt.
 pub const COMPLETE_ITEM_IDS: &str = "
-    update staging.catalog_variations s
-    set item_id = coalesce(
-        (select h.item_id from staging.catalog_variations h
-            where h.attempt = $1 and h.id = s.id and h.item_id is not null limit 1),
-        (select t.item_id from catalog_variations t where t.id = s.id))
-    where s.attempt = $1 and s.item_id is null and not s.is_deleted";
+    update staging.catalog_variations s set item_id = known.item_id
+    from (
+        select distinct on (l.id) l.id, coalesce(h.item_id, t.item_id) as item_id
+        from staging.catalog_variations l
+        left join staging.catalog_variations h
+            on h.attempt = $1 and h.id = l.id and h.item_id is not null
+        left join catalog_variations t on t.id = l.id
+        where l.attempt = $1 and l.item_id is null and not l.is_deleted
+        order by l.id, h.item_id) known
+    where s.attempt = $1 and s.item_id is null and not s.is_deleted and s.id = known.id";
 
 /// What Square gives of a deleted item's variations is as deleted as the item.
 /// Parameter: attempt.
@@ -353,6 +357,7 @@ async fn apply_items(
     transaction
         .execute(STAGE_ITEM_CATEGORIES, &[&attempt])
         .await?;
+    ITEM_CATEGORIES.analyze(transaction).await?;
     let run_id = context.run.run_id.as_str();
     ITEM_CATEGORIES
         .upsert(transaction, &ITEM_CATEGORIES.upsert_sql(), attempt, run_id)
@@ -377,6 +382,7 @@ async fn apply_variations(
     for statement in [DROP_OUTDATED_REPLAYS, STAGE_OVERRIDES, QUARANTINE_OVERRIDES] {
         transaction.execute(statement, &[&attempt]).await?;
     }
+    OVERRIDES.analyze(transaction).await?;
     let run_id = context.run.run_id.as_str();
     OVERRIDES
         .upsert(transaction, &OVERRIDES.upsert_sql(), attempt, run_id)

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::postgres::ledger::Ledger;
-use crate::postgres::table::{analyze_staging, clear_staging};
+use crate::postgres::table::clear_staging;
 use crate::quarantine;
 use crate::run::stats::StepOutput;
 use crate::run::step::{self, Step, StepContext, StepInput};
@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
     /// Leaves one copy of each count in staging, ready to be applied.
     async fn finish(self) -> Result<Staged, SyncError> {
         let (client, attempt, mut ledger) = (self.client, self.context.attempt, self.ledger);
-        analyze_staging(client, &[&INVENTORY]).await?;
+        INVENTORY.analyze(&***client).await?;
         INVENTORY.dedupe(client, attempt, &mut ledger).await?;
         Ok(Staged {
             newest: self.newest,

@@ -7,6 +7,7 @@
 
 use deadpool_postgres::Object;
 use futures::pin_mut;
+use tokio_postgres::GenericClient;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
@@ -124,6 +125,18 @@ impl Table {
             .iter()
             .map(|column| column.type_().clone())
             .collect())
+    }
+
+    /// Tells the planner what was staged: it knows nothing of rows this new, and
+    /// would look each one up instead of joining them.
+    ///
+    /// # Errors
+    /// Any of the database's.
+    pub async fn analyze(&self, client: &impl GenericClient) -> Result<(), SyncError> {
+        client
+            .batch_execute(&format!("analyze staging.{}", self.name))
+            .await?;
+        Ok(())
     }
 
     fn staging_columns(&self) -> String {
@@ -330,19 +343,6 @@ pub async fn clear_staging(client: &Object, tables: &[&Table]) -> Result<(), Syn
         return Ok(());
     }
     Err(error.into())
-}
-
-/// Tells the planner what was staged: it knows nothing of rows this new.
-///
-/// # Errors
-/// The database's.
-pub async fn analyze_staging(client: &Object, tables: &[&Table]) -> Result<(), SyncError> {
-    for table in tables {
-        client
-            .batch_execute(&format!("analyze staging.{}", table.name))
-            .await?;
-    }
-    Ok(())
 }
 
 fn list(columns: &[&str], prefix: &str) -> String {
