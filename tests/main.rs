@@ -1,6 +1,11 @@
 //! The tests that need more than one part: each step against a real PostgreSQL
 //! and the simulated Square account, and the whole through the local AWS. One
 //! binary, so that it links once and starts PostgreSQL once.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something is not as expected, its helpers included"
+)]
 
 mod changes;
 mod end_to_end;

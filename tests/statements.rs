@@ -33,6 +33,8 @@ fn every_statement_prepares_against_the_migrated_schema() {
         statements.extend(inventory::store::STATEMENTS.map(str::to_owned));
         statements.extend(validation::STATEMENTS.map(str::to_owned));
         statements.push(locations::store::MARK_INACTIVE.to_owned());
+        let api = api::store::statements();
+        statements.extend(api.into_iter().map(|(_, statement)| statement.to_owned()));
         for statement in statements {
             if let Err(error) = client.prepare(&statement).await {
                 panic!("{error:?}: {statement}");

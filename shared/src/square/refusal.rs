@@ -206,7 +206,7 @@ impl Asked<'_> {
         for (before, text) in [(": ", &first.detail), (", field ", &first.field)] {
             if let Some(text) = text {
                 words.push_str(before);
-                words.push_str(text);
+                words.push_str(text.trim_end_matches('.'));
             }
         }
         (!words.is_empty()).then(|| shorten(&without(&words, self.token)))
