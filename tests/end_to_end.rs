@@ -1,10 +1,11 @@
 //! The whole product in the local AWS, scenario by scenario.
 
+use local::Stack;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::cloud::Cloud;
-use crate::support::{run, tables};
+use crate::support::cloud::{Cloud, options};
+use crate::support::{database, run, tables};
 
 const CATALOG: &str = "/v2/catalog/search";
 const STEPS: [&str; 5] = ["preflight", "locations", "catalog", "inventory", "finish"];
@@ -434,5 +435,37 @@ fn a_lambda_killed_in_the_middle_is_started_again_and_loses_nothing() {
         let run = cloud.end_of(run_id).await;
         assert_eq!(run["status"], "succeeded", "{run}");
         tables::assert_equal_truth(&cloud.client, &cloud.account).await;
+    });
+}
+
+/// On a second stack beside the first, as two checkouts on one machine.
+#[test]
+fn a_wrong_setting_fails_in_preflight_and_is_in_the_record() {
+    run(async {
+        let mut options = options("misconfigured");
+        options.settings.set("CATALOG_BATCH_SIZE", "5000");
+        let stack = Stack::start(options).await.unwrap();
+        let machine = &stack.file().state_machines.complete_sync;
+        let aws = stack.aws();
+        let arn = aws
+            .start_execution(machine, Some("misconfigured"), &json!({}))
+            .await
+            .unwrap();
+        while aws.execution(&arn).await.unwrap().is_running() {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        let execution = aws.execution(&arn).await.unwrap();
+        assert_eq!(
+            execution.error.as_deref(),
+            Some("ConfigInvalid"),
+            "{execution:?}"
+        );
+        assert!(execution.cause.unwrap().contains("CATALOG_BATCH_SIZE"));
+        let client = database::connect(&stack.file().database_url).await;
+        let recorded = "select status, error_name, error_step from sync_runs";
+        let row = client.query_one(recorded, &[]).await.unwrap();
+        let recorded: [String; 3] = [row.get(0), row.get(1), row.get(2)];
+        assert_eq!(recorded, ["failed", "ConfigInvalid", "preflight"]);
+        stack.stop().await;
     });
 }

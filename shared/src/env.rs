@@ -1,7 +1,7 @@
 //! What a function needs of the world: its settings, Square and the database.
 //!
-//! Made once per process, on the first event rather than in `main`, so that a
-//! missing setting fails the state under its own name.
+//! Closing a run needs the database alone: a wrong setting of anything else must
+//! not keep it from being recorded.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -35,6 +35,18 @@ impl Env {
     pub async fn from_environment() -> Result<Self, SyncError> {
         let variables = Variables::resolve(&SECRETS).await?;
         Self::new(Settings::read(|name| variables.get(name))?)
+    }
+
+    /// The database alone.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` naming the setting.
+    pub async fn database_from_environment() -> Result<Database, SyncError> {
+        let variables = Variables::resolve(&["DATABASE_URL"]).await?;
+        let url = variables
+            .get("DATABASE_URL")
+            .ok_or_else(|| SyncError::config("DATABASE_URL", "is not set"))?;
+        Database::connect(&url.into())
     }
 
     /// Prepares the clients for these settings.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::env::Env;
 use crate::error::SyncError;
+use crate::postgres::{Database, schema};
 use crate::run::request::Request;
 use crate::run::stats::{Counts, Stats, total};
 use crate::run::store::Failure;
@@ -66,8 +66,16 @@ pub struct ErrorOutput {
 ///
 /// # Errors
 /// The database's; `Cancelled` if the run was stopped.
-pub async fn close(env: &Env, input: Input, _deadline: Instant) -> Result<Output, SyncError> {
-    let mut client = env.database.client().await?;
+pub async fn close(
+    database: &Database,
+    input: Input,
+    _deadline: Instant,
+) -> Result<Output, SyncError> {
+    let mut client = database.client().await?;
+    if schema::found(&client).await? == 0 {
+        // The run failed before preflight came to this.
+        schema::ensure(&mut client).await?;
+    }
     match &input.failure {
         Some(caught) => close_failed(&mut client, &input, caught).await,
         None => close_succeeded(&mut client, &input.run_id).await,

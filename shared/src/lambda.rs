@@ -14,26 +14,30 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 
-use crate::env::Env;
 use crate::error::SyncError;
 
-static ENV: OnceCell<Env> = OnceCell::const_new();
-
-/// Serves a step until the process ends. The handler gets the event and the
-/// moment at which Lambda will end the invocation.
+/// Serves a function until the process ends. `prepare` makes what it works with,
+/// once; the handler gets that, the event, and the moment at which Lambda will end
+/// the invocation.
 ///
 /// # Errors
 /// The runtime's, if it cannot be reached.
-pub async fn serve<I, O, H>(handler: H) -> Result<(), lambda_runtime::Error>
+pub async fn serve<E, I, O>(
+    prepare: impl AsyncFn() -> Result<E, SyncError> + Copy,
+    handler: impl AsyncFn(&'static E, I, Instant) -> Result<O, SyncError> + Copy,
+) -> Result<(), lambda_runtime::Error>
 where
+    E: Send + Sync + 'static,
     I: DeserializeOwned,
     O: Serialize,
-    H: AsyncFn(&'static Env, I, Instant) -> Result<O, SyncError> + Copy,
 {
     start_logging();
+    // On the first event rather than here, so that a missing setting fails the
+    // state under its own name; kept for the life of the process.
+    let prepared: &'static OnceCell<E> = Box::leak(Box::new(OnceCell::const_new()));
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let deadline = instant(event.context.deadline());
-        let env = ENV.get_or_try_init(Env::from_environment).await?;
+        let env = prepared.get_or_try_init(async || prepare().await).await?;
         let input = serde_json::from_value(event.payload)
             .map_err(|error| SyncError::input("event", error.to_string()))?;
         let output = handler(env, input, deadline).await?;

@@ -154,13 +154,19 @@ async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
 }
 
 async fn start() -> Stack {
-    let directory = std::env::temp_dir().join(format!("cloud-{}", std::process::id()));
-    let mut options = Options::quiet(directory);
+    let mut options = options("cloud");
     // A minute between attempts becomes half a second.
     options.wait_scale = Some(0.01);
     options
         .settings
         .set("SQUARE_MAX_REQUESTS_PER_SECOND", "200");
-    options.sim_args = vec!["--orders".to_owned(), "0".to_owned()];
     Stack::start(options).await.unwrap()
+}
+
+/// A stack in a directory of its own, with an account without orders.
+pub(crate) fn options(name: &str) -> Options {
+    let directory = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+    let mut options = Options::quiet(directory);
+    options.sim_args = vec!["--orders".to_owned(), "0".to_owned()];
+    options
 }

@@ -84,7 +84,7 @@ impl World {
             };
         }
         let input = finish_input(run_id, &Value::Null, None);
-        match finish::close(&self.env, input, deadline()).await {
+        match finish::close(&self.env.database, input, deadline()).await {
             Ok(output) => {
                 report.status = output.status;
                 report.totals = output.totals;
@@ -145,7 +145,9 @@ impl World {
         let cause = json!({"errorType": error.name(), "errorMessage": error.to_string()});
         let failure = json!({"step": step, "error": error.name(), "cause": cause.to_string()});
         let input = finish_input(&report.run_id, &request, Some(failure));
-        let output = finish::close(&self.env, input, deadline()).await.unwrap();
+        let output = finish::close(&self.env.database, input, deadline())
+            .await
+            .unwrap();
         report.status = output.status;
         report.error = output.error;
         report

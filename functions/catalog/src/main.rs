@@ -1,6 +1,8 @@
 //! Syncs Square's catalog.
 
+use shared::env::Env;
+
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    shared::lambda::serve(shared::catalog::sync).await
+    shared::lambda::serve(Env::from_environment, shared::catalog::sync).await
 }

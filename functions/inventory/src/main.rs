@@ -1,6 +1,8 @@
 //! Syncs Square's inventory.
 
+use shared::env::Env;
+
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    shared::lambda::serve(shared::inventory::sync).await
+    shared::lambda::serve(Env::from_environment, shared::inventory::sync).await
 }

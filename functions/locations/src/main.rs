@@ -1,6 +1,8 @@
 //! Syncs Square's locations.
 
+use shared::env::Env;
+
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    shared::lambda::serve(shared::locations::sync).await
+    shared::lambda::serve(Env::from_environment, shared::locations::sync).await
 }

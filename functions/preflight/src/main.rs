@@ -1,6 +1,8 @@
 //! Opens a run and checks that it can succeed.
 
+use shared::env::Env;
+
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    shared::lambda::serve(shared::preflight::open).await
+    shared::lambda::serve(Env::from_environment, shared::preflight::open).await
 }
