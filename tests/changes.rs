@@ -111,8 +111,9 @@ fn many_changes_at_once_arrive_by_delta() {
 #[test]
 fn what_vanished_without_a_tombstone_is_marked_by_a_reconcile() {
     run(async {
+        // Large enough for the counts to be listed location by location.
         let sizes = json!({"locations": 8, "items": 30, "variations": 60, "orders": 0});
-        let world = World::new(Account::start(sizes), &[]).await;
+        let world = World::new(Account::start(sizes), &[("INVENTORY_BATCH_SIZE", "100")]).await;
         world.sync(json!({})).await;
         world
             .account

@@ -387,6 +387,27 @@ fn the_api_refuses_what_it_should() {
 }
 
 #[test]
+fn the_api_answers_at_the_root_of_its_own_name() {
+    run(async {
+        let cloud = Cloud::turn().await;
+        let file = cloud.stack.file();
+        for (path, status) in [
+            ("/healthz", StatusCode::OK),
+            ("/admin/runs", StatusCode::UNAUTHORIZED),
+        ] {
+            let url = format!("{}{path}", file.aws_endpoint_url);
+            let answer = reqwest::Client::new()
+                .get(url)
+                .header("Host", &file.api_host_header)
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(answer.status(), status, "{path}");
+        }
+    });
+}
+
+#[test]
 fn the_history_is_paged_newest_first() {
     run(async {
         let cloud = Cloud::turn().await;

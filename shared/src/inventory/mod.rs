@@ -144,10 +144,7 @@ impl<'a> Reader<'a> {
     }
 
     async fn list_by_location(&mut self) -> Result<(), SyncError> {
-        let rows = self
-            .client
-            .query("select id from locations order by id", &[])
-            .await?;
+        let rows = self.client.query(store::LISTED_LOCATIONS, &[]).await?;
         let square = &self.context.square;
         let lists = rows
             .iter()

@@ -29,6 +29,15 @@ pub const INVENTORY: Table = Table {
     has_tombstones: false,
 };
 
+/// The locations that Square knows. One that it no longer lists is inactive here
+/// and must not be asked for; what it listed last is still in staging.
+pub const LISTED_LOCATIONS: &str = "
+    select id from locations
+    where status is distinct from 'INACTIVE'
+        or id in (select id from staging.locations)
+        or not exists (select from staging.locations)
+    order by id";
+
 /// Counts whose variation or location Square never gave. Parameter: attempt.
 pub const QUARANTINE_COUNTS: &str = "
     with orphans as (
@@ -61,7 +70,12 @@ pub const KEEP_HISTORY: &str = "
     on conflict do nothing";
 
 /// For the test that prepares every statement.
-pub const STATEMENTS: [&str; 3] = [QUARANTINE_COUNTS, FOLLOW_DELETED_VARIATIONS, KEEP_HISTORY];
+pub const STATEMENTS: [&str; 4] = [
+    LISTED_LOCATIONS,
+    QUARANTINE_COUNTS,
+    FOLLOW_DELETED_VARIATIONS,
+    KEEP_HISTORY,
+];
 
 /// Applies what was staged.
 pub(super) async fn apply(
