@@ -102,7 +102,7 @@ python:
 
 infra/lint/node_modules/.ready: infra/lint/package.json infra/lint/package-lock.json .tools/node/.ready
 	@echo "Installing the state machines' lint into infra/lint/node_modules"
-	@cd infra/lint && PATH="$(CURDIR)/.tools/node/bin:$$PATH" npm ci --silent --no-audit --no-fund
+	@cd infra/lint && PATH="$(CURDIR)/.tools/node/bin:$$PATH" npm ci --loglevel=error --no-audit --no-fund
 	@touch $@
 
 .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny:
