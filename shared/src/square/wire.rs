@@ -1,9 +1,9 @@
 //! What Square sends, as far as we use it.
 //!
-//! Every field is optional and every enum is text, because Square adds fields
-//! and values without a new version, and leaves out what its own schema calls
-//! required. A value of the wrong type fails its object alone (see `page.rs`).
-//! Names are Square's.
+//! Every enum is text and every field is optional but those without which there
+//! is no row, because Square adds fields and values without a new version, and
+//! leaves out what its own schema calls required. A value that does not fit fails
+//! its object alone (see `page.rs`). Names are Square's.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
