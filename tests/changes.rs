@@ -213,5 +213,6 @@ fn every_quantity_seen_is_in_the_history() {
             .number("select count(*) from catalog_inventory_history")
             .await;
         assert_eq!(now, first + 3);
+        tables::assert_equal_truth(&world.client, &world.account).await;
     });
 }

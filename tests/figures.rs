@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::support::account::Account;
-use crate::support::run;
 use crate::support::run::World;
+use crate::support::{run, tables};
 
 const ROWS: [(&str, &str); 5] = [
     ("locations", "select count(*) from locations"),
@@ -47,6 +47,7 @@ fn created_updated_and_unchanged_are_what_square_gave() {
             assert_eq!(counts.created, 0, "{data_type}");
         }
         assert_eq!(second.counts("items").updated, 7);
+        tables::assert_equal_truth(&world.client, &world.account).await;
     });
 }
 
@@ -83,6 +84,7 @@ fn exact_page_sizes_lose_nothing() {
             let world = World::new(account, &[]).await;
             let report = world.sync(json!({})).await;
             assert_eq!(report.counts("inventory").created, counts);
+            tables::assert_equal_truth(&world.client, &world.account).await;
         }
     });
 }

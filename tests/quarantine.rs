@@ -34,7 +34,8 @@ fn a_count_waits_for_its_variation_and_arrives_with_it() {
             .account
             .change(json!([{"op": "put_raw", "inventory_count": {
                 "catalog_object_id": "LATER", "catalog_object_type": "ITEM_VARIATION",
-                "state": "IN_STOCK", "location_id": location, "quantity": "5"
+                "state": "IN_STOCK", "location_id": location, "quantity": "5",
+                "calculated_at": "2026-07-01T01:00:00.12Z"
             }}]))
             .await;
         let report = world.sync(json!({})).await;
@@ -60,6 +61,7 @@ fn a_count_waits_for_its_variation_and_arrives_with_it() {
         assert_eq!(waiting(&world).await, []);
         let arrived = "select count(*) from catalog_inventory where variation_id = 'LATER'";
         assert_eq!(world.number(arrived).await, 1);
+        tables::assert_equal_truth(&world.client, &world.account).await;
     });
 }
 
