@@ -38,7 +38,7 @@ pub(super) struct ListAnswer<T> {
 /// The body of every list endpoint; only the array's name differs.
 #[derive(Deserialize)]
 struct ListBody<T> {
-    #[serde(alias = "locations", alias = "counts")]
+    #[serde(alias = "locations", alias = "counts", alias = "orders")]
     objects: Option<Vec<T>>,
     cursor: Option<String>,
     latest_time: Option<Timestamp>,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, TryStreamExt};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -22,13 +22,14 @@ use super::answer::{read_list, read_one};
 use super::counters::{Counters, Tally, add};
 use super::endpoint::{
     BATCH_RETRIEVE_INVENTORY_COUNTS, BatchRetrieveInventoryCounts, LIST_LOCATIONS,
-    RETRIEVE_TOKEN_STATUS, SEARCH_CATALOG_OBJECTS, SearchCatalogObjects,
+    RETRIEVE_TOKEN_STATUS, SEARCH_CATALOG_OBJECTS, SEARCH_ORDERS, SearchCatalogObjects,
+    SearchOrders,
 };
 use super::list;
 use super::page::Page;
 use super::request::Call;
 use super::retry::Policy;
-use super::wire::{CatalogObject, InventoryCount, Location, TokenStatus};
+use super::wire::{CatalogObject, InventoryCount, Location, OrderWithSource, TokenStatus};
 use crate::error::SyncError;
 use crate::settings::Settings;
 
@@ -47,6 +48,8 @@ pub struct Square {
     pub(super) link: Arc<Link>,
     pub(super) tally: Arc<Tally>,
     pub(super) deadline: Option<Instant>,
+    /// Requests in one of this many functions that share the account's limit.
+    pub(super) limiter: Arc<DefaultDirectRateLimiter>,
 }
 
 /// What all copies share.
@@ -54,7 +57,7 @@ pub(super) struct Link {
     pub(super) http: reqwest::Client,
     pub(super) base_url: Url,
     pub(super) token: SecretString,
-    pub(super) limiter: DefaultDirectRateLimiter,
+    pub(super) per_second: NonZeroU32,
     pub(super) permits: Semaphore,
     pub(super) policy: Policy,
 }
@@ -80,12 +83,13 @@ impl Square {
                 http: http_client(settings, &policy, permits)?,
                 base_url: settings.square_base_url.clone(),
                 token: settings.square_access_token.clone(),
-                limiter: RateLimiter::direct(quota),
+                per_second,
                 permits: Semaphore::new(permits),
                 policy,
             }),
             tally: Arc::default(),
             deadline: None,
+            limiter: Arc::new(RateLimiter::direct(quota)),
         })
     }
 
@@ -97,6 +101,19 @@ impl Square {
             link: Arc::clone(&self.link),
             tally: Arc::default(),
             deadline: Some(deadline),
+            limiter: Arc::clone(&self.limiter),
+        }
+    }
+
+    /// A copy that keeps to its share of the account's limit, where that many
+    /// functions ask Square side by side. Its counters go on.
+    #[must_use]
+    pub fn as_one_of(&self, functions: u32) -> Self {
+        let period = Duration::from_secs(functions.max(1).into()) / self.link.per_second.get();
+        let quota = Quota::with_period(period).unwrap_or(Quota::per_second(self.link.per_second));
+        Self {
+            limiter: Arc::new(RateLimiter::direct(quota)),
+            ..self.clone()
         }
     }
 
@@ -164,6 +181,19 @@ impl Square {
     ) -> impl Stream<Item = Result<Page<InventoryCount>, SyncError>> + Send + Unpin + 'static + use<>
     {
         list::pages(self.clone(), &BATCH_RETRIEVE_INVENTORY_COUNTS, request)
+    }
+
+    /// `SearchOrders`, page by page, in the order that was asked for. A list whose
+    /// cursor expires starts over, so that an order may come more than once.
+    ///
+    /// # Errors
+    /// An item of the stream, and then its last one: one of the `Square…` errors.
+    pub fn search_orders(
+        &self,
+        request: SearchOrders,
+    ) -> impl Stream<Item = Result<Page<OrderWithSource>, SyncError>> + Send + Unpin + 'static + use<>
+    {
+        list::pages(self.clone(), &SEARCH_ORDERS, request).map_ok(OrderWithSource::read_page)
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The requests of one step so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counters {
     /// Requests sent, repeated ones included.
     pub requests: u64,
@@ -17,6 +18,29 @@ pub struct Counters {
     pub bytes: u64,
     /// Pages of lists that were read.
     pub pages: u64,
+}
+
+impl Counters {
+    /// Adds another's figures.
+    pub fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.retries += other.retries;
+        self.rate_limited += other.rate_limited;
+        self.bytes += other.bytes;
+        self.pages += other.pages;
+    }
+
+    /// What came since `before`, which is an earlier reading of the same counters.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(before.requests),
+            retries: self.retries.saturating_sub(before.retries),
+            rate_limited: self.rate_limited.saturating_sub(before.rate_limited),
+            bytes: self.bytes.saturating_sub(before.bytes),
+            pages: self.pages.saturating_sub(before.pages),
+        }
+    }
 }
 
 /// The same while requests are under way.

@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::json;
 
 /// One of Square's operations.
 #[derive(Debug)]
@@ -42,6 +43,12 @@ pub(super) const BATCH_RETRIEVE_INVENTORY_COUNTS: Endpoint = Endpoint {
     scope: "INVENTORY_READ",
 };
 
+pub(super) const SEARCH_ORDERS: Endpoint = Endpoint {
+    is_post: true,
+    path: "/v2/orders/search",
+    scope: "ORDERS_READ",
+};
+
 /// `SearchCatalogObjectsRequest`.
 #[derive(Debug, Clone, Serialize)]
 pub struct SearchCatalogObjects {
@@ -67,4 +74,109 @@ pub struct BatchRetrieveInventoryCounts {
     pub updated_after: Option<Timestamp>,
     /// Counts a page, 1 to 1000.
     pub limit: u32,
+}
+
+/// The time that orders are searched and sorted by: Square wants both the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderTime {
+    CreatedAt,
+    UpdatedAt,
+}
+
+impl OrderTime {
+    fn field(self) -> &'static str {
+        match self {
+            Self::CreatedAt => "created_at",
+            Self::UpdatedAt => "updated_at",
+        }
+    }
+
+    fn sort_field(self) -> &'static str {
+        match self {
+            Self::CreatedAt => "CREATED_AT",
+            Self::UpdatedAt => "UPDATED_AT",
+        }
+    }
+}
+
+/// `SearchOrdersRequest`, written by `SearchOrders::new`.
+#[derive(Debug, Clone, Serialize)]
+pub struct SearchOrders {
+    location_ids: Vec<String>,
+    query: serde_json::Value,
+    limit: u32,
+}
+
+impl SearchOrders {
+    /// The most locations that one search may name.
+    pub const LOCATIONS_MAX: usize = 10;
+
+    /// Orders of one to ten locations from a time on, oldest first. Square takes
+    /// both ends of the range as part of it; without an end, it ends with the
+    /// moment of the first page.
+    #[must_use]
+    pub fn ascending(
+        location_ids: Vec<String>,
+        by: OrderTime,
+        start_at: Option<Timestamp>,
+        end_at: Option<Timestamp>,
+        limit: u32,
+    ) -> Self {
+        let mut range = serde_json::Map::new();
+        for (name, time) in [("start_at", start_at), ("end_at", end_at)] {
+            if let Some(time) = time {
+                range.insert(name.to_owned(), time.to_string().into());
+            }
+        }
+        let mut query = sorted(by, "ASC");
+        if !range.is_empty() {
+            query["filter"] = json!({"date_time_filter": {by.field(): range}});
+        }
+        Self {
+            location_ids,
+            query,
+            limit,
+        }
+    }
+
+    /// The newest order of one to ten locations.
+    #[must_use]
+    pub fn newest(location_ids: Vec<String>, by: OrderTime) -> Self {
+        Self {
+            location_ids,
+            query: sorted(by, "DESC"),
+            limit: 1,
+        }
+    }
+}
+
+fn sorted(by: OrderTime, sort_order: &str) -> serde_json::Value {
+    json!({"sort": {"sort_field": by.sort_field(), "sort_order": sort_order}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_sorts_by_the_time_that_it_filters_by() {
+        let request = SearchOrders::ascending(
+            vec!["L".to_owned()],
+            OrderTime::UpdatedAt,
+            "2026-01-01T00:00:00.5Z".parse().ok(),
+            None,
+            500,
+        );
+        assert_eq!(
+            serde_json::to_value(request).unwrap(),
+            json!({
+                "location_ids": ["L"],
+                "query": {
+                    "filter": {"date_time_filter": {"updated_at": {"start_at": "2026-01-01T00:00:00.5Z"}}},
+                    "sort": {"sort_field": "UPDATED_AT", "sort_order": "ASC"},
+                },
+                "limit": 500,
+            })
+        );
+    }
 }

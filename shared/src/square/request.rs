@@ -121,7 +121,7 @@ impl Square {
     async fn permit(&self, until: Option<Instant>) -> Option<SemaphorePermit<'_>> {
         let turn = async {
             let permit = self.link.permits.acquire().await.ok();
-            self.link.limiter.until_ready().await;
+            self.limiter.until_ready().await;
             permit
         };
         match until {

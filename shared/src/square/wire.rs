@@ -9,6 +9,10 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::page::{Broken, Page};
+use super::problem::read_text;
 
 /// An amount in the currency's smallest unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -164,6 +168,152 @@ pub struct InventoryCount {
     #[serde(deserialize_with = "exact_decimal")]
     pub quantity: Decimal,
     pub calculated_at: Option<Timestamp>,
+}
+
+/// An order, and the JSON that it was read from.
+#[derive(Debug, Clone)]
+pub struct OrderWithSource {
+    pub order: Order,
+    pub source: Box<RawValue>,
+}
+
+impl OrderWithSource {
+    /// Reads an order out of its JSON.
+    ///
+    /// # Errors
+    /// The order itself, with what does not fit.
+    pub fn read(source: Box<RawValue>) -> Result<Self, Broken> {
+        // Only what does not fit is read once more, for the place of the misfit.
+        let order = serde_json::from_str(source.get()).or_else(|_| read_text(source.get()))?;
+        Ok(Self { order, source })
+    }
+
+    /// Reads the orders of a page, each alone.
+    pub(super) fn read_page(page: Page<Box<RawValue>>) -> Page<Self> {
+        let mut read = Page {
+            objects: Vec::with_capacity(page.objects.len()),
+            broken: page.broken,
+            latest_time: page.latest_time,
+        };
+        for source in page.objects {
+            match Self::read(source) {
+                Ok(order) => read.objects.push(order),
+                Err(broken) => read.broken.push(broken),
+            }
+        }
+        read
+    }
+}
+
+/// `Order`.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Order {
+    pub id: String,
+    pub location_id: Option<String>,
+    pub state: Option<String>,
+    pub source: Option<OrderSource>,
+    pub customer_id: Option<String>,
+    pub reference_id: Option<String>,
+    pub ticket_name: Option<String>,
+    pub created_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
+    pub closed_at: Option<Timestamp>,
+    /// Only orders made or changed through the API have one.
+    pub version: Option<i64>,
+    pub total_money: Option<Money>,
+    pub total_tax_money: Option<Money>,
+    pub total_discount_money: Option<Money>,
+    pub total_tip_money: Option<Money>,
+    pub total_service_charge_money: Option<Money>,
+    pub net_amounts: Option<OrderMoneyAmounts>,
+    pub net_amount_due_money: Option<Money>,
+    pub line_items: Option<Vec<OrderLineItem>>,
+    pub returns: Option<Vec<OrderReturn>>,
+    pub tenders: Option<Vec<Tender>>,
+}
+
+/// `OrderSource`: the application that made the order.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct OrderSource {
+    pub name: Option<String>,
+}
+
+/// `OrderMoneyAmounts`: sold less returned.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct OrderMoneyAmounts {
+    pub total_money: Option<Money>,
+}
+
+/// `OrderLineItem`, and `OrderReturnLineItem`, which has the same fields but for
+/// the name of its gross amount and the line that it takes back.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct OrderLineItem {
+    /// Unique within its order; old orders have none.
+    pub uid: Option<String>,
+    pub source_line_item_uid: Option<String>,
+    pub name: Option<String>,
+    pub variation_name: Option<String>,
+    pub catalog_object_id: Option<String>,
+    pub catalog_version: Option<i64>,
+    pub item_type: Option<String>,
+    /// Exact to five places.
+    #[serde(deserialize_with = "exact_decimal")]
+    pub quantity: Decimal,
+    pub quantity_unit: Option<OrderQuantityUnit>,
+    pub note: Option<String>,
+    pub base_price_money: Option<Money>,
+    pub gross_sales_money: Option<Money>,
+    pub gross_return_money: Option<Money>,
+    pub total_tax_money: Option<Money>,
+    pub total_discount_money: Option<Money>,
+    pub total_service_charge_money: Option<Money>,
+    pub total_money: Option<Money>,
+}
+
+/// `OrderQuantityUnit`.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct OrderQuantityUnit {
+    pub measurement_unit: Option<MeasurementUnit>,
+}
+
+/// `MeasurementUnit`: one of these is set.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct MeasurementUnit {
+    pub custom_unit: Option<MeasurementUnitCustom>,
+    pub area_unit: Option<String>,
+    pub length_unit: Option<String>,
+    pub volume_unit: Option<String>,
+    pub weight_unit: Option<String>,
+    pub generic_unit: Option<String>,
+    pub time_unit: Option<String>,
+}
+
+/// `MeasurementUnitCustom`.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct MeasurementUnitCustom {
+    pub name: Option<String>,
+}
+
+/// `OrderReturn`: what one order takes back of one sale.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct OrderReturn {
+    /// None for goods that came back without their receipt.
+    pub source_order_id: Option<String>,
+    pub return_line_items: Option<Vec<OrderLineItem>>,
+}
+
+/// `Tender`.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Tender {
+    pub id: Option<String>,
+    #[serde(rename = "type")]
+    pub tender_type: Option<String>,
+    /// Tip included.
+    pub amount_money: Option<Money>,
+    pub tip_money: Option<Money>,
+    pub processing_fee_money: Option<Money>,
+    pub payment_id: Option<String>,
+    pub created_at: Option<Timestamp>,
 }
 
 /// Square's decimals are text; one that we could only hold rounded is refused.
