@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::error::SyncError;
 use crate::postgres::{Database, schema};
-use crate::run::request::Request;
+use crate::run::request::{Kind, Request};
 use crate::run::stats::{Counts, Stats, total};
 use crate::run::store::Failure;
 use crate::run::{lease, store};
@@ -19,6 +19,8 @@ use crate::validation;
 #[derive(Debug, Deserialize)]
 pub struct Input {
     pub run_id: String,
+    #[serde(default)]
+    pub kind: Kind,
     #[serde(default)]
     pub redrive_count: i32,
     #[serde(default)]
@@ -138,7 +140,10 @@ async fn close_failed(
     let transaction = client.transaction().await?;
     // Preflight may have failed before it could write the run's record, even on
     // the input itself.
-    let request = Request::parse(input.request.clone()).unwrap_or_default();
+    let request = Request::parse(input.kind, input.request.clone()).unwrap_or(Request {
+        kind: input.kind,
+        ..Request::default()
+    });
     store::insert(&*transaction, run_id, &request).await?;
     let run = store::find(&*transaction, run_id).await?;
     let was_stopped = run.is_some_and(|run| run.status == "stopped");

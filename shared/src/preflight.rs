@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::postgres::schema;
-use crate::run::request::{DataType, Request, Trigger};
+use crate::run::request::{DataType, Kind, Request, Trigger};
 use crate::run::stats::Stats;
 use crate::run::store::Run;
 use crate::run::{lease, store};
@@ -27,6 +27,9 @@ use crate::square::{Counters, Square, TokenStatus};
 pub struct Input {
     /// The execution's name.
     pub run_id: String,
+    /// Which state machine it is.
+    #[serde(default)]
+    pub kind: Kind,
     #[serde(default)]
     pub execution_arn: Option<String>,
     #[serde(default)]
@@ -63,19 +66,29 @@ const TOKEN_LEFT_WARN: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// # Errors
 /// Whatever would keep the run from succeeding, under its own name.
 pub async fn open(env: &Env, input: Input, deadline: Instant) -> Result<Output, SyncError> {
-    let request = Request::parse(input.request.clone())?;
+    let request = Request::parse(input.kind, input.request.clone())?;
     let mut client = connect(env).await?;
-    schema::ensure(&mut client).await?;
+    if request.kind == Kind::Migration {
+        schema::ensure_not_newer(&mut client).await?;
+    } else {
+        schema::ensure(&mut client).await?;
+    }
     if let Some(result) = earlier_result(&client, &input.run_id).await? {
         return Ok(result);
     }
+    let request = with_orders(&client, request).await?;
     let run = match record(&mut client, &input, &request).await? {
         Opened::Run(run) => run,
         Opened::Skipped(output) => return Ok(output),
     };
-    check_room(env, &client).await?;
     let square = env.square.for_step(deadline);
-    let note = check_token(&square, &run.request).await?;
+    let note = if run.request.kind == Kind::Migration {
+        // It works on what is stored: neither asks Square nor needs more room.
+        None
+    } else {
+        check_room(env, &client).await?;
+        check_token(&square, &run.request).await?
+    };
     let output = Output {
         note,
         ..describe(&run.run_id, &run.request, "running")
@@ -114,12 +127,35 @@ async fn earlier_result(client: &Object, run_id: &str) -> Result<Option<Output>,
         .transpose()
 }
 
+/// What the schedule starts keeps orders fresh as well, once their history is in,
+/// unless an import is at work on them: that must not hold up the rest.
+async fn with_orders(client: &Object, request: Request) -> Result<Request, SyncError> {
+    let is_open = request.trigger == Trigger::Schedule
+        && request.kind == Kind::CompleteSync
+        && request.only.is_none();
+    if !is_open {
+        return Ok(request);
+    }
+    let row = client
+        .query_one(
+            "select exists (
+                 select from sync_runs where kind = 'historical_orders' and status = 'succeeded')
+             and exists (
+                 select from sync_leases where name = $1
+                     and (holder is null or expires_at < clock_timestamp()))",
+            &[&lease::ORDERS],
+        )
+        .await?;
+    let only = row.get::<_, bool>(0).then(|| DataType::ALL.to_vec());
+    Ok(Request { only, ..request })
+}
+
 enum Opened {
     Run(Run),
     Skipped(Output),
 }
 
-/// Finds or writes the run's record, and takes its lease.
+/// Finds or writes the run's record, and takes its leases.
 async fn record(
     client: &mut Object,
     input: &Input,
@@ -142,7 +178,7 @@ async fn record(
             run.status
         )));
     }
-    if let Err(error) = lease::acquire(&***client, lease::CATALOG, run_id).await {
+    if let Err(error) = lease::acquire(&***client, run.request.leases(), run_id).await {
         let SyncError::RunInProgress { run_id: other } = &error else {
             return Err(error);
         };
@@ -207,7 +243,12 @@ async fn check_room(env: &Env, client: &Object) -> Result<(), SyncError> {
 /// Whether the token is valid, lasts, and may read what the run wants.
 async fn check_token(square: &Square, request: &Request) -> Result<Option<String>, SyncError> {
     let status = square.retrieve_token_status().await?;
-    judge_token(&status, &request.data_types(), Timestamp::now())
+    let mut types = request.data_types();
+    if types.contains(&DataType::Orders) {
+        // Orders are asked for by location.
+        types.push(DataType::Locations);
+    }
+    judge_token(&status, &types, Timestamp::now())
 }
 
 fn judge_token(
@@ -246,6 +287,7 @@ fn needs(kind: DataType) -> (&'static str, &'static str) {
         DataType::Locations => ("MERCHANT_PROFILE_READ", "/v2/locations"),
         DataType::Catalog => ("ITEMS_READ", "/v2/catalog/search"),
         DataType::Inventory => ("INVENTORY_READ", "/v2/inventory/counts/batch-retrieve"),
+        DataType::Orders => ("ORDERS_READ", "/v2/orders/search"),
     }
 }
 
@@ -278,7 +320,7 @@ mod tests {
             expires_at: expires_at.map(|time| time.parse().unwrap()),
             merchant_id: None,
         };
-        judge_token(&status, &DataType::ALL, NOW.parse().unwrap())
+        judge_token(&status, &DataType::COMPLETE, NOW.parse().unwrap())
     }
 
     const ALL: [&str; 3] = ["MERCHANT_PROFILE_READ", "ITEMS_READ", "INVENTORY_READ"];

@@ -51,6 +51,83 @@ fn object_id(payload: &Value, key_fields: &[&str]) -> Option<String> {
     parts.map(|parts| parts.join(":"))
 }
 
+/// An object without its place among the tables, outside of any staging.
+#[derive(Debug)]
+pub struct Aside {
+    pub data_type: &'static str,
+    /// None where the object does not say; then it is known by its content.
+    pub object_id: Option<String>,
+    pub reason: String,
+    pub payload: Value,
+    /// Whether it only waits for its parent.
+    pub replayable: bool,
+}
+
+impl Aside {
+    /// An object that could not be read.
+    pub fn broken(
+        data_type: &'static str,
+        key_fields: &[&str],
+        broken: Broken,
+        texts: &mut Texts,
+    ) -> Self {
+        let payload = texts.json(broken.payload);
+        Self {
+            data_type,
+            object_id: object_id(&payload, key_fields),
+            reason: format!("Cannot be read: {}.", broken.problem),
+            payload,
+            replayable: false,
+        }
+    }
+
+    /// Puts it into `sync_quarantine`, where an object waits once.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn keep(&self, client: &impl GenericClient, run_id: &str) -> Result<(), SyncError> {
+        client
+            .execute(
+                "insert into sync_quarantine as q
+                     (data_type, object_id, reason, payload, replayable, run_id)
+                 values ($1, coalesce($2, md5($4::jsonb::text)), $3, $4, $5, $6)
+                 on conflict (data_type, object_id) where resolved_at is null
+                 do update set reason = excluded.reason, payload = excluded.payload,
+                     replayable = excluded.replayable, run_id = excluded.run_id,
+                     last_seen_at = now()",
+                &[
+                    &self.data_type,
+                    &self.object_id,
+                    &self.reason,
+                    &self.payload,
+                    &self.replayable,
+                    &run_id,
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+/// Closes what has found its place.
+///
+/// # Errors
+/// The database's.
+pub async fn resolve(
+    client: &impl GenericClient,
+    data_type: &str,
+    object_ids: &[&str],
+) -> Result<(), SyncError> {
+    client
+        .execute(
+            "update sync_quarantine set resolved_at = now()
+             where data_type = $1 and resolved_at is null and object_id = any ($2)",
+            &[&data_type, &object_ids],
+        )
+        .await?;
+    Ok(())
+}
+
 /// How many distinct objects of this run's pages went to quarantine.
 ///
 /// # Errors

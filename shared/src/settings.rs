@@ -35,6 +35,8 @@ pub struct Settings {
     pub inventory_batch_size: u32,
     /// Orders a page (1 to 1000).
     pub orders_batch_size: u32,
+    /// Windows of the order import that are read side by side.
+    pub historical_orders_concurrency: u32,
     /// Token-bucket limit on requests to Square.
     pub square_max_requests_per_second: u32,
     /// Requests to Square under way at once.
@@ -67,6 +69,12 @@ impl Settings {
             catalog_batch_size: source.number("CATALOG_BATCH_SIZE", 1000, 1, 1000)?,
             inventory_batch_size: source.number("INVENTORY_BATCH_SIZE", 500, 1, 1000)?,
             orders_batch_size: source.number("ORDERS_BATCH_SIZE", 500, 1, 1000)?,
+            historical_orders_concurrency: source.number(
+                "HISTORICAL_ORDERS_CONCURRENCY",
+                4,
+                1,
+                40,
+            )?,
             square_max_requests_per_second: source.number(
                 "SQUARE_MAX_REQUESTS_PER_SECOND",
                 10,

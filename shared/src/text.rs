@@ -52,16 +52,24 @@ impl Texts {
         }
     }
 
+    /// How many texts needed it.
+    #[must_use]
+    pub fn cleaned(&self) -> u64 {
+        self.cleaned
+    }
+
     /// What the step should warn of.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
-        (self.cleaned > 0).then(|| {
-            format!(
-                "Removed U+0000 from {} text(s): PostgreSQL cannot hold it.",
-                self.cleaned
-            )
-        })
+        warning(self.cleaned)
     }
+}
+
+/// What a step should warn of that has cleaned so many texts.
+#[must_use]
+pub fn warning(cleaned: u64) -> Option<String> {
+    (cleaned > 0)
+        .then(|| format!("Removed U+0000 from {cleaned} text(s): PostgreSQL cannot hold it."))
 }
 
 #[cfg(test)]

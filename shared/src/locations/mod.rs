@@ -7,6 +7,7 @@ pub mod store;
 use std::collections::BTreeMap;
 
 use tokio::time::Instant;
+use tokio_postgres::GenericClient;
 
 use crate::env::Env;
 use crate::error::SyncError;
@@ -15,6 +16,7 @@ use crate::postgres::table::clear_staging;
 use crate::quarantine;
 use crate::run::stats::StepOutput;
 use crate::run::step::{self, Step, StepContext, StepInput};
+use crate::square::Square;
 use crate::text::Texts;
 use rows::LocationRow;
 use store::LOCATIONS;
@@ -35,6 +37,27 @@ pub async fn sync(
         lambda_deadline,
     };
     step::perform(env, input, step, work).await
+}
+
+/// The ids of the locations that Square lists, each of which has its row after
+/// this. For steps that need them without the locations step: rows that are there
+/// stay as they are.
+///
+/// # Errors
+/// Square's, the database's.
+pub(crate) async fn ensure(
+    square: &Square,
+    client: &impl GenericClient,
+    run_id: &str,
+) -> Result<Vec<String>, SyncError> {
+    let page = square.list_locations().await?;
+    let mut texts = Texts::default();
+    let rows: Vec<LocationRow> = (1..)
+        .zip(page.objects)
+        .map(|(seq, location)| LocationRow::new(location, seq, &mut texts))
+        .collect();
+    store::add_missing(client, &rows, run_id).await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
 async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {

@@ -1,11 +1,13 @@
 //! Locations into PostgreSQL. There is no deletion at Square: a location that it
 //! no longer lists is set inactive, because orders and counts refer to it.
 
-use tokio_postgres::Transaction;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{GenericClient, Transaction};
 
+use super::rows::LocationRow;
 use crate::error::SyncError;
 use crate::guard;
-use crate::postgres::table::Table;
+use crate::postgres::table::{Row, Table};
 use crate::quarantine;
 use crate::run::stats::Counts;
 use crate::run::step::StepContext;
@@ -54,6 +56,36 @@ pub const MARK_INACTIVE: &str = "
         and not exists (select from staging.locations s where s.attempt = $1 and s.id = t.id)
         and not exists (select from staging.quarantine q where q.attempt = $1
             and q.data_type = 'locations' and q.object_id = t.id)";
+
+/// Adds a location, unless it is there. Parameters: run id, then the columns.
+#[must_use]
+pub fn add_missing_sql() -> String {
+    let values: Vec<String> = (0..LOCATIONS.columns.len())
+        .map(|index| format!("${}", index + 2))
+        .collect();
+    format!(
+        "insert into locations \
+         ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
+         values ({values}, now(), now(), $1) on conflict do nothing",
+        columns = LOCATIONS.columns.join(", "),
+        values = values.join(", "),
+    )
+}
+
+/// Adds those locations that are not there yet.
+pub(super) async fn add_missing(
+    client: &impl GenericClient,
+    rows: &[LocationRow],
+    run_id: &str,
+) -> Result<(), SyncError> {
+    let statement = client.prepare(&add_missing_sql()).await?;
+    for row in rows {
+        let mut values: Vec<&(dyn ToSql + Sync)> = vec![&run_id];
+        values.extend(row.values().into_iter().skip(1));
+        client.execute(&statement, &values).await?;
+    }
+    Ok(())
+}
 
 /// Applies what was staged.
 pub(super) async fn apply(

@@ -309,15 +309,18 @@ impl Table {
         parts.join(" || ':' || ")
     }
 
-    /// `a.key = b.key` for all parts of the key.
     fn same_key(&self, a: &str, b: &str) -> String {
-        let parts: Vec<String> = self
-            .key
-            .iter()
-            .map(|column| format!("{a}.{column} = {b}.{column}"))
-            .collect();
-        parts.join(" and ")
+        same_key(self.key, a, b)
     }
+}
+
+/// `a.key = b.key` for all parts of the key.
+pub(crate) fn same_key(key: &[&str], a: &str, b: &str) -> String {
+    let parts: Vec<String> = key
+        .iter()
+        .map(|column| format!("{a}.{column} = {b}.{column}"))
+        .collect();
+    parts.join(" and ")
 }
 
 /// Empties staging before an attempt. A step that outlived its run may still be
@@ -345,7 +348,8 @@ pub async fn clear_staging(client: &Object, tables: &[&Table]) -> Result<(), Syn
     Err(error.into())
 }
 
-fn list(columns: &[&str], prefix: &str) -> String {
+/// The columns, each with the prefix.
+pub(crate) fn list(columns: &[&str], prefix: &str) -> String {
     let columns: Vec<String> = columns
         .iter()
         .map(|column| format!("{prefix}{column}"))

@@ -11,45 +11,56 @@ use crate::error::SyncError;
 
 /// The lease that guards locations, catalog and inventory.
 pub const CATALOG: &str = "catalog";
+/// The lease that guards orders.
+pub const ORDERS: &str = "orders";
 
-/// A lease as a run holds it.
+/// Leases that one run holds together, in the order of their names.
+pub type LeaseNames = &'static [&'static str];
+
+/// What a run holds: all its leases, under one token.
 #[derive(Debug, Clone)]
 pub struct Lease {
     pub run_id: String,
-    pub name: &'static str,
+    pub names: LeaseNames,
     pub token: i64,
 }
 
-/// Takes the lease for a new run, if it is free or its holder went silent.
+/// Takes the leases for a new run, if each is free or its holder went silent:
+/// all of them or none.
 ///
 /// # Errors
 /// `RunInProgress` naming the holder.
 pub async fn acquire(
     client: &impl GenericClient,
-    name: &'static str,
+    names: LeaseNames,
     run_id: &str,
 ) -> Result<Lease, SyncError> {
     let taken = client
-        .query_opt(
-            "with before as (select holder from sync_leases where name = $1 for update)
+        .query(
+            "with before as (
+                 select name, holder,
+                     holder is null or holder = $2 or expires_at < clock_timestamp() as is_free
+                 from sync_leases where name = any($1) order by name for update),
+             new as (select nextval('sync_lease_tokens') as token)
              update sync_leases l
-             set holder = $2, token = nextval('sync_lease_tokens'),
+             set holder = $2, token = new.token,
                  expires_at = clock_timestamp() + interval '2 minutes'
-             from before
-             where l.name = $1
-                 and (l.holder is null or l.holder = $2 or l.expires_at < clock_timestamp())
+             from before, new
+             where l.name = before.name and (select bool_and(is_free) from before)
              returning l.token, before.holder",
-            &[&name, &run_id],
+            &[&names, &run_id],
         )
         .await?;
-    let Some(row) = taken else {
+    let Some(token) = taken.first().map(|row| row.get(0)) else {
         return Err(SyncError::RunInProgress {
-            run_id: holder(client, name).await?.unwrap_or_default(),
+            run_id: holder(client, names).await?.unwrap_or_default(),
         });
     };
-    let (token, before): (i64, Option<String>) = (row.get(0), row.get(1));
-    if let Some(silent) = before.filter(|holder| holder != run_id) {
-        close_silent(client, &silent).await?;
+    for row in &taken {
+        let before: Option<String> = row.get(1);
+        if let Some(silent) = before.filter(|holder| holder != run_id) {
+            close_silent(client, &silent).await?;
+        }
     }
     client
         .execute(
@@ -59,23 +70,27 @@ pub async fn acquire(
         .await?;
     Ok(Lease {
         run_id: run_id.to_owned(),
-        name,
+        names,
         token,
     })
 }
 
-/// Who holds the lease at this moment.
+/// Who holds any of the leases at this moment.
 ///
 /// # Errors
 /// Any of the database's.
 pub async fn holder(
     client: &impl GenericClient,
-    name: &'static str,
+    names: LeaseNames,
 ) -> Result<Option<String>, SyncError> {
     let row = client
-        .query_one("select holder from sync_leases where name = $1", &[&name])
+        .query_opt(
+            "select holder from sync_leases where name = any($1) and holder is not null
+             order by expires_at desc limit 1",
+            &[&names],
+        )
         .await?;
-    Ok(row.get(0))
+    Ok(row.map(|row| row.get(0)))
 }
 
 /// Ends the record of a run whose execution ended without saying so.
@@ -93,14 +108,14 @@ elsewhere or timed out. Nothing half-done was kept; the next run went on from th
     super::store::skip_unfinished_steps(client, run_id).await
 }
 
-/// Takes the lease up at the start of a step: the run's own, or again after it
-/// ran out, as long as no newer run has written since.
+/// Takes the leases up at the start of a step: the run's own, or again after
+/// they ran out, as long as no newer run has written since.
 ///
 /// # Errors
-/// `LeaseLost` if a newer run holds it or has written.
+/// `LeaseLost` if a newer run holds one or has written.
 pub async fn take_up(
     client: &impl GenericClient,
-    name: &'static str,
+    names: LeaseNames,
     run_id: &str,
     token: i64,
 ) -> Result<Lease, SyncError> {
@@ -108,34 +123,38 @@ pub async fn take_up(
         .execute(
             "update sync_leases
              set holder = $2, expires_at = clock_timestamp() + interval '2 minutes'
-             where name = $1 and token = $3",
-            &[&name, &run_id, &token],
+             where name = any($1) and token = $3",
+            &[&names, &run_id, &token],
         )
         .await?;
-    if own == 1 {
-        return Ok(Lease {
-            run_id: run_id.to_owned(),
-            name,
-            token,
-        });
-    }
-    let row = client
-        .query_one(
-            "select holder, written_token > $2 as written, expires_at > clock_timestamp() as held
-             from sync_leases where name = $1",
-            &[&name, &token],
-        )
-        .await?;
-    let newer: Option<String> = row.get("holder");
-    let detail = match newer {
-        _ if row.get("written") => "a newer run has written since".to_owned(),
-        Some(newer) if row.get("held") => format!("run {newer} holds it"),
-        _ => return acquire(client, name, run_id).await,
+    let lease = Lease {
+        run_id: run_id.to_owned(),
+        names,
+        token,
     };
-    Err(lost(run_id, name, detail))
+    if is_all(own, names) {
+        return Ok(lease);
+    }
+    let newer = client
+        .query(
+            "select holder, written_token > $2 as written, expires_at > clock_timestamp() as held
+             from sync_leases where name = any($1) and token <> $2",
+            &[&names, &token],
+        )
+        .await?;
+    for row in newer {
+        let holder: Option<String> = row.get("holder");
+        let detail = match holder {
+            _ if row.get("written") => "a newer run has written since".to_owned(),
+            Some(newer) if row.get("held") => format!("run {newer} holds it"),
+            _ => continue,
+        };
+        return Err(lost(&lease, detail));
+    }
+    acquire(client, names, run_id).await
 }
 
-/// Keeps the lease while a step works.
+/// Keeps the leases while a step works.
 ///
 /// # Errors
 /// `LeaseLost` if the token has moved on.
@@ -143,8 +162,8 @@ pub async fn renew(client: &impl GenericClient, lease: &Lease) -> Result<(), Syn
     let renewed = client
         .execute(
             "update sync_leases set expires_at = clock_timestamp() + interval '2 minutes'
-             where name = $1 and token = $2 and holder = $3",
-            &[&lease.name, &lease.token, &lease.run_id],
+             where name = any($1) and token = $2 and holder = $3",
+            &[&lease.names, &lease.token, &lease.run_id],
         )
         .await?;
     held(renewed, lease)
@@ -160,8 +179,8 @@ pub async fn fence(client: &impl GenericClient, lease: &Lease) -> Result<(), Syn
         .execute(
             "update sync_leases set written_token = token,
                  expires_at = clock_timestamp() + interval '2 minutes'
-             where name = $1 and token = $2 and holder = $3",
-            &[&lease.name, &lease.token, &lease.run_id],
+             where name = any($1) and token = $2 and holder = $3",
+            &[&lease.names, &lease.token, &lease.run_id],
         )
         .await?;
     held(stands, lease)
@@ -198,19 +217,23 @@ pub async fn revoke(client: &impl GenericClient, run_id: &str) -> Result<(), Syn
     Ok(())
 }
 
+fn is_all(rows: u64, names: LeaseNames) -> bool {
+    usize::try_from(rows) == Ok(names.len())
+}
+
 fn held(rows: u64, lease: &Lease) -> Result<(), SyncError> {
-    if rows == 1 {
+    if is_all(rows, lease.names) {
         Ok(())
     } else {
         let detail = "the run was stopped, or another one took over".to_owned();
-        Err(lost(&lease.run_id, lease.name, detail))
+        Err(lost(lease, detail))
     }
 }
 
-fn lost(run_id: &str, name: &str, detail: String) -> SyncError {
+fn lost(lease: &Lease, detail: String) -> SyncError {
     SyncError::LeaseLost {
-        run_id: run_id.to_owned(),
-        lease: name.to_owned(),
+        run_id: lease.run_id.clone(),
+        lease: lease.names.join(" and "),
         detail,
     }
 }

@@ -4,6 +4,7 @@
 //! and its lease live in PostgreSQL, beside the data they guard.
 
 pub mod lease;
+pub mod part;
 pub mod progress;
 pub mod request;
 pub mod start;

@@ -48,14 +48,14 @@ impl Progress {
     }
 }
 
-/// Beats until the lease is lost; a database that is away for a moment is not an
-/// end, because the lease lasts longer and the work notices by itself.
+/// Beats until the lease is lost; without `progress`, which parts of a step tell
+/// page by page, the lease is all it keeps. A database that is away for a
+/// moment is not an end, because the lease lasts longer and the work notices by itself.
 pub(super) async fn beat(
     database: &Database,
     lease: &Lease,
     step: &str,
-    progress: &Progress,
-    square: &Square,
+    progress: Option<(&Progress, &Square)>,
 ) -> SyncError {
     let mut beats = interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -63,22 +63,17 @@ pub(super) async fn beat(
     let mut renewed = Instant::now();
     loop {
         beats.tick().await;
-        let done = progress.done();
+        let done = progress.map_or(told, |(progress, _)| progress.done());
         let renewal_due = renewed.elapsed() >= RENEWAL;
         if done == told && !renewal_due {
             continue;
         }
         let result = async {
             let client = database.client().await?;
-            store::set_progress(
-                &**client,
-                &lease.run_id,
-                step,
-                done,
-                progress.total(),
-                &square.counters(),
-            )
-            .await?;
+            if let Some((progress, square)) = progress {
+                let (total, counters) = (progress.total(), square.counters());
+                store::set_progress(&**client, &lease.run_id, step, done, total, &counters).await?;
+            }
             if renewal_due {
                 lease::renew(&**client, lease).await?;
             }

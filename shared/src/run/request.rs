@@ -1,10 +1,58 @@
 //! What a run was asked to do: by the schedule, by the API, or by hand in the
 //! console, where `{}` must do.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::lease::{self, LeaseNames};
 use crate::error::SyncError;
+
+/// What a run is: one state machine each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The account as it is now, and what was ordered since the last run.
+    #[default]
+    CompleteSync,
+    /// All orders of the past.
+    HistoricalOrders,
+    /// The schema brought up to this release, and order tables derived anew.
+    Migration,
+}
+
+impl Kind {
+    /// The name in `sync_runs`, in answers and in payloads.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CompleteSync => "complete_sync",
+            Self::HistoricalOrders => "historical_orders",
+            Self::Migration => "migration",
+        }
+    }
+
+    /// The kind of that name.
+    ///
+    /// # Errors
+    /// `Internal` for a name that only a newer release knows.
+    pub fn of(name: &str) -> Result<Self, SyncError> {
+        [Self::CompleteSync, Self::HistoricalOrders, Self::Migration]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| SyncError::Internal(format!("this release knows no run of kind {name}")))
+    }
+
+    /// What the ids of its runs begin with.
+    #[must_use]
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::CompleteSync => "sync",
+            Self::HistoricalOrders => "orders",
+            Self::Migration => "migration",
+        }
+    }
+}
 
 /// A data type that a complete sync can be limited to; also the step's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -13,11 +61,20 @@ pub enum DataType {
     Locations,
     Catalog,
     Inventory,
+    Orders,
 }
 
 impl DataType {
     /// In the order in which they depend on each other.
-    pub const ALL: [Self; 3] = [Self::Locations, Self::Catalog, Self::Inventory];
+    pub const ALL: [Self; 4] = [
+        Self::Locations,
+        Self::Catalog,
+        Self::Inventory,
+        Self::Orders,
+    ];
+    /// What a complete sync is made of. Orders join it by request, and in
+    /// scheduled runs once the history is in.
+    pub const COMPLETE: [Self; 3] = [Self::Locations, Self::Catalog, Self::Inventory];
 
     /// The name in requests, steps and states' inputs.
     #[must_use]
@@ -26,6 +83,7 @@ impl DataType {
             Self::Locations => "locations",
             Self::Catalog => "catalog",
             Self::Inventory => "inventory",
+            Self::Orders => "orders",
         }
     }
 }
@@ -60,19 +118,33 @@ impl Trigger {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Request {
+    /// The state machine decides it, not the input.
+    #[serde(skip)]
+    pub kind: Kind,
     pub trigger: Trigger,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
     /// When the schedule meant this run to start: a second delivery is known by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduled_time: Option<String>,
-    /// The data types to sync; none means all.
+    /// The data types to sync; none means a complete sync's own three.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<Vec<DataType>>,
     /// List everything, whatever the last run's age.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reconcile: bool,
     /// Go on even if the deletion guard would stop the run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_mass_deletion: bool,
+    /// Import orders created from this time on; none means since 2018.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// Import orders created before this time; none means up to Square's newest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Timestamp>,
+    /// Import the orders of these locations; none means of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location_ids: Option<Vec<String>>,
     /// A second request with the same key is the first one again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
@@ -83,7 +155,7 @@ impl Request {
     ///
     /// # Errors
     /// `InputInvalid` naming the field.
-    pub fn parse(input: Value) -> Result<Self, SyncError> {
+    pub fn parse(kind: Kind, input: Value) -> Result<Self, SyncError> {
         let input = if input.is_null() {
             Value::Object(serde_json::Map::new())
         } else {
@@ -95,7 +167,7 @@ impl Request {
         }
         let request: Self = serde_json::from_value(input)
             .map_err(|error| SyncError::input("execution input", error.to_string()))?;
-        request.checked()
+        Self { kind, ..request }.checked()
     }
 
     /// The checks that types cannot express.
@@ -103,11 +175,43 @@ impl Request {
     /// # Errors
     /// `InputInvalid` naming the field.
     pub fn checked(self) -> Result<Self, SyncError> {
+        for (field, is_set, kind) in [
+            ("only", self.only.is_some(), Kind::CompleteSync),
+            ("reconcile", self.reconcile, Kind::CompleteSync),
+            (
+                "allow_mass_deletion",
+                self.allow_mass_deletion,
+                Kind::CompleteSync,
+            ),
+            ("from", self.from.is_some(), Kind::HistoricalOrders),
+            ("to", self.to.is_some(), Kind::HistoricalOrders),
+            (
+                "location_ids",
+                self.location_ids.is_some(),
+                Kind::HistoricalOrders,
+            ),
+        ] {
+            if is_set && kind != self.kind {
+                let problem = format!("is no field of a {} run", self.kind.name());
+                return Err(SyncError::input(field, problem));
+            }
+        }
         if self.only.as_ref().is_some_and(Vec::is_empty) {
             return Err(SyncError::input(
                 "only",
                 "is an empty list; leave it out to sync everything",
             ));
+        }
+        if self.location_ids.as_ref().is_some_and(Vec::is_empty) {
+            return Err(SyncError::input(
+                "location_ids",
+                "is an empty list; leave it out to import all locations",
+            ));
+        }
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from >= to
+        {
+            return Err(SyncError::input("to", "is not after from"));
         }
         if let Some(key) = &self.idempotency_key
             && (key.is_empty() || key.len() > 200)
@@ -123,17 +227,41 @@ impl Request {
     /// The data types to sync, in order.
     #[must_use]
     pub fn data_types(&self) -> Vec<DataType> {
-        let wanted = |kind: &DataType| self.only.as_ref().is_none_or(|only| only.contains(kind));
-        DataType::ALL.into_iter().filter(wanted).collect()
+        match (&self.only, self.kind) {
+            (Some(only), _) => DataType::ALL
+                .into_iter()
+                .filter(|kind| only.contains(kind))
+                .collect(),
+            (None, Kind::CompleteSync) => DataType::COMPLETE.to_vec(),
+            (None, Kind::HistoricalOrders) => vec![DataType::Orders],
+            (None, Kind::Migration) => Vec::new(),
+        }
     }
 
     /// Every step of the run, in order.
     #[must_use]
     pub fn steps(&self) -> Vec<&'static str> {
         let mut steps = vec!["preflight"];
-        steps.extend(self.data_types().into_iter().map(DataType::name));
+        match self.kind {
+            Kind::CompleteSync => steps.extend(self.data_types().into_iter().map(DataType::name)),
+            Kind::HistoricalOrders => steps.extend(["plan", "orders"]),
+            Kind::Migration => steps.extend(["migrate", "rederive"]),
+        }
         steps.push("finish");
         steps
+    }
+
+    /// The leases that the run holds from its first step to its last.
+    #[must_use]
+    pub fn leases(&self) -> LeaseNames {
+        if self.kind == Kind::Migration {
+            return &[lease::CATALOG, lease::ORDERS];
+        }
+        match self.data_types().as_slice() {
+            [DataType::Orders] => &[lease::ORDERS],
+            [.., DataType::Orders] => &[lease::CATALOG, lease::ORDERS],
+            _ => &[lease::CATALOG],
+        }
     }
 
     /// The key by which a repeated request or delivery is known.
@@ -165,7 +293,7 @@ mod tests {
     #[test]
     fn an_empty_input_typed_by_hand_is_a_whole_sync() {
         for input in [json!({}), Value::Null] {
-            let request = Request::parse(input).unwrap();
+            let request = Request::parse(Kind::CompleteSync, input).unwrap();
             assert_eq!(
                 request.steps(),
                 ["preflight", "locations", "catalog", "inventory", "finish"]
@@ -176,11 +304,66 @@ mod tests {
 
     #[test]
     fn only_keeps_the_order_whatever_was_written() {
-        let request = Request::parse(json!({"only": ["inventory", "locations"]})).unwrap();
+        let request = Request::parse(
+            Kind::CompleteSync,
+            json!({"only": ["inventory", "locations"]}),
+        )
+        .unwrap();
         assert_eq!(
             request.steps(),
             ["preflight", "locations", "inventory", "finish"]
         );
+    }
+
+    #[test]
+    fn orders_come_last_and_only_when_asked_for() {
+        let leases = |kind, input| Request::parse(kind, input).unwrap().leases();
+        let request =
+            Request::parse(Kind::CompleteSync, json!({"only": ["orders", "catalog"]})).unwrap();
+        assert_eq!(
+            request.steps(),
+            ["preflight", "catalog", "orders", "finish"]
+        );
+        assert_eq!(request.leases(), ["catalog", "orders"]);
+        assert_eq!(leases(Kind::CompleteSync, json!({})), ["catalog"]);
+        assert_eq!(
+            leases(Kind::CompleteSync, json!({"only": ["orders"]})),
+            ["orders"]
+        );
+        assert_eq!(leases(Kind::HistoricalOrders, json!({})), ["orders"]);
+        assert_eq!(leases(Kind::Migration, json!({})), ["catalog", "orders"]);
+    }
+
+    #[test]
+    fn a_field_of_another_kind_of_run_is_refused() {
+        for (kind, input, field) in [
+            (
+                Kind::CompleteSync,
+                json!({"from": "2020-01-01T00:00:00Z"}),
+                "from",
+            ),
+            (Kind::HistoricalOrders, json!({"only": ["orders"]}), "only"),
+            (
+                Kind::HistoricalOrders,
+                json!({"location_ids": []}),
+                "location_ids",
+            ),
+            (
+                Kind::HistoricalOrders,
+                json!({"from": "2020-01-01T00:00:00Z", "to": "2020-01-01T00:00:00Z"}),
+                "to",
+            ),
+            (
+                Kind::HistoricalOrders,
+                json!({"from": "yesterday"}),
+                "execution input",
+            ),
+            (Kind::Migration, json!({"reconcile": true}), "reconcile"),
+        ] {
+            let error = Request::parse(kind, input).unwrap_err();
+            assert_eq!(error.name(), "InputInvalid");
+            assert!(error.to_string().starts_with(field), "{error}");
+        }
     }
 
     #[test]
@@ -192,7 +375,7 @@ mod tests {
             (json!({"reconcile": "yes"}), "yes"),
             (json!(["api"]), "execution input"),
         ] {
-            let error = Request::parse(input).unwrap_err();
+            let error = Request::parse(Kind::CompleteSync, input).unwrap_err();
             assert_eq!(error.name(), "InputInvalid");
             assert!(error.to_string().contains(field), "{error}");
         }
@@ -201,7 +384,7 @@ mod tests {
     #[test]
     fn a_schedules_second_delivery_has_the_same_key() {
         let input = json!({"trigger": "schedule", "scheduled_time": "2026-11-22T18:00:00Z"});
-        let request = Request::parse(input).unwrap();
+        let request = Request::parse(Kind::CompleteSync, input).unwrap();
         assert_eq!(
             request.repeat_key().as_deref(),
             Some("schedule 2026-11-22T18:00:00Z")

@@ -7,7 +7,7 @@
 use deadpool_postgres::Object;
 use jiff::Timestamp;
 
-use super::request::Request;
+use super::request::{Kind, Request};
 use super::store::Failure;
 use super::{lease, store};
 use crate::error::SyncError;
@@ -21,7 +21,7 @@ pub enum Queued {
     Repeated { run_id: String },
 }
 
-/// Records a run and takes its lease.
+/// Records a run and takes its leases.
 ///
 /// # Errors
 /// `RunInProgress` naming the run that holds the lease; the database's.
@@ -32,7 +32,7 @@ pub async fn queue(client: &mut Object, request: &Request) -> Result<Queued, Syn
     {
         return Ok(Queued::Repeated { run_id });
     }
-    let run_id = new_run_id()?;
+    let run_id = new_run_id(request.kind)?;
     if !store::insert(&*transaction, &run_id, request).await? {
         // Somebody with the same key was a moment faster.
         let first = store::find_repeated(&*transaction, request).await?;
@@ -40,7 +40,7 @@ pub async fn queue(client: &mut Object, request: &Request) -> Result<Queued, Syn
             .map(|run_id| Queued::Repeated { run_id })
             .ok_or_else(|| SyncError::Internal("a new run's id was taken".to_owned()));
     }
-    lease::acquire(&*transaction, lease::CATALOG, &run_id).await?;
+    lease::acquire(&*transaction, request.leases(), &run_id).await?;
     transaction.commit().await?;
     Ok(Queued::New { run_id })
 }
@@ -86,10 +86,11 @@ pub async fn stop(client: &mut Object, run_id: &str) -> Result<bool, SyncError> 
 }
 
 /// A name that sorts by time and reads well in the console's list.
-fn new_run_id() -> Result<String, SyncError> {
+fn new_run_id(kind: Kind) -> Result<String, SyncError> {
     let mut random = [0_u8; 3];
     getrandom::fill(&mut random).map_err(|error| SyncError::Internal(error.to_string()))?;
     let [a, b, c] = random;
     let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    Ok(format!("sync-{time}-{a:02x}{b:02x}{c:02x}"))
+    let prefix = kind.prefix();
+    Ok(format!("{prefix}-{time}-{a:02x}{b:02x}{c:02x}"))
 }

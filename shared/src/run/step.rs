@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Transaction};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::lease::{self, Lease};
@@ -13,7 +14,8 @@ use super::stats::{Counts, Stats, StepOutput};
 use super::store::{self, Run};
 use crate::env::Env;
 use crate::error::SyncError;
-use crate::square::Square;
+use crate::postgres::Database;
+use crate::square::{Counters, Square};
 
 /// What the state machine hands to a step.
 #[derive(Debug, Clone, Deserialize)]
@@ -53,33 +55,70 @@ pub struct Step {
 /// to say so.
 const MARGIN: Duration = Duration::from_secs(5);
 
+impl Step {
+    /// When the step stops itself, if it starts now.
+    pub(crate) fn deadline(&self) -> Instant {
+        (Instant::now() + self.timeout).min(self.lambda_deadline - MARGIN)
+    }
+}
+
 /// Performs a step once, however often it is called.
 ///
 /// # Errors
 /// The work's; `Cancelled` if the run has ended or time ran out; `LeaseLost`.
-pub async fn perform(
+pub async fn perform<O: DeserializeOwned>(
     env: &Env,
     input: StepInput,
     step: Step,
-    work: impl AsyncFnOnce(&StepContext<'_>) -> Result<StepOutput, SyncError>,
-) -> Result<StepOutput, SyncError> {
-    let started = Instant::now();
+    work: impl AsyncFnOnce(&StepContext<'_>) -> Result<O, SyncError>,
+) -> Result<O, SyncError> {
     let client = env.database.client().await?;
     if let Some(output) = earlier_result(&client, &input.run_id, step.name).await? {
         return Ok(output);
     }
-    let run = resume(&client, &input).await?;
-    let token = run.lease_token.unwrap_or_default();
-    let lease = lease::take_up(&**client, lease::CATALOG, &run.run_id, token).await?;
-    store::start_step(&**client, &run.run_id, step.name).await?;
+    let context = open(env, &client, &input, step).await?;
+    store::start_step(&**client, &context.run.run_id, step.name).await?;
+    drop(client);
+    let progress = Some((&context.progress, &context.square));
+    match context.drive(step, progress, work(&context)).await {
+        Ok(output) => Ok(output),
+        Err(error) => context.failed(error).await,
+    }
+}
+
+/// Works on a part of a step that takes several calls. The step's record is the
+/// parts' own work, page by page, and so is what becomes of a failure.
+///
+/// # Errors
+/// As `perform`.
+pub async fn perform_part<O>(
+    env: &Env,
+    input: StepInput,
+    step: Step,
+    work: impl AsyncFnOnce(&StepContext<'_>) -> Result<O, SyncError>,
+) -> Result<O, SyncError> {
+    let client = env.database.client().await?;
+    let context = open(env, &client, &input, step).await?;
+    store::begin_part(&**client, &context.run.run_id, step.name).await?;
+    drop(client);
+    let result = context.drive(step, None, work(&context)).await;
+    result.inspect_err(|error| context.log_failure(error))
+}
+
+async fn open<'a>(
+    env: &'a Env,
+    client: &Object,
+    input: &StepInput,
+    step: Step,
+) -> Result<StepContext<'a>, SyncError> {
+    let started = Instant::now();
+    let deadline = step.deadline();
+    let (run, lease) = enter(client, input).await?;
     let attempt = client
         .query_one("select nextval('staging.attempts')", &[])
         .await?
         .get(0);
-    drop(client);
-
-    let deadline = (started + step.timeout).min(step.lambda_deadline - MARGIN);
-    let context = StepContext {
+    Ok(StepContext {
         // A moment longer, so that it is the step that says its time is up.
         square: env.square.for_step(deadline + MARGIN / 2),
         env,
@@ -90,26 +129,80 @@ pub async fn perform(
         progress: Progress::default(),
         step: step.name,
         started,
-    };
-    let result = tokio::select! {
-        result = work(&context) => result,
-        error = progress::beat(
-            &env.database, &context.lease, step.name, &context.progress, &context.square,
-        ) => Err(error),
+    })
+}
+
+/// Finds the run and takes its leases up.
+pub(crate) async fn enter(client: &Object, input: &StepInput) -> Result<(Run, Lease), SyncError> {
+    let run = resume(client, input).await?;
+    let token = run.lease_token.unwrap_or_default();
+    let lease = lease::take_up(&***client, run.request.leases(), &run.run_id, token).await?;
+    Ok((run, lease))
+}
+
+/// Works until it is done, the lease is lost, or time is up. Without `progress`,
+/// the work tells it by itself.
+pub(crate) async fn drive<O>(
+    database: &Database,
+    lease: &Lease,
+    step: Step,
+    deadline: Instant,
+    progress: Option<(&Progress, &Square)>,
+    work: impl Future<Output = Result<O, SyncError>>,
+) -> Result<O, SyncError> {
+    tokio::select! {
+        result = work => result,
+        error = progress::beat(database, lease, step.name, progress) => Err(error),
         () = tokio::time::sleep_until(deadline) => Err(timed_out(step)),
-    };
-    match result {
-        Ok(output) => Ok(output),
-        Err(error) => context.failed(error).await,
     }
 }
 
+/// Opens a transaction in which no statement can outlast the deadline.
+pub(crate) async fn begin(
+    client: &mut Object,
+    deadline: Instant,
+) -> Result<Transaction<'_>, SyncError> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let transaction = client.transaction().await?;
+    transaction
+        .batch_execute(&format!(
+            "set local statement_timeout = {}; set local synchronous_commit = on",
+            left.as_millis().max(1)
+        ))
+        .await?;
+    Ok(transaction)
+}
+
+/// Stores a step's result; once only.
+///
+/// # Errors
+/// `Cancelled` if another invocation was faster; the database's.
+pub(crate) async fn succeed(
+    transaction: &Transaction<'_>,
+    run_id: &str,
+    step: &str,
+    stats: &Stats,
+    square: &Counters,
+    output: &impl Serialize,
+) -> Result<(), SyncError> {
+    let result =
+        serde_json::to_value(output).map_err(|error| SyncError::Internal(error.to_string()))?;
+    let first = store::succeed_step(&**transaction, run_id, step, stats, square, &result).await?;
+    if !first {
+        return Err(SyncError::Cancelled(format!(
+            "Another invocation of the {step} step has committed its result."
+        )));
+    }
+    tracing::info!(run_id, step, output = %result, "step done");
+    Ok(())
+}
+
 /// The result that an earlier call of the same step committed.
-async fn earlier_result(
+pub(crate) async fn earlier_result<O: DeserializeOwned>(
     client: &Object,
     run_id: &str,
     step: &str,
-) -> Result<Option<StepOutput>, SyncError> {
+) -> Result<Option<O>, SyncError> {
     let record = store::step(&***client, run_id, step).await?;
     record
         .filter(|record| record.status == "succeeded")
@@ -149,21 +242,23 @@ allows 900 s), or lower the load on Square and the database, then start the sync
 }
 
 impl StepContext<'_> {
+    async fn drive<O>(
+        &self,
+        step: Step,
+        progress: Option<(&Progress, &Square)>,
+        work: impl Future<Output = Result<O, SyncError>>,
+    ) -> Result<O, SyncError> {
+        let (database, lease) = (&self.env.database, &self.lease);
+        drive(database, lease, step, self.deadline, progress, work).await
+    }
+
     /// Opens the transaction that applies the step. No statement in it can
     /// outlast the step.
     ///
     /// # Errors
     /// The database's.
     pub async fn begin<'c>(&self, client: &'c mut Object) -> Result<Transaction<'c>, SyncError> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let transaction = client.transaction().await?;
-        transaction
-            .batch_execute(&format!(
-                "set local statement_timeout = {}; set local synchronous_commit = on",
-                left.as_millis().max(1)
-            ))
-            .await?;
-        Ok(transaction)
+        begin(client, self.deadline).await
     }
 
     /// Commits the step's data, statistics and lease check together.
@@ -178,36 +273,33 @@ impl StepContext<'_> {
         warnings: Vec<String>,
     ) -> Result<StepOutput, SyncError> {
         let output = self.output(scope, stats, warnings);
-        let result = serde_json::to_value(&output)
-            .map_err(|error| SyncError::Internal(error.to_string()))?;
-        let first = store::succeed_step(
-            &*transaction,
-            &self.run.run_id,
-            self.step,
-            &output.stats,
-            &output.square,
-            &result,
-        )
-        .await?;
-        if !first {
-            return Err(SyncError::Cancelled(format!(
-                "Another invocation of the {} step has committed its result.",
-                self.step
-            )));
-        }
-        lease::fence(&*transaction, &self.lease).await?;
-        transaction.commit().await?;
-        tracing::info!(
-            run_id = self.run.run_id,
-            step = self.step,
-            attempt = self.attempt,
-            output = %result,
-            "step committed"
-        );
+        self.commit_as(transaction, &output, &output).await?;
         Ok(output)
     }
 
-    fn output(&self, scope: &'static str, stats: Stats, warnings: Vec<String>) -> StepOutput {
+    /// As `commit`, with an answer that says more than the step's figures.
+    ///
+    /// # Errors
+    /// As `commit`.
+    pub(crate) async fn commit_as(
+        &self,
+        transaction: Transaction<'_>,
+        figures: &StepOutput,
+        output: &impl Serialize,
+    ) -> Result<(), SyncError> {
+        let (run_id, stats, square) = (&self.run.run_id, &figures.stats, &figures.square);
+        succeed(&transaction, run_id, self.step, stats, square, output).await?;
+        lease::fence(&*transaction, &self.lease).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    pub(crate) fn output(
+        &self,
+        scope: &'static str,
+        stats: Stats,
+        warnings: Vec<String>,
+    ) -> StepOutput {
         let elapsed = self.started.elapsed();
         let rows: i64 = stats.values().map(Counts::given).sum();
         let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
@@ -224,9 +316,7 @@ impl StepContext<'_> {
         }
     }
 
-    /// Records the failure; if the step's result was committed after all (a lost
-    /// answer to the commit, a twin invocation), that is the result.
-    async fn failed(&self, error: SyncError) -> Result<StepOutput, SyncError> {
+    fn log_failure(&self, error: &SyncError) {
         tracing::error!(
             run_id = self.run.run_id,
             step = self.step,
@@ -235,6 +325,12 @@ impl StepContext<'_> {
             %error,
             "step failed"
         );
+    }
+
+    /// Records the failure; if the step's result was committed after all (a lost
+    /// answer to the commit, a twin invocation), that is the result.
+    async fn failed<O: DeserializeOwned>(&self, error: SyncError) -> Result<O, SyncError> {
+        self.log_failure(&error);
         let Ok(client) = self.env.database.client().await else {
             return Err(error);
         };

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::Json;
 
-use super::request::Request;
+use super::request::{Kind, Request};
 use super::stats::{Counts, Stats};
 use crate::error::SyncError;
 use crate::square::Counters;
@@ -42,7 +42,7 @@ pub(crate) async fn find(
 ) -> Result<Option<Run>, SyncError> {
     let row = client
         .query_opt(
-            "select run_id, status, request, redrive_count, lease_token
+            "select run_id, kind, status, request, redrive_count, lease_token
              from sync_runs where run_id = $1",
             &[&run_id],
         )
@@ -51,7 +51,7 @@ pub(crate) async fn find(
         Ok(Run {
             run_id: row.get("run_id"),
             status: row.get("status"),
-            request: Request::parse(row.get("request"))?,
+            request: Request::parse(Kind::of(row.get("kind"))?, row.get("request"))?,
             redrive_count: row.get("redrive_count"),
             lease_token: row.get("lease_token"),
         })
@@ -84,10 +84,11 @@ pub(crate) async fn insert(
         .execute(
             "insert into sync_runs
                  (run_id, kind, mode, trigger, requested_by, status, request, idempotency_key)
-             values ($1, 'complete_sync', 'incremental', $2, $3, 'queued', $4, $5)
+             values ($1, $2, 'incremental', $3, $4, 'queued', $5, $6)
              on conflict do nothing",
             &[
                 &run_id,
+                &request.kind.name(),
                 &request.trigger.name(),
                 &request.requester(),
                 &Json(request),
@@ -256,6 +257,25 @@ pub(crate) async fn start_step(
         .execute(
             "update sync_steps set status = 'running', attempts = attempts + 1,
                  progress_done = 0, progress_total = null,
+                 started_at = coalesce(started_at, clock_timestamp()), finished_at = null,
+                 error_name = null, error_message = null
+             where run_id = $1 and step = $2 and status <> 'succeeded'",
+            &[&run_id, &step],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Another call begins to work on a step that takes several; what the calls before
+/// it have noted stays.
+pub(crate) async fn begin_part(
+    client: &impl GenericClient,
+    run_id: &str,
+    step: &str,
+) -> Result<(), SyncError> {
+    client
+        .execute(
+            "update sync_steps set status = 'running', attempts = attempts + 1,
                  started_at = coalesce(started_at, clock_timestamp()), finished_at = null,
                  error_name = null, error_message = null
              where run_id = $1 and step = $2 and status <> 'succeeded'",
