@@ -13,6 +13,8 @@ pub mod guard;
 pub mod inventory;
 pub mod lambda;
 pub mod locations;
+pub mod migrate;
+pub mod orders;
 pub mod postgres;
 pub mod preflight;
 pub mod quarantine;

@@ -1,0 +1,8 @@
+//! Syncs Square's orders, fresh and historical.
+
+use shared::env::Env;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    shared::lambda::serve(Env::from_environment, shared::orders::handle).await
+}

@@ -1,0 +1,506 @@
+//! Fresh orders: what was updated since the last run, oldest change first.
+//!
+//! Each location has its watermark, and the locations of a chunk are asked for
+//! together from the earliest of theirs; the watermark moves with each page. The
+//! time before it is read once more after it has moved, because orders may show
+//! up a moment late, and once a day the last four days, because sales of a till
+//! that was offline may come three days late. A location without a watermark was
+//! never imported: its orders are read from the beginning.
+
+use std::collections::BTreeMap;
+
+use deadpool_postgres::{Object, Transaction};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio_postgres::GenericClient;
+
+use super::hand_over_at;
+use super::page::{Batch, Figures, Intake, LINE_ITEMS, ORDERS};
+use super::plan::HISTORY_BEGINS;
+use super::rows::OrderRows;
+use super::spans;
+use crate::env::Env;
+use crate::error::SyncError;
+use crate::inventory::store::LISTED_LOCATIONS;
+use crate::run::lease;
+use crate::run::part::Draft;
+use crate::run::request::DataType;
+use crate::run::stats::StepOutput;
+use crate::run::step::{self, Step, StepContext, StepInput};
+use crate::square::{Counters, OrderTime, OrderWithSource, Page, SearchOrders, read_ahead};
+use crate::{locations, text};
+
+/// Orders may show up a moment after the time they carry.
+const OVERLAP: SignedDuration = SignedDuration::from_mins(10);
+/// Square lets tills sell offline for three days.
+const LOOK_BACK: SignedDuration = SignedDuration::from_hours(4 * 24);
+
+/// The step's answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Output {
+    #[serde(flatten)]
+    pub step: StepOutput,
+    /// Whether everything is read; else it is to be called again.
+    pub done: bool,
+}
+
+/// What the step's calls note for the next one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    /// Chunks that are read to their end.
+    chunks: usize,
+    /// Where the chunk after them stands: all orders updated before are in.
+    place: Option<Timestamp>,
+    /// Orders of that very moment that are counted.
+    place_ids: Vec<String>,
+    /// Whether a page of that chunk held a newer change than was known.
+    moved: bool,
+    /// Texts that U+0000 was taken out of.
+    cleaned: u64,
+}
+
+/// Up to ten locations, asked for together.
+#[derive(Debug, PartialEq, Eq)]
+struct Chunk {
+    location_ids: Vec<String>,
+    /// None for locations that were never imported.
+    position: Option<Timestamp>,
+    start_at: Timestamp,
+    looks_back: bool,
+}
+
+/// A location's watermark.
+#[derive(Debug, Clone)]
+struct Mark {
+    position: Timestamp,
+    settled: bool,
+    /// Whether the look-back is due.
+    due: bool,
+}
+
+pub(super) async fn sync(env: &Env, input: StepInput, step: Step) -> Result<Output, SyncError> {
+    let client = env.database.client().await?;
+    if let Some(output) = step::earlier_result(&client, &input.run_id, step.name).await? {
+        return Ok(output);
+    }
+    drop(client);
+    step::perform_part(env, input, step, work).await
+}
+
+async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
+    let mut client = context.env.database.client().await?;
+    let location_ids = listed(context, &client).await?;
+    let chunks = chunks(location_ids, &marks(context, &client).await?);
+    let draft: Draft<Note> = Draft::load(&**client, &context.run.run_id, "orders").await?;
+    let mut reading = Reading {
+        context,
+        intake: Intake::new(&client).await?,
+        told: Counters::default(),
+        cleaned: 0,
+        stored: draft.note.clone(),
+        note: draft.note,
+    };
+    reading.intake.has_counted(&reading.note.place_ids);
+    if !reading.replay(&mut client).await? {
+        return reading.hand_over(&client).await;
+    }
+    let hand_over = hand_over_at(context.deadline);
+    for (index, chunk) in chunks.iter().enumerate().skip(reading.note.chunks) {
+        let request = SearchOrders::ascending(
+            chunk.location_ids.clone(),
+            OrderTime::UpdatedAt,
+            Some(reading.note.place.unwrap_or(chunk.start_at)),
+            None,
+            context.env.settings.orders_batch_size,
+        );
+        let mut pages = read_ahead(vec![context.square.search_orders(request)], 1);
+        let is_last = index + 1 == chunks.len();
+        while let Some(page) = pages.next().await? {
+            let batch = reading.intake.sort(page, |_| true);
+            let is_ours = reading.commit(&mut client, chunk, &batch).await?;
+            if !is_ours || tokio::time::Instant::now() >= hand_over {
+                return reading.hand_over(&client).await;
+            }
+        }
+        match reading.finish(&mut client, chunk, is_last).await? {
+            Finished::Chunk => {}
+            Finished::Step(output) => return Ok(output),
+            Finished::ByAnother => return reading.hand_over(&client).await,
+        }
+    }
+    // There is no location at all.
+    match reading.close(&mut client).await? {
+        Finished::Step(output) => Ok(output),
+        _ => reading.hand_over(&client).await,
+    }
+}
+
+/// The locations to ask for. The locations step of this run has just listed them.
+async fn listed(context: &StepContext<'_>, client: &Object) -> Result<Vec<String>, SyncError> {
+    let types = context.run.request.data_types();
+    let mut ids: Vec<String> = if types.contains(&DataType::Locations) {
+        let rows = client.query(LISTED_LOCATIONS, &[]).await?;
+        rows.iter().map(|row| row.get(0)).collect()
+    } else {
+        locations::ensure(&context.square, &***client, &context.run.run_id).await?
+    };
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+fn list_of(location_id: &str) -> String {
+    format!("orders:{location_id}")
+}
+
+/// Every location's watermark.
+async fn marks(
+    context: &StepContext<'_>,
+    client: &Object,
+) -> Result<BTreeMap<String, Mark>, SyncError> {
+    let look_back_after = context.env.settings.reconcile_after.as_secs_f64();
+    let rows = client
+        .query(
+            "select substr(list, 8) as location_id, position, settled,
+                 reconciled_at is null
+                     or reconciled_at < now() - make_interval(secs => $1) as due
+             from sync_watermarks where list like 'orders:%' and position is not null",
+            &[&look_back_after],
+        )
+        .await?;
+    let mark = |row: &tokio_postgres::Row| Mark {
+        position: row.get("position"),
+        settled: row.get("settled"),
+        due: row.get::<_, bool>("due") || context.run.request.reconcile,
+    };
+    Ok(rows
+        .iter()
+        .map(|row| (row.get("location_id"), mark(row)))
+        .collect())
+}
+
+/// Chunks of locations by their ids; those that were never imported apart, for
+/// they have to be read from the beginning.
+fn chunks(location_ids: Vec<String>, marks: &BTreeMap<String, Mark>) -> Vec<Chunk> {
+    let (known, new): (Vec<_>, Vec<_>) = location_ids
+        .into_iter()
+        .partition(|id| marks.contains_key(id));
+    let known = known.chunks(SearchOrders::LOCATIONS_MAX).map(|ids| {
+        let own: Vec<&Mark> = ids.iter().filter_map(|id| marks.get(id)).collect();
+        let position = own.iter().map(|mark| mark.position).min();
+        let looks_back = own.iter().any(|mark| mark.due);
+        let back = if looks_back {
+            LOOK_BACK
+        } else if own.iter().all(|mark| mark.settled) {
+            SignedDuration::ZERO
+        } else {
+            OVERLAP
+        };
+        let start_at = position.and_then(|position| position.checked_sub(back).ok());
+        Chunk {
+            location_ids: ids.to_vec(),
+            position,
+            start_at: start_at.unwrap_or(HISTORY_BEGINS),
+            looks_back,
+        }
+    });
+    let new = new.chunks(SearchOrders::LOCATIONS_MAX).map(|ids| Chunk {
+        location_ids: ids.to_vec(),
+        position: None,
+        start_at: HISTORY_BEGINS,
+        looks_back: true,
+    });
+    known.chain(new).collect()
+}
+
+/// Lets fresh orders of a location begin at that moment, unless they have begun.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn begin_at(
+    client: &impl GenericClient,
+    location_id: &str,
+    position: Timestamp,
+    run_id: &str,
+) -> Result<(), SyncError> {
+    client
+        .execute(
+            "insert into sync_watermarks as w (list, position, settled, updated_by_run)
+             values ($1, $2, false, $3)
+             on conflict (list) do update set position = excluded.position
+                 where w.position is null",
+            &[&list_of(location_id), &spans::floor(position), &run_id],
+        )
+        .await?;
+    Ok(())
+}
+
+fn updated_at(rows: &OrderRows) -> Option<Timestamp> {
+    rows.order.updated_at
+}
+
+/// Fresh orders while one call reads them.
+struct Reading<'a> {
+    context: &'a StepContext<'a>,
+    intake: Intake,
+    told: Counters,
+    cleaned: u64,
+    /// What the step's record holds, unless another invocation has changed it.
+    stored: Note,
+    note: Note,
+}
+
+/// What came to its end.
+enum Finished {
+    Chunk,
+    Step(Output),
+    /// Another invocation of this step has read on meanwhile.
+    ByAnother,
+}
+
+impl Reading<'_> {
+    /// Tries orders again that wait for their location; it may be there now.
+    /// Answers false if another invocation has read on meanwhile.
+    async fn replay(&mut self, client: &mut Object) -> Result<bool, SyncError> {
+        let rows = client.query(WAITING, &[]).await?;
+        if rows.is_empty() {
+            return Ok(true);
+        }
+        let mut page = Page {
+            objects: Vec::new(),
+            broken: Vec::new(),
+            latest_time: None,
+        };
+        for row in rows {
+            // One that this release cannot read stays where it is.
+            let source = serde_json::from_str(row.get(0)).ok();
+            let order = source.and_then(|source| OrderWithSource::read(source).ok());
+            page.objects.extend(order);
+        }
+        let batch = self.intake.sort(page, |_| true);
+        let transaction = self.context.begin(client).await?;
+        let figures = batch.write(&transaction, &self.context.run.run_id).await?;
+        if self.record(&transaction, &figures).await?.is_none() {
+            return Ok(false);
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Writes a page, and moves the chunk's watermarks up to it. Answers false if
+    /// another invocation has read on meanwhile.
+    async fn commit(
+        &mut self,
+        client: &mut Object,
+        chunk: &Chunk,
+        batch: &Batch,
+    ) -> Result<bool, SyncError> {
+        let run_id = &self.context.run.run_id;
+        let transaction = self.context.begin(client).await?;
+        let figures = batch.write(&transaction, run_id).await?;
+        if let Some(newest) = batch.newest(updated_at).map(spans::floor) {
+            self.advance(newest, batch, chunk);
+            let lists: Vec<String> = chunk.location_ids.iter().map(|id| list_of(id)).collect();
+            transaction
+                .execute(ADVANCE, &[&lists, &newest, run_id])
+                .await?;
+        }
+        if self.record(&transaction, &figures).await?.is_none() {
+            return Ok(false);
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    fn advance(&mut self, newest: Timestamp, batch: &Batch, chunk: &Chunk) {
+        if self.note.place.is_some_and(|place| newest < place) {
+            return;
+        }
+        let mut ids = batch.ids_from(updated_at, newest);
+        if self.note.place == Some(newest) {
+            ids.append(&mut self.note.place_ids);
+        }
+        self.note.place = Some(newest);
+        self.note.place_ids = ids;
+        self.note.moved |= chunk.position.is_none_or(|position| newest > position);
+    }
+
+    /// Adds to the step's record, unless another invocation has.
+    async fn record(
+        &mut self,
+        transaction: &Transaction<'_>,
+        figures: &Figures,
+    ) -> Result<Option<Draft<Note>>, SyncError> {
+        let run_id = &self.context.run.run_id;
+        lease::fence(&**transaction, &self.context.lease).await?;
+        let mut draft: Draft<Note> = Draft::load(&**transaction, run_id, "orders").await?;
+        if draft.note != self.stored {
+            return Ok(None);
+        }
+        draft.count(ORDERS, &figures.orders);
+        draft.count(LINE_ITEMS, &figures.lines);
+        draft.asked(&self.context.square.counters(), &mut self.told);
+        let cleaned = self.intake.texts.cleaned();
+        self.note.cleaned += cleaned - self.cleaned;
+        self.cleaned = cleaned;
+        draft.note = self.note.clone();
+        self.stored = self.note.clone();
+        let done = draft.stats.get(ORDERS).map_or(0, |orders| orders.given());
+        draft
+            .save(&**transaction, run_id, "orders", done, None)
+            .await?;
+        Ok(Some(draft))
+    }
+
+    /// The chunk is read to its end; with the last one, so is the step.
+    async fn finish(
+        &mut self,
+        client: &mut Object,
+        chunk: &Chunk,
+        is_last: bool,
+    ) -> Result<Finished, SyncError> {
+        let run_id = &self.context.run.run_id;
+        let transaction = self.context.begin(client).await?;
+        let lists: Vec<String> = chunk.location_ids.iter().map(|id| list_of(id)).collect();
+        let settled = !self.note.moved;
+        transaction
+            .execute(SETTLE, &[&lists, &settled, &chunk.looks_back, run_id])
+            .await?;
+        self.note = Note {
+            chunks: self.note.chunks + 1,
+            cleaned: self.note.cleaned,
+            ..Note::default()
+        };
+        let Some(draft) = self.record(&transaction, &Figures::default()).await? else {
+            return Ok(Finished::ByAnother);
+        };
+        let finished = if is_last {
+            Finished::Step(self.succeed(&transaction, &draft).await?)
+        } else {
+            Finished::Chunk
+        };
+        transaction.commit().await?;
+        Ok(finished)
+    }
+
+    async fn close(&mut self, client: &mut Object) -> Result<Finished, SyncError> {
+        let transaction = self.context.begin(client).await?;
+        let Some(draft) = self.record(&transaction, &Figures::default()).await? else {
+            return Ok(Finished::ByAnother);
+        };
+        let output = self.succeed(&transaction, &draft).await?;
+        transaction.commit().await?;
+        Ok(Finished::Step(output))
+    }
+
+    async fn succeed(
+        &self,
+        transaction: &Transaction<'_>,
+        draft: &Draft<Note>,
+    ) -> Result<Output, SyncError> {
+        let run_id = &self.context.run.run_id;
+        let output = self.output(draft, true);
+        let (stats, square) = (&draft.stats, &draft.square);
+        step::succeed(transaction, run_id, "orders", stats, square, &output).await?;
+        Ok(output)
+    }
+
+    async fn hand_over(&self, client: &Object) -> Result<Output, SyncError> {
+        let run_id = &self.context.run.run_id;
+        let draft = Draft::load(&***client, run_id, "orders").await?;
+        Ok(self.output(&draft, false))
+    }
+
+    fn output(&self, draft: &Draft<Note>, done: bool) -> Output {
+        let warnings = text::warning(draft.note.cleaned).into_iter().collect();
+        Output {
+            step: draft.output(&self.context.run.run_id, "orders", "delta", warnings),
+            done,
+        }
+    }
+}
+
+/// Orders in quarantine whose location is there by now.
+const WAITING: &str = "
+    select payload::text from sync_quarantine
+    where data_type = 'orders' and replayable and resolved_at is null
+        and payload ->> 'location_id' in (select id from locations)
+    order by id limit 1000";
+
+/// Watermarks never move back. Parameters: lists, position, run id.
+const ADVANCE: &str = "
+    insert into sync_watermarks as w (list, position, settled, updated_by_run)
+    select list, $2, false, $3 from unnest($1::text[]) as given (list)
+    on conflict (list) do update set position = excluded.position,
+        settled = false, updated_by_run = excluded.updated_by_run
+        where w.position is null or w.position < excluded.position";
+
+/// Parameters: lists, whether nothing new came, whether the look-back is done, run id.
+const SETTLE: &str = "
+    update sync_watermarks set settled = $2,
+        reconciled_at = case when $3 then now() else reconciled_at end, updated_by_run = $4
+    where list = any ($1)";
+
+/// For the test that prepares every statement.
+pub(super) const STATEMENTS: [&str; 3] = [WAITING, ADVANCE, SETTLE];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(position: &str, settled: bool, due: bool) -> Mark {
+        Mark {
+            position: position.parse().unwrap(),
+            settled,
+            due,
+        }
+    }
+
+    fn ids(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(|id| (*id).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_chunk_begins_at_its_earliest_watermark_less_what_is_read_again() {
+        for (b, start_at) in [
+            (
+                mark("2026-01-02T00:00:00Z", true, false),
+                "2026-01-01T00:00:00Z",
+            ),
+            (
+                mark("2026-01-02T00:00:00Z", false, false),
+                "2025-12-31T23:50:00Z",
+            ),
+            (
+                mark("2026-01-02T00:00:00Z", true, true),
+                "2025-12-28T00:00:00Z",
+            ),
+        ] {
+            let marks = BTreeMap::from([
+                ("A".to_owned(), mark("2026-01-01T00:00:00Z", true, false)),
+                ("B".to_owned(), b),
+            ]);
+            let chunks = chunks(ids(&["A", "B"]), &marks);
+            assert_eq!(chunks.len(), 1);
+            assert_eq!(chunks[0].start_at.to_string(), start_at);
+        }
+    }
+
+    #[test]
+    fn a_new_location_does_not_drag_the_others_back() {
+        let known: Vec<String> = (0..11).map(|n| format!("K{n:02}")).collect();
+        let marks = known
+            .iter()
+            .map(|id| (id.clone(), mark("2026-01-01T00:00:00Z", true, false)))
+            .collect();
+        let all = [known, ids(&["N"])].concat();
+        let chunks = chunks(all, &marks);
+        let sizes: Vec<usize> = chunks
+            .iter()
+            .map(|chunk| chunk.location_ids.len())
+            .collect();
+        assert_eq!(sizes, [10, 1, 1]);
+        assert_eq!(chunks[2].start_at, HISTORY_BEGINS);
+        assert_eq!(chunks[2].position, None);
+    }
+}

@@ -1,0 +1,106 @@
+//! Orders: their history, imported once in windows, and what is ordered or
+//! changed from then on.
+//!
+//! - `plan` asks what the import lacks and cuts it into windows (`spans`).
+//! - `window` reads one of them by the orders' time of creation.
+//! - `fresh` reads, in every sync, what was updated since the last one.
+//!
+//! Both read page by page: `page` sorts one out, `rows` turns its orders into
+//! rows, `store` applies them. Each page commits together with the place from
+//! which to go on, so that a call may end anywhere and the next one goes on.
+
+mod fresh;
+mod page;
+mod plan;
+pub mod rows;
+pub mod spans;
+pub mod store;
+mod window;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::env::Env;
+use crate::error::SyncError;
+use crate::run::step::{Step, StepInput};
+
+pub use fresh::Output as FreshOutput;
+pub use plan::Output as PlanOutput;
+pub use window::Output as WindowOutput;
+
+/// What the state machine hands over.
+#[derive(Debug, Deserialize)]
+pub struct Input {
+    #[serde(flatten)]
+    pub step: StepInput,
+    #[serde(flatten)]
+    pub work: Work,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case")]
+pub enum Work {
+    /// Cut the import into windows.
+    Plan,
+    /// Read one window, as far as time allows.
+    Window { window_id: i64 },
+    /// Read what was updated since the last run, as far as time allows.
+    Fresh,
+}
+
+/// The answer, of one shape for each kind of work.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Output {
+    Plan(PlanOutput),
+    Window(WindowOutput),
+    Fresh(FreshOutput),
+}
+
+/// Does the work that the state machine asks for.
+///
+/// # Errors
+/// Square's, the database's, `LeaseLost`, `Cancelled`.
+pub async fn handle(
+    env: &Env,
+    input: Input,
+    lambda_deadline: Instant,
+) -> Result<Output, SyncError> {
+    let named = |name| Step {
+        name,
+        timeout: env.settings.orders_sync_timeout,
+        timeout_setting: "ORDERS_SYNC_TIMEOUT",
+        lambda_deadline,
+    };
+    match input.work {
+        Work::Plan => {
+            let output = plan::plan(env, input.step, named("plan")).await?;
+            Ok(Output::Plan(output))
+        }
+        Work::Window { window_id } => {
+            let output = window::read(env, input.step, named("orders"), window_id).await?;
+            Ok(Output::Window(output))
+        }
+        Work::Fresh => {
+            let output = fresh::sync(env, input.step, named("orders")).await?;
+            Ok(Output::Fresh(output))
+        }
+    }
+}
+
+/// When a call hands over to the next one: well ahead of its end, with time for a
+/// page to be written.
+pub(crate) fn hand_over_at(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    let left = deadline.saturating_duration_since(now);
+    now + left.saturating_sub(Duration::from_secs(45)).max(left / 2)
+}
+
+/// For the test that prepares every statement.
+#[must_use]
+pub fn statements() -> Vec<&'static str> {
+    [&fresh::STATEMENTS[..], &window::STATEMENTS[..]].concat()
+}

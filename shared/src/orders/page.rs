@@ -1,0 +1,192 @@
+//! One page of Square's orders on its way into the tables: what can be placed,
+//! what is set aside, and which of it this run has not counted yet.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use deadpool_postgres::{Object, Transaction};
+use jiff::Timestamp;
+
+use super::rows::OrderRows;
+use super::store::{self, Origin};
+use crate::error::SyncError;
+use crate::quarantine::{self, Aside};
+use crate::run::stats::Counts;
+use crate::square::{OrderWithSource, Page};
+use crate::text::Texts;
+
+/// As a data type, in statistics and in quarantine.
+pub(super) const ORDERS: &str = "orders";
+/// The same for the orders' lines.
+pub(super) const LINE_ITEMS: &str = "line_items";
+
+/// Remembered at most, in one call. A list seldom gives an order twice, and if it
+/// does, soon after: it was changed meanwhile, or the list had to start over.
+const SEEN_MAX: usize = 500_000;
+
+/// What one call knows while it takes in pages.
+pub(super) struct Intake {
+    /// Locations that orders may refer to.
+    locations: HashSet<String>,
+    /// Hashes of the ids that this run has counted.
+    seen: HashSet<u64>,
+    hasher: RandomState,
+    pub(super) texts: Texts,
+}
+
+/// A page, sorted out.
+#[derive(Default)]
+pub(super) struct Batch {
+    rows: Vec<OrderRows>,
+    asides: Vec<Aside>,
+    /// The ids that are counted here for the first time, set aside or not.
+    fresh: HashSet<String>,
+}
+
+/// What a page did.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    pub(super) orders: Counts,
+    pub(super) lines: Counts,
+}
+
+impl Intake {
+    /// Reads what has to be known, and makes ready to write.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn new(client: &Object) -> Result<Self, SyncError> {
+        store::prepare(client).await?;
+        let rows = client.query("select id from locations", &[]).await?;
+        Ok(Self {
+            locations: rows.iter().map(|row| row.get(0)).collect(),
+            seen: HashSet::new(),
+            hasher: RandomState::new(),
+            texts: Texts::default(),
+        })
+    }
+
+    /// Takes for counted what an earlier call of this run has counted.
+    pub(super) fn has_counted(&mut self, ids: &[String]) {
+        let hashes = ids.iter().map(|id| self.hasher.hash_one(id));
+        self.seen.extend(hashes);
+    }
+
+    /// Sorts a page out. `is_wanted` tells whether an order belongs to what is read.
+    pub(super) fn sort(
+        &mut self,
+        page: Page<OrderWithSource>,
+        is_wanted: impl Fn(&crate::square::Order) -> bool,
+    ) -> Batch {
+        let mut newest: BTreeMap<String, OrderWithSource> = BTreeMap::new();
+        for given in page.objects {
+            if !is_wanted(&given.order) {
+                continue;
+            }
+            let rank = |one: &OrderWithSource| (one.order.updated_at, one.order.version);
+            match newest.get(&given.order.id) {
+                Some(other) if rank(other) > rank(&given) => {}
+                _ => {
+                    newest.insert(given.order.id.clone(), given);
+                }
+            }
+        }
+        let mut batch = Batch::default();
+        for given in newest.into_values() {
+            self.place(given, &mut batch);
+        }
+        for broken in page.broken {
+            let aside = Aside::broken(ORDERS, &["id"], broken, &mut self.texts);
+            let id = aside.object_id.clone();
+            let id = id.unwrap_or_else(|| aside.payload.to_string());
+            self.count(&id, &mut batch);
+            batch.asides.push(aside);
+        }
+        batch
+    }
+
+    fn place(&mut self, given: OrderWithSource, batch: &mut Batch) {
+        self.count(&given.order.id, batch);
+        let lacks = given
+            .order
+            .location_id
+            .as_ref()
+            .filter(|id| !self.locations.contains(*id));
+        let Some(location_id) = lacks else {
+            batch.rows.push(OrderRows::new(given, &mut self.texts));
+            return;
+        };
+        let payload = serde_json::from_str(given.source.get()).unwrap_or_default();
+        batch.asides.push(Aside {
+            data_type: ORDERS,
+            object_id: Some(given.order.id.clone()),
+            reason: format!("Location {location_id} is not known."),
+            payload: self.texts.json(payload),
+            replayable: true,
+        });
+    }
+
+    fn count(&mut self, id: &str, batch: &mut Batch) {
+        if self.seen.len() >= SEEN_MAX {
+            self.seen.clear();
+        }
+        if self.seen.insert(self.hasher.hash_one(id)) {
+            batch.fresh.insert(id.to_owned());
+        }
+    }
+}
+
+impl Batch {
+    /// The newest of a time of the orders' that are placed.
+    pub(super) fn newest(
+        &self,
+        time: impl Fn(&OrderRows) -> Option<Timestamp>,
+    ) -> Option<Timestamp> {
+        self.rows.iter().filter_map(time).max()
+    }
+
+    /// The ids of the placed orders whose time is not before that moment.
+    pub(super) fn ids_from(
+        &self,
+        time: impl Fn(&OrderRows) -> Option<Timestamp>,
+        from: Timestamp,
+    ) -> Vec<String> {
+        let late = |rows: &&OrderRows| time(rows).is_some_and(|time| time >= from);
+        let ids = self.rows.iter().filter(late);
+        ids.map(|rows| rows.order.id.clone()).collect()
+    }
+
+    /// Writes the page, and answers what it did.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn write(
+        &self,
+        transaction: &Transaction<'_>,
+        run_id: &str,
+    ) -> Result<Figures, SyncError> {
+        let fates = store::apply(transaction, Origin::Square, &self.rows, run_id).await?;
+        let mut figures = Figures::default();
+        for (id, fate) in &fates {
+            if self.fresh.contains(id) {
+                figures.orders.add(&fate.order);
+                figures.lines.add(&fate.lines);
+            } else {
+                // It has been counted; what it has newly done to its lines has not.
+                let unchanged = 0;
+                figures.lines.add(&Counts {
+                    unchanged,
+                    ..fate.lines
+                });
+            }
+        }
+        for aside in &self.asides {
+            aside.keep(&**transaction, run_id).await?;
+        }
+        let placed: Vec<&str> = fates.keys().map(String::as_str).collect();
+        quarantine::resolve(&**transaction, ORDERS, &placed).await?;
+        let aside = self.fresh.iter().filter(|id| !fates.contains_key(*id));
+        figures.orders.quarantined = i64::try_from(aside.count()).unwrap_or(i64::MAX);
+        Ok(figures)
+    }
+}

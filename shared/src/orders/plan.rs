@@ -1,0 +1,250 @@
+//! The import's plan: what of the wanted orders no earlier import has read, cut
+//! into windows.
+//!
+//! The import ends where Square's newest change stood when it was planned, and
+//! fresh orders begin there: nothing that is made or changed meanwhile is missed,
+//! and our own clock has no say.
+
+use std::collections::BTreeMap;
+
+use deadpool_postgres::Transaction;
+use futures::StreamExt;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::GenericClient;
+
+use super::fresh;
+use super::spans::{self, Span, Window};
+use super::window;
+use crate::env::Env;
+use crate::error::SyncError;
+use crate::locations;
+use crate::run::lease;
+use crate::run::part::Draft;
+use crate::run::stats::{Stats, StepOutput};
+use crate::run::step::{self, Step, StepContext, StepInput};
+use crate::square::{OrderTime, SearchOrders, Square};
+
+/// Square has no orders of before that can be relied on.
+pub(super) const HISTORY_BEGINS: Timestamp = Timestamp::constant(1_514_764_800, 0);
+
+/// What is to be read, for the state machine's Map.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Output {
+    #[serde(flatten)]
+    pub step: StepOutput,
+    /// How many windows may be read side by side.
+    pub concurrency: u32,
+    pub windows: Vec<Planned>,
+}
+
+/// A window, as the console shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    pub window_id: i64,
+    /// `2018-01-01 to 2018-04-02, 10 locations from L1`
+    pub window: String,
+}
+
+pub(super) async fn plan(env: &Env, input: StepInput, step: Step) -> Result<Output, SyncError> {
+    step::perform(env, input, step, work).await
+}
+
+async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
+    let mut client = context.env.database.client().await?;
+    let listed = locations::ensure(&context.square, &**client, &context.run.run_id).await?;
+    let location_ids = wanted(listed, context.run.request.location_ids.as_ref())?;
+    let mut newest = BTreeMap::new();
+    for chunk in location_ids.chunks(SearchOrders::LOCATIONS_MAX) {
+        if let Some(time) = newest_change(&context.square, chunk).await? {
+            newest.extend(chunk.iter().map(|id| (id.clone(), time)));
+        }
+    }
+
+    let transaction = context.begin(&mut client).await?;
+    lease::fence(&*transaction, &context.lease).await?;
+    let missing = missing(&transaction, context, &location_ids, &newest).await?;
+    close_unfinished(&*transaction).await?;
+    let windows = write(&*transaction, &context.run.run_id, spans::windows(missing)).await?;
+    for (location_id, time) in &newest {
+        fresh::begin_at(&*transaction, location_id, *time, &context.run.run_id).await?;
+    }
+    if windows.is_empty() {
+        let (run_id, draft) = (&context.run.run_id, Draft::<window::Note>::default());
+        let output = window::summary(&draft, run_id);
+        let (stats, square) = (Stats::new(), draft.square);
+        step::succeed(&transaction, run_id, "orders", &stats, &square, &output).await?;
+    }
+    let output = Output {
+        step: context.output("history", Stats::new(), Vec::new()),
+        concurrency: context.env.settings.historical_orders_concurrency,
+        windows,
+    };
+    context
+        .commit_as(transaction, &output.step, &output)
+        .await?;
+    Ok(output)
+}
+
+/// The locations to import, of those that Square lists.
+fn wanted(mut listed: Vec<String>, asked: Option<&Vec<String>>) -> Result<Vec<String>, SyncError> {
+    listed.sort_unstable();
+    listed.dedup();
+    let Some(asked) = asked else {
+        return Ok(listed);
+    };
+    if let Some(unknown) = asked.iter().find(|id| !listed.contains(id)) {
+        let problem = format!("names {unknown}, which Square does not list");
+        return Err(SyncError::input("location_ids", problem));
+    }
+    listed.retain(|id| asked.contains(id));
+    Ok(listed)
+}
+
+/// When the newest change of any order at these locations was.
+async fn newest_change(
+    square: &Square,
+    location_ids: &[String],
+) -> Result<Option<Timestamp>, SyncError> {
+    let request = SearchOrders::newest(location_ids.to_vec(), OrderTime::UpdatedAt);
+    let mut pages = square.search_orders(request);
+    // Square may give empty pages before it gives the order.
+    while let Some(page) = pages.next().await {
+        let times = page?
+            .objects
+            .into_iter()
+            .filter_map(|one| one.order.updated_at);
+        if let Some(time) = times.max() {
+            return Ok(Some(time));
+        }
+    }
+    Ok(None)
+}
+
+/// What each location lacks of the wanted span.
+async fn missing(
+    transaction: &Transaction<'_>,
+    context: &StepContext<'_>,
+    location_ids: &[String],
+    newest: &BTreeMap<String, Timestamp>,
+) -> Result<BTreeMap<String, Vec<Span>>, SyncError> {
+    let request = &context.run.request;
+    let newest = newest.values().max().copied();
+    let Some(to) = request.to.or(newest.map(spans::after)) else {
+        // No location has any order.
+        return Ok(BTreeMap::new());
+    };
+    let wanted = Span {
+        from: spans::floor(request.from.unwrap_or(HISTORY_BEGINS)),
+        to: spans::floor(to),
+    };
+    if wanted.from >= wanted.to {
+        return Ok(BTreeMap::new());
+    }
+    let mut done: BTreeMap<String, Vec<Span>> = BTreeMap::new();
+    let rows = transaction
+        .query(
+            "select unnest(location_ids), begins_at,
+                 case when done_at is null then place else ends_at end
+             from sync_order_windows where done_at is not null or place is not null",
+            &[],
+        )
+        .await?;
+    for row in rows {
+        let span = Span {
+            from: row.get(1),
+            to: row.get(2),
+        };
+        done.entry(row.get(0)).or_default().push(span);
+    }
+    let missing = location_ids.iter().map(|id| {
+        let done = done.get(id).map_or(&[][..], Vec::as_slice);
+        (id.clone(), spans::missing(wanted, done))
+    });
+    Ok(missing.collect())
+}
+
+/// Windows that an earlier import left: what they have read stays read.
+async fn close_unfinished(client: &impl GenericClient) -> Result<(), SyncError> {
+    client
+        .batch_execute(
+            "update sync_order_windows set ends_at = place, done_at = now()
+             where done_at is null and place > begins_at;
+             delete from sync_order_windows where done_at is null",
+        )
+        .await?;
+    Ok(())
+}
+
+/// Records the windows of this import.
+async fn write(
+    client: &impl GenericClient,
+    run_id: &str,
+    windows: Vec<Window>,
+) -> Result<Vec<Planned>, SyncError> {
+    let mut planned = Vec::with_capacity(windows.len());
+    for window in windows {
+        let row = client
+            .query_one(
+                "insert into sync_order_windows (run_id, location_ids, begins_at, ends_at)
+                 values ($1, $2, $3, $4) returning window_id",
+                &[
+                    &run_id,
+                    &window.location_ids,
+                    &window.span.from,
+                    &window.span.to,
+                ],
+            )
+            .await?;
+        planned.push(Planned {
+            window_id: row.get(0),
+            window: label(&window),
+        });
+    }
+    Ok(planned)
+}
+
+fn label(window: &Window) -> String {
+    let day = |time: Timestamp| time.to_zoned(TimeZone::UTC).date();
+    let first = window.location_ids.first().map_or("", String::as_str);
+    let locations = match window.location_ids.len() {
+        1 => format!("location {first}"),
+        count => format!("{count} locations from {first}"),
+    };
+    let (from, to) = (day(window.span.from), day(window.span.to));
+    format!("{from} to {to}, {locations}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_that_square_does_not_list_is_named() {
+        let listed = || vec!["B".to_owned(), "A".to_owned()];
+        assert_eq!(wanted(listed(), None).unwrap(), ["A", "B"]);
+        assert_eq!(
+            wanted(listed(), Some(&vec!["B".to_owned()])).unwrap(),
+            ["B"]
+        );
+        let error = wanted(listed(), Some(&vec!["C".to_owned()])).unwrap_err();
+        assert_eq!(error.name(), "InputInvalid");
+        assert!(error.to_string().contains("names C"), "{error}");
+    }
+
+    #[test]
+    fn a_window_reads_well_in_the_console() {
+        let window = Window {
+            location_ids: vec!["L1".to_owned(), "L2".to_owned()],
+            span: Span {
+                from: HISTORY_BEGINS,
+                to: "2018-04-02T03:04:05Z".parse().unwrap(),
+            },
+        };
+        assert_eq!(
+            label(&window),
+            "2018-01-01 to 2018-04-02, 2 locations from L1"
+        );
+    }
+}

@@ -1,0 +1,487 @@
+//! An order of Square as rows: the order itself, its lines, what it takes back,
+//! and how it was paid.
+//!
+//! Lines are numbered from 0 over the whole order, returned ones over all its
+//! returns; one without a uid, or with one that came before, is named `#` and its
+//! number. Amounts of returned lines stay positive, as Square gives them.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio_postgres::types::{Json, ToSql};
+
+use crate::square::wire::{
+    MeasurementUnit, Money, Order, OrderLineItem, OrderQuantityUnit, OrderReturn, OrderWithSource,
+    Tender,
+};
+use crate::text::Texts;
+
+/// All rows of one order.
+#[derive(Debug)]
+pub struct OrderRows {
+    pub order: OrderRow,
+    pub lines: Vec<LineRow>,
+    pub returned: Vec<ReturnRow>,
+    pub tenders: Vec<TenderRow>,
+}
+
+/// A row of `orders`.
+#[derive(Debug)]
+pub struct OrderRow {
+    pub id: String,
+    pub location_id: Option<String>,
+    pub state: Option<String>,
+    pub source_name: Option<String>,
+    pub customer_id: Option<String>,
+    pub reference_id: Option<String>,
+    pub ticket_name: Option<String>,
+    pub created_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
+    pub closed_at: Option<Timestamp>,
+    pub version: Option<i64>,
+    pub currency: Option<String>,
+    pub total_amount: Option<i64>,
+    pub total_tax_amount: Option<i64>,
+    pub total_discount_amount: Option<i64>,
+    pub total_tip_amount: Option<i64>,
+    pub total_service_charge_amount: Option<i64>,
+    pub net_total_amount: Option<i64>,
+    pub net_amount_due_amount: Option<i64>,
+    pub is_return: bool,
+    /// The order as Square gave it; none where it is what the rows came from.
+    pub raw: Option<Json<Box<RawValue>>>,
+}
+
+/// What sold and returned lines have in common.
+#[derive(Debug)]
+pub struct LineRow {
+    pub order_id: String,
+    pub uid: String,
+    pub ordinal: i32,
+    pub name: Option<String>,
+    pub variation_name: Option<String>,
+    pub catalog_object_id: Option<String>,
+    pub catalog_version: Option<i64>,
+    pub item_type: Option<String>,
+    pub quantity: Decimal,
+    pub unit: Option<String>,
+    pub note: Option<String>,
+    pub base_price_amount: Option<i64>,
+    pub gross_sales_amount: Option<i64>,
+    pub total_tax_amount: Option<i64>,
+    pub total_discount_amount: Option<i64>,
+    pub total_service_charge_amount: Option<i64>,
+    pub total_amount: Option<i64>,
+    pub currency: Option<String>,
+}
+
+/// A row of `order_return_line_items`.
+#[derive(Debug)]
+pub struct ReturnRow {
+    pub line: LineRow,
+    pub source_order_id: Option<String>,
+    pub source_line_item_uid: Option<String>,
+}
+
+/// A row of `order_tenders`.
+#[derive(Debug)]
+pub struct TenderRow {
+    pub order_id: String,
+    pub id: String,
+    pub tender_type: Option<String>,
+    pub amount: Option<i64>,
+    pub tip_amount: Option<i64>,
+    pub processing_fee_amount: Option<i64>,
+    pub currency: Option<String>,
+    pub payment_id: Option<String>,
+    pub created_at: Option<Timestamp>,
+}
+
+impl OrderRows {
+    /// The rows of an order that Square gave.
+    #[must_use]
+    pub fn new(given: OrderWithSource, texts: &mut Texts) -> Self {
+        let raw = storable(given.source, texts);
+        let rows = Self::derive(given.order, texts);
+        Self {
+            order: OrderRow {
+                raw: Some(Json(raw)),
+                ..rows.order
+            },
+            ..rows
+        }
+    }
+
+    /// The rows without the order's source.
+    #[must_use]
+    pub fn derive(mut order: Order, texts: &mut Texts) -> Self {
+        let id = texts.required(std::mem::take(&mut order.id));
+        let line_items = order.line_items.take().unwrap_or_default();
+        let returns = order.returns.take().unwrap_or_default();
+        let tenders = order.tenders.take().unwrap_or_default();
+        let is_return = !returns.is_empty() && line_items.is_empty();
+        Self {
+            lines: line_rows(&id, line_items, texts),
+            returned: return_rows(&id, returns, texts),
+            tenders: tender_rows(&id, tenders, texts),
+            order: order_row(id, order, is_return, texts),
+        }
+    }
+}
+
+fn line_rows(order_id: &str, lines: Vec<OrderLineItem>, texts: &mut Texts) -> Vec<LineRow> {
+    let mut names = Names::default();
+    (0..)
+        .zip(lines)
+        .map(|(ordinal, mut line)| {
+            let uid = names.pick(line.uid.take(), ordinal, texts);
+            line_row(order_id, uid, ordinal, line, texts)
+        })
+        .collect()
+}
+
+fn return_rows(order_id: &str, returns: Vec<OrderReturn>, texts: &mut Texts) -> Vec<ReturnRow> {
+    let mut names = Names::default();
+    let lines = returns.into_iter().flat_map(|back| {
+        let source_order_id = back.source_order_id;
+        let lines = back.return_line_items.unwrap_or_default().into_iter();
+        lines.map(move |line| (source_order_id.clone(), line))
+    });
+    (0..)
+        .zip(lines)
+        .map(|(ordinal, (source_order_id, mut line))| {
+            let uid = names.pick(line.uid.take(), ordinal, texts);
+            ReturnRow {
+                source_order_id: texts.optional(source_order_id),
+                source_line_item_uid: texts.optional(line.source_line_item_uid.take()),
+                line: line_row(order_id, uid, ordinal, line, texts),
+            }
+        })
+        .collect()
+}
+
+fn tender_rows(order_id: &str, tenders: Vec<Tender>, texts: &mut Texts) -> Vec<TenderRow> {
+    let mut names = Names::default();
+    (0..)
+        .zip(tenders)
+        .map(|(ordinal, mut tender)| {
+            let id = names.pick(tender.id.take(), ordinal, texts);
+            tender_row(order_id, id, tender, texts)
+        })
+        .collect()
+}
+
+fn order_row(id: String, order: Order, is_return: bool, texts: &mut Texts) -> OrderRow {
+    let (total_amount, currency) = money(order.total_money, texts);
+    OrderRow {
+        id,
+        location_id: texts.optional(order.location_id),
+        state: texts.optional(order.state),
+        source_name: texts.optional(order.source.and_then(|source| source.name)),
+        customer_id: texts.optional(order.customer_id),
+        reference_id: texts.optional(order.reference_id),
+        ticket_name: texts.optional(order.ticket_name),
+        created_at: order.created_at,
+        updated_at: order.updated_at,
+        closed_at: order.closed_at,
+        version: order.version,
+        currency,
+        total_amount,
+        total_tax_amount: amount(order.total_tax_money),
+        total_discount_amount: amount(order.total_discount_money),
+        total_tip_amount: amount(order.total_tip_money),
+        total_service_charge_amount: amount(order.total_service_charge_money),
+        net_total_amount: amount(order.net_amounts.and_then(|net| net.total_money)),
+        net_amount_due_amount: amount(order.net_amount_due_money),
+        is_return,
+        raw: None,
+    }
+}
+
+fn line_row(
+    order_id: &str,
+    uid: String,
+    ordinal: i32,
+    line: OrderLineItem,
+    texts: &mut Texts,
+) -> LineRow {
+    let (total_amount, currency) = money(line.total_money, texts);
+    let (base_price_amount, base_currency) = money(line.base_price_money, texts);
+    LineRow {
+        order_id: order_id.to_owned(),
+        uid,
+        ordinal,
+        name: texts.optional(line.name),
+        variation_name: texts.optional(line.variation_name),
+        catalog_object_id: texts.optional(line.catalog_object_id),
+        catalog_version: line.catalog_version,
+        item_type: texts.optional(line.item_type),
+        quantity: line.quantity,
+        unit: texts.optional(line.quantity_unit.and_then(unit)),
+        note: texts.optional(line.note),
+        base_price_amount,
+        gross_sales_amount: amount(line.gross_sales_money.or(line.gross_return_money)),
+        total_tax_amount: amount(line.total_tax_money),
+        total_discount_amount: amount(line.total_discount_money),
+        total_service_charge_amount: amount(line.total_service_charge_money),
+        total_amount,
+        currency: currency.or(base_currency),
+    }
+}
+
+fn tender_row(order_id: &str, id: String, tender: Tender, texts: &mut Texts) -> TenderRow {
+    let (amount_all, currency) = money(tender.amount_money, texts);
+    TenderRow {
+        order_id: order_id.to_owned(),
+        id,
+        tender_type: texts.optional(tender.tender_type),
+        amount: amount_all,
+        tip_amount: amount(tender.tip_money),
+        processing_fee_amount: amount(tender.processing_fee_money),
+        currency,
+        payment_id: texts.optional(tender.payment_id),
+        created_at: tender.created_at,
+    }
+}
+
+/// Names that are unique within one order.
+#[derive(Default)]
+struct Names {
+    taken: HashSet<String>,
+}
+
+impl Names {
+    fn pick(&mut self, name: Option<String>, ordinal: i32, texts: &mut Texts) -> String {
+        let name = texts
+            .optional(name)
+            .filter(|name| !self.taken.contains(name))
+            .unwrap_or_else(|| format!("#{ordinal}"));
+        self.taken.insert(name.clone());
+        name
+    }
+}
+
+fn amount(money: Option<Money>) -> Option<i64> {
+    money.and_then(|money| money.amount)
+}
+
+fn money(money: Option<Money>, texts: &mut Texts) -> (Option<i64>, Option<String>) {
+    let money = money.unwrap_or_default();
+    (money.amount, texts.optional(money.currency))
+}
+
+/// A unit's name: the merchant's own, else Square's for the standard one.
+fn unit(unit: OrderQuantityUnit) -> Option<String> {
+    let MeasurementUnit {
+        custom_unit,
+        area_unit,
+        length_unit,
+        volume_unit,
+        weight_unit,
+        generic_unit,
+        time_unit,
+    } = unit.measurement_unit?;
+    custom_unit
+        .and_then(|custom| custom.name)
+        .or(area_unit)
+        .or(length_unit)
+        .or(volume_unit)
+        .or(weight_unit)
+        .or(generic_unit)
+        .or(time_unit)
+}
+
+/// The JSON as it came, unless it holds U+0000, which `jsonb` cannot.
+fn storable(source: Box<RawValue>, texts: &mut Texts) -> Box<RawValue> {
+    if !source.get().contains("\\u0000") {
+        return source;
+    }
+    serde_json::from_str::<Value>(source.get())
+        .map(|value| texts.json(value))
+        .and_then(|value| serde_json::value::to_raw_value(&value))
+        .unwrap_or(source)
+}
+
+impl OrderRow {
+    /// The values of `store::ORDER_COLUMNS`.
+    #[must_use]
+    pub fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![
+            &self.id,
+            &self.location_id,
+            &self.state,
+            &self.source_name,
+            &self.customer_id,
+            &self.reference_id,
+            &self.ticket_name,
+            &self.created_at,
+            &self.updated_at,
+            &self.closed_at,
+            &self.version,
+            &self.currency,
+            &self.total_amount,
+            &self.total_tax_amount,
+            &self.total_discount_amount,
+            &self.total_tip_amount,
+            &self.total_service_charge_amount,
+            &self.net_total_amount,
+            &self.net_amount_due_amount,
+            &self.is_return,
+            &self.raw,
+        ]
+    }
+}
+
+impl LineRow {
+    /// The values of `store::LINE_COLUMNS`.
+    #[must_use]
+    pub fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![
+            &self.order_id,
+            &self.uid,
+            &self.ordinal,
+            &self.name,
+            &self.variation_name,
+            &self.catalog_object_id,
+            &self.catalog_version,
+            &self.item_type,
+            &self.quantity,
+            &self.unit,
+            &self.note,
+            &self.base_price_amount,
+            &self.gross_sales_amount,
+            &self.total_tax_amount,
+            &self.total_discount_amount,
+            &self.total_service_charge_amount,
+            &self.total_amount,
+            &self.currency,
+        ]
+    }
+}
+
+impl ReturnRow {
+    /// The values of `store::RETURN_COLUMNS`.
+    #[must_use]
+    pub fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        let mut values = self.line.values();
+        values.push(&self.source_order_id);
+        values.push(&self.source_line_item_uid);
+        values
+    }
+}
+
+impl TenderRow {
+    /// The values of `store::TENDER_COLUMNS`.
+    #[must_use]
+    pub fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![
+            &self.order_id,
+            &self.id,
+            &self.tender_type,
+            &self.amount,
+            &self.tip_amount,
+            &self.processing_fee_amount,
+            &self.currency,
+            &self.payment_id,
+            &self.created_at,
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::square::Broken;
+
+    fn rows(json: Value) -> OrderRows {
+        OrderRows::new(read(&json.to_string()).unwrap(), &mut Texts::default())
+    }
+
+    fn read(text: &str) -> Result<OrderWithSource, Broken> {
+        OrderWithSource::read(serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn an_order_of_two_fields_is_an_order() {
+        let rows = rows(json!({"id": "O", "location_id": "L"}));
+        assert_eq!(rows.order.location_id.as_deref(), Some("L"));
+        assert_eq!(rows.order.net_total_amount, None);
+        assert!(!rows.order.is_return);
+        assert!(rows.lines.is_empty() && rows.tenders.is_empty());
+    }
+
+    #[test]
+    fn lines_without_a_name_of_their_own_are_numbered() {
+        let line = |uid: Value| json!({"uid": uid, "quantity": "1"});
+        let rows = rows(json!({"id": "O", "line_items": [
+            line(json!("a")), line(Value::Null), line(json!("a")), {"quantity": "0.10000"},
+        ]}));
+        let uids: Vec<&str> = rows.lines.iter().map(|line| line.uid.as_str()).collect();
+        assert_eq!(uids, ["a", "#1", "#2", "#3"]);
+        assert_eq!(rows.lines[3].quantity.to_string(), "0.1");
+    }
+
+    #[test]
+    fn a_return_is_one_only_without_lines_of_its_own() {
+        let back = json!([
+            {"source_order_id": "S", "return_line_items": [
+                {"uid": "r", "source_line_item_uid": "l", "quantity": "1",
+                    "gross_return_money": {"amount": 500, "currency": "USD"}}]},
+            {"return_line_items": [{"quantity": "2"}]},
+        ]);
+        let returned = rows(json!({"id": "O", "returns": back}));
+        assert!(returned.order.is_return);
+        assert_eq!(returned.returned[0].line.gross_sales_amount, Some(500));
+        assert_eq!(returned.returned[0].source_order_id.as_deref(), Some("S"));
+        assert_eq!(returned.returned[1].line.uid, "#1");
+        assert_eq!(returned.returned[1].source_order_id, None);
+        let exchange = rows(json!({"id": "O", "returns": back, "line_items": [{"quantity": "1"}]}));
+        assert!(!exchange.order.is_return);
+    }
+
+    #[test]
+    fn units_are_named_by_whoever_named_them() {
+        let unit_of = |unit: Value| {
+            let line = json!({"quantity": "1", "quantity_unit": {"measurement_unit": unit}});
+            rows(json!({"id": "O", "line_items": [line]})).lines[0]
+                .unit
+                .clone()
+        };
+        assert_eq!(
+            unit_of(json!({"custom_unit": {"name": "Yarn ball"}})).as_deref(),
+            Some("Yarn ball")
+        );
+        assert_eq!(
+            unit_of(json!({"weight_unit": "IMPERIAL_POUND", "type": "TYPE_WEIGHT"})).as_deref(),
+            Some("IMPERIAL_POUND")
+        );
+        assert_eq!(unit_of(json!({})), None);
+    }
+
+    #[test]
+    fn the_source_is_kept_to_the_letter_but_for_what_cannot_be() {
+        let text = r#"{"id":"O","location_id":"L", "new": 1.50}"#;
+        let kept = OrderRows::new(read(text).unwrap(), &mut Texts::default());
+        assert_eq!(kept.order.raw.unwrap().0.get(), text);
+
+        let given = read(r#"{"id":"O","note":"a\u0000b"}"#).unwrap();
+        let mut texts = Texts::default();
+        let kept = OrderRows::new(given, &mut texts);
+        assert_eq!(kept.order.raw.unwrap().0.get(), r#"{"id":"O","note":"ab"}"#);
+        assert!(texts.warning().is_some());
+    }
+
+    #[test]
+    fn an_order_with_an_unreadable_quantity_is_no_order() {
+        for quantity in [json!("many"), json!(1), Value::Null] {
+            let text = json!({"id": "O", "line_items": [{"quantity": quantity}]}).to_string();
+            let problem = read(&text).unwrap_err().problem;
+            assert!(problem.starts_with("line_items[0].quantity"), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! One page of orders into PostgreSQL, in one transaction.
+//!
+//! A page is copied into temporary tables of the connection's own, because pages
+//! of several windows are written side by side and none of them outlives its
+//! transaction. Newer orders win, rows that are equal are not touched, and lines
+//! that an order no longer has are deleted.
+
+use std::collections::{BTreeMap, HashMap};
+
+use deadpool_postgres::{Object, Transaction};
+use futures::pin_mut;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::rows::{OrderRow, OrderRows};
+use crate::error::SyncError;
+use crate::postgres::table::{list, same_key};
+use crate::run::stats::Counts;
+
+/// An order table and the temporary table that its rows are copied into.
+#[derive(Debug)]
+pub struct OrderTable {
+    /// The name in the public schema.
+    pub name: &'static str,
+    /// The temporary table's name.
+    staged: &'static str,
+    /// The order's id comes first.
+    key: &'static [&'static str],
+    columns: &'static [&'static str],
+    /// Where `staged_orders` lists the second parts of the keys that an order
+    /// still has; empty for the orders themselves.
+    kept: &'static str,
+}
+
+/// `orders`.
+pub const ORDERS: OrderTable = OrderTable {
+    name: "orders",
+    staged: "staged_orders",
+    key: &["id"],
+    columns: &[
+        "id",
+        "location_id",
+        "state",
+        "source_name",
+        "customer_id",
+        "reference_id",
+        "ticket_name",
+        "created_at",
+        "updated_at",
+        "closed_at",
+        "version",
+        "currency",
+        "total_amount",
+        "total_tax_amount",
+        "total_discount_amount",
+        "total_tip_amount",
+        "total_service_charge_amount",
+        "net_total_amount",
+        "net_amount_due_amount",
+        "is_return",
+        "raw",
+    ],
+    kept: "",
+};
+
+/// `order_line_items`.
+pub const LINES: OrderTable = OrderTable {
+    name: "order_line_items",
+    staged: "staged_order_line_items",
+    key: &["order_id", "uid"],
+    columns: &[
+        "order_id",
+        "uid",
+        "ordinal",
+        "name",
+        "variation_name",
+        "catalog_object_id",
+        "catalog_version",
+        "item_type",
+        "quantity",
+        "unit",
+        "note",
+        "base_price_amount",
+        "gross_sales_amount",
+        "total_tax_amount",
+        "total_discount_amount",
+        "total_service_charge_amount",
+        "total_amount",
+        "currency",
+    ],
+    kept: "line_uids",
+};
+
+/// `order_return_line_items`.
+pub const RETURNED: OrderTable = OrderTable {
+    name: "order_return_line_items",
+    staged: "staged_order_return_line_items",
+    key: &["order_id", "uid"],
+    columns: &[
+        "order_id",
+        "uid",
+        "ordinal",
+        "name",
+        "variation_name",
+        "catalog_object_id",
+        "catalog_version",
+        "item_type",
+        "quantity",
+        "unit",
+        "note",
+        "base_price_amount",
+        "gross_sales_amount",
+        "total_tax_amount",
+        "total_discount_amount",
+        "total_service_charge_amount",
+        "total_amount",
+        "currency",
+        "source_order_id",
+        "source_line_item_uid",
+    ],
+    kept: "returned_uids",
+};
+
+/// `order_tenders`.
+pub const TENDERS: OrderTable = OrderTable {
+    name: "order_tenders",
+    staged: "staged_order_tenders",
+    key: &["order_id", "id"],
+    columns: &[
+        "order_id",
+        "id",
+        "type",
+        "amount",
+        "tip_amount",
+        "processing_fee_amount",
+        "currency",
+        "payment_id",
+        "created_at",
+    ],
+    kept: "tender_ids",
+};
+
+/// The tables below `orders`.
+const PARTS: [&OrderTable; 3] = [&LINES, &RETURNED, &TENDERS];
+
+/// Looks up each staged row by its key. The planner knows nothing of what was
+/// staged a moment ago, and a plan made for small tables would read all of a
+/// table that has grown. Before version 18 a scan that is off but unavoidable
+/// counts as endlessly dear, which would call for compiling the plan.
+const LOOK_UP: &str = "
+    set local enable_hashjoin = off; set local enable_mergejoin = off;
+    set local enable_seqscan = off; set local jit = off";
+
+/// Takes out of staging what the table has a newer copy of. Versions break a tie,
+/// where both copies have one.
+pub const DROP_OUTDATED: &str = "
+    delete from staged_orders s using orders t
+    where t.id = s.id and (t.updated_at > s.updated_at
+        or (t.updated_at = s.updated_at and t.version > s.version))
+    returning s.id";
+
+/// Derived columns of orders that are there already; `raw` is what they come from.
+/// Parameter: run id.
+fn rederive_sql() -> String {
+    let derived: Vec<&str> = ORDERS
+        .columns
+        .iter()
+        .copied()
+        .filter(|column| !matches!(*column, "id" | "raw"))
+        .collect();
+    let assignments: Vec<String> = derived
+        .iter()
+        .map(|column| format!("{column} = s.{column}"))
+        .collect();
+    format!(
+        "update orders t set {assignments}, last_changed_at = now(), last_changed_by_run = $1 \
+         from staged_orders s where s.id = t.id and ({theirs}) is distinct from ({ours}) \
+         returning t.id, false as is_new",
+        assignments = assignments.join(", "),
+        theirs = list(&derived, "t."),
+        ours = list(&derived, "s."),
+    )
+}
+
+impl OrderTable {
+    fn create_sql(&self) -> String {
+        let kept: String = if self.kept.is_empty() {
+            PARTS
+                .iter()
+                .map(|part| format!(", null::text[] as {}", part.kept))
+                .collect()
+        } else {
+            String::new()
+        };
+        format!(
+            "create temporary table if not exists {} on commit delete rows as \
+             select {}{kept} from public.{} with no data",
+            self.staged,
+            self.columns.join(", "),
+            self.name
+        )
+    }
+
+    fn staged_columns(&self) -> String {
+        let mut columns = self.columns.to_vec();
+        if self.kept.is_empty() {
+            columns.extend(PARTS.iter().map(|part| part.kept));
+        }
+        columns.join(", ")
+    }
+
+    /// Inserts new rows and changes those that differ; answers the order's id of
+    /// each. Parameter: run id.
+    fn upsert_sql(&self) -> String {
+        let assignments: Vec<String> = self
+            .columns
+            .iter()
+            .filter(|column| !self.key.contains(column))
+            .map(|column| format!("{column} = excluded.{column}"))
+            .collect();
+        format!(
+            "insert into {name} as t \
+             ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
+             select {ours}, now(), now(), $1 from {staged} s \
+             left join {name} t on {same} \
+             where t.{first} is null or ({theirs}) is distinct from ({ours}) \
+             on conflict ({key}) do update set {assignments}, \
+             last_changed_at = excluded.last_changed_at, \
+             last_changed_by_run = excluded.last_changed_by_run \
+             returning t.{first}, (t.xmax = 0) as is_new",
+            name = self.name,
+            staged = self.staged,
+            columns = self.columns.join(", "),
+            same = same_key(self.key, "s", "t"),
+            first = self.key[0],
+            theirs = list(self.columns, "t."),
+            ours = list(self.columns, "s."),
+            key = self.key.join(", "),
+            assignments = assignments.join(", "),
+        )
+    }
+
+    /// Deletes rows that their order no longer has; answers the order's id of each.
+    fn delete_missing_sql(&self) -> String {
+        format!(
+            "delete from {} t using staged_orders o \
+             where t.order_id = o.id and t.{} <> all (o.{}) returning t.order_id",
+            self.name, self.key[1], self.kept
+        )
+    }
+
+    /// Takes the parts of outdated orders out of staging. Parameter: the orders' ids.
+    fn drop_outdated_sql(&self) -> String {
+        format!("delete from {} where order_id = any ($1)", self.staged)
+    }
+
+    async fn copy_in<'r, R: 'r>(
+        &self,
+        transaction: &Transaction<'_>,
+        rows: impl Iterator<Item = &'r R>,
+        values: impl Fn(&R) -> Vec<&(dyn ToSql + Sync)>,
+    ) -> Result<(), SyncError> {
+        let mut rows = rows.peekable();
+        if rows.peek().is_none() {
+            return Ok(());
+        }
+        let (columns, staged) = (self.staged_columns(), self.staged);
+        let described = transaction
+            .prepare_cached(&format!("select {columns} from {staged}"))
+            .await?;
+        let types: Vec<Type> = described
+            .columns()
+            .iter()
+            .map(|column| column.type_().clone())
+            .collect();
+        let copy = transaction
+            .prepare_cached(&format!("copy {staged} ({columns}) from stdin binary"))
+            .await?;
+        let writer = BinaryCopyInWriter::new(transaction.copy_in(&copy).await?, &types);
+        pin_mut!(writer);
+        for row in rows {
+            writer.as_mut().write(&values(row)).await?;
+        }
+        writer.finish().await?;
+        Ok(())
+    }
+}
+
+/// What became of one order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fate {
+    pub order: Counts,
+    pub lines: Counts,
+}
+
+/// Where the rows come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Square gave the orders just now.
+    Square,
+    /// They are derived anew from `orders.raw`.
+    Raw,
+}
+
+/// Makes the temporary tables that pages are copied into, once a connection.
+///
+/// # Errors
+/// The database's.
+pub async fn prepare(client: &Object) -> Result<(), SyncError> {
+    let mut statements = vec![ORDERS.create_sql()];
+    statements.extend(PARTS.iter().map(|table| table.create_sql()));
+    client.batch_execute(&statements.join("; ")).await?;
+    Ok(())
+}
+
+/// Applies one page and tells of each of its orders. No order may be in it twice,
+/// and each one's location must be known.
+///
+/// # Errors
+/// The database's.
+pub async fn apply(
+    transaction: &Transaction<'_>,
+    origin: Origin,
+    page: &[OrderRows],
+    run_id: &str,
+) -> Result<BTreeMap<String, Fate>, SyncError> {
+    let mut fates: BTreeMap<String, Fate> = page
+        .iter()
+        .map(|rows| (rows.order.id.clone(), Fate::default()))
+        .collect();
+    if page.is_empty() {
+        return Ok(fates);
+    }
+    stage(transaction, page).await?;
+    transaction.batch_execute(LOOK_UP).await?;
+    let upsert = match origin {
+        Origin::Square => {
+            drop_outdated(transaction).await?;
+            ORDERS.upsert_sql()
+        }
+        Origin::Raw => rederive_sql(),
+    };
+    for (id, is_new) in changed(transaction, &upsert, run_id).await? {
+        let fate = fates.entry(id).or_default();
+        count_change(&mut fate.order, is_new);
+    }
+    for table in PARTS {
+        let is_lines = table.name == LINES.name;
+        for id in deleted(transaction, &table.delete_missing_sql()).await? {
+            if is_lines {
+                fates.entry(id).or_default().lines.deleted += 1;
+            }
+        }
+        for (id, is_new) in changed(transaction, &table.upsert_sql(), run_id).await? {
+            if is_lines {
+                count_change(&mut fates.entry(id).or_default().lines, is_new);
+            }
+        }
+    }
+    let given: HashMap<&str, usize> = page
+        .iter()
+        .map(|rows| (rows.order.id.as_str(), rows.lines.len()))
+        .collect();
+    for (id, fate) in &mut fates {
+        let lines = given.get(id.as_str()).copied().unwrap_or(0);
+        let lines = i64::try_from(lines).unwrap_or(i64::MAX);
+        fate.order.unchanged = 1 - fate.order.created - fate.order.updated;
+        fate.lines.unchanged = lines - fate.lines.created - fate.lines.updated;
+    }
+    Ok(fates)
+}
+
+async fn stage(transaction: &Transaction<'_>, page: &[OrderRows]) -> Result<(), SyncError> {
+    let orders: Vec<StagedOrder<'_>> = page.iter().map(StagedOrder::of).collect();
+    ORDERS
+        .copy_in(transaction, orders.iter(), StagedOrder::values)
+        .await?;
+    let lines = page.iter().flat_map(|rows| &rows.lines);
+    LINES
+        .copy_in(transaction, lines, |row| row.values())
+        .await?;
+    let returned = page.iter().flat_map(|rows| &rows.returned);
+    RETURNED
+        .copy_in(transaction, returned, |row| row.values())
+        .await?;
+    let tenders = page.iter().flat_map(|rows| &rows.tenders);
+    TENDERS
+        .copy_in(transaction, tenders, |row| row.values())
+        .await
+}
+
+/// An order on its way into staging.
+struct StagedOrder<'a> {
+    row: &'a OrderRow,
+    line_uids: Vec<&'a str>,
+    returned_uids: Vec<&'a str>,
+    tender_ids: Vec<&'a str>,
+}
+
+impl<'a> StagedOrder<'a> {
+    fn of(rows: &'a OrderRows) -> Self {
+        Self {
+            row: &rows.order,
+            line_uids: rows.lines.iter().map(|line| line.uid.as_str()).collect(),
+            returned_uids: rows
+                .returned
+                .iter()
+                .map(|back| back.line.uid.as_str())
+                .collect(),
+            tender_ids: rows
+                .tenders
+                .iter()
+                .map(|tender| tender.id.as_str())
+                .collect(),
+        }
+    }
+
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        let mut values = self.row.values();
+        let kept: [&(dyn ToSql + Sync); 3] =
+            [&self.line_uids, &self.returned_uids, &self.tender_ids];
+        values.extend(kept);
+        values
+    }
+}
+
+/// Leaves out of staging what the tables have a newer copy of.
+async fn drop_outdated(transaction: &Transaction<'_>) -> Result<(), SyncError> {
+    let rows = run(transaction, DROP_OUTDATED, &[]).await?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    for table in PARTS {
+        run(transaction, &table.drop_outdated_sql(), &[&ids]).await?;
+    }
+    Ok(())
+}
+
+fn count_change(counts: &mut Counts, is_new: bool) {
+    if is_new {
+        counts.created += 1;
+    } else {
+        counts.updated += 1;
+    }
+}
+
+async fn run(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<tokio_postgres::Row>, SyncError> {
+    let statement = transaction.prepare_cached(sql).await?;
+    Ok(transaction.query(&statement, parameters).await?)
+}
+
+/// The orders' ids of rows that were inserted (`true`) or changed.
+async fn changed(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    run_id: &str,
+) -> Result<Vec<(String, bool)>, SyncError> {
+    let rows = run(transaction, sql, &[&run_id]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+async fn deleted(transaction: &Transaction<'_>, sql: &str) -> Result<Vec<String>, SyncError> {
+    let rows = run(transaction, sql, &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// For the test that prepares every statement: first those that make the
+/// temporary tables, then those that use them.
+#[must_use]
+pub fn statements() -> (Vec<String>, Vec<String>) {
+    let tables = [&ORDERS, &LINES, &RETURNED, &TENDERS];
+    let mut uses = vec![DROP_OUTDATED.to_owned(), rederive_sql()];
+    uses.extend(tables.iter().map(|table| table.upsert_sql()));
+    uses.extend(PARTS.iter().map(|table| table.delete_missing_sql()));
+    uses.extend(PARTS.iter().map(|table| table.drop_outdated_sql()));
+    let creates = tables.iter().map(|table| table.create_sql()).collect();
+    (creates, uses)
+}

@@ -1,0 +1,403 @@
+//! One window of the import: its orders by their time of creation, page by page.
+//!
+//! The place is a time, not Square's cursor, which dies within minutes. It is
+//! part of what is read again after an interruption, since more orders may have
+//! been made in the same moment; those that were read are remembered, so that
+//! none is counted twice.
+
+use deadpool_postgres::{Object, Transaction};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::page::{Batch, Figures, Intake, LINE_ITEMS, ORDERS};
+use super::rows::OrderRows;
+use super::{hand_over_at, spans};
+use crate::env::Env;
+use crate::error::SyncError;
+use crate::run::lease;
+use crate::run::part::Draft;
+use crate::run::stats::StepOutput;
+use crate::run::step::{self, Step, StepContext, StepInput};
+use crate::square::{Counters, OrderTime, SearchOrders, read_ahead};
+
+/// How far the window has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Output {
+    pub run_id: String,
+    pub window_id: i64,
+    /// Whether it is read to its end; else it is to be called again.
+    pub done: bool,
+    /// Orders that this call has read.
+    pub orders: i64,
+}
+
+/// What the import's calls note in their step's record.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct Note {
+    windows: Windows,
+    /// Texts that U+0000 was taken out of.
+    cleaned: u64,
+}
+
+/// How many windows there are, and how many are done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Windows {
+    done: i64,
+    total: i64,
+}
+
+/// The answer of the whole step.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    #[serde(flatten)]
+    step: StepOutput,
+    windows: Windows,
+}
+
+/// What the import's calls did, all together.
+pub(super) fn summary(draft: &Draft<Note>, run_id: &str) -> Summary {
+    let warnings = crate::text::warning(draft.note.cleaned);
+    Summary {
+        step: draft.output(run_id, "orders", "history", warnings.into_iter().collect()),
+        windows: draft.note.windows,
+    }
+}
+
+/// A row of `sync_order_windows`.
+struct Window {
+    id: i64,
+    location_ids: Vec<String>,
+    begins_at: Timestamp,
+    ends_at: Timestamp,
+    place: Option<Timestamp>,
+    place_ids: Vec<String>,
+    done: bool,
+}
+
+pub(super) async fn read(
+    env: &Env,
+    input: StepInput,
+    step: Step,
+    window_id: i64,
+) -> Result<Output, SyncError> {
+    let work = async |context: &StepContext<'_>| work(context, window_id).await;
+    let result = step::perform_part(env, input, step, work).await;
+    if let Err(error) = &result {
+        note_failure(env, window_id, error).await;
+    }
+    result
+}
+
+async fn work(context: &StepContext<'_>, window_id: i64) -> Result<Output, SyncError> {
+    let mut client = context.env.database.client().await?;
+    let window = Window::load(&client, &context.run.run_id, window_id).await?;
+    if window.done {
+        return Ok(window.output(context, true, 0));
+    }
+    let mut reading = Reading::new(context, &client, window).await?;
+    let square = context
+        .square
+        .as_one_of(context.env.settings.historical_orders_concurrency);
+    let request = reading
+        .window
+        .request(context.env.settings.orders_batch_size);
+    let mut pages = read_ahead(vec![square.search_orders(request)], 1);
+    let hand_over = hand_over_at(context.deadline);
+    let mut orders = 0;
+    loop {
+        let page = tokio::select! {
+            page = pages.next() => page?,
+            // At least one page a call, or it would never end.
+            () = tokio::time::sleep_until(hand_over), if orders > 0 => {
+                return Ok(reading.window.output(context, false, orders));
+            }
+        };
+        let Some(page) = page else {
+            let done = reading.finish(&mut client).await?;
+            return Ok(reading.window.output(context, done, orders));
+        };
+        let ends_at = reading.window.ends_at;
+        let batch = reading.intake.sort(page, |order| {
+            order.created_at.is_none_or(|time| time < ends_at)
+        });
+        let Some(counted) = reading.commit(&mut client, &batch).await? else {
+            // Another invocation has read on meanwhile: let the next call see.
+            return Ok(reading.window.output(context, false, orders));
+        };
+        orders += counted;
+        if tokio::time::Instant::now() >= hand_over && orders > 0 {
+            return Ok(reading.window.output(context, false, orders));
+        }
+    }
+}
+
+impl Window {
+    async fn load(client: &Object, run_id: &str, window_id: i64) -> Result<Self, SyncError> {
+        let row = client
+            .query_opt(
+                "select location_ids, begins_at, ends_at, place, place_ids,
+                     done_at is not null as done
+                 from sync_order_windows where window_id = $1 and run_id = $2",
+                &[&window_id, &run_id],
+            )
+            .await?;
+        let Some(row) = row else {
+            return Err(SyncError::input("window_id", "names no window of this run"));
+        };
+        Ok(Self {
+            id: window_id,
+            location_ids: row.get("location_ids"),
+            begins_at: row.get("begins_at"),
+            ends_at: row.get("ends_at"),
+            place: row.get("place"),
+            place_ids: row.get("place_ids"),
+            done: row.get("done"),
+        })
+    }
+
+    fn request(&self, limit: u32) -> SearchOrders {
+        SearchOrders::ascending(
+            self.location_ids.clone(),
+            OrderTime::CreatedAt,
+            Some(self.place.unwrap_or(self.begins_at)),
+            Some(self.ends_at),
+            limit,
+        )
+    }
+
+    fn output(&self, context: &StepContext<'_>, done: bool, orders: i64) -> Output {
+        Output {
+            run_id: context.run.run_id.clone(),
+            window_id: self.id,
+            done,
+            orders,
+        }
+    }
+
+    /// What another invocation would have changed.
+    fn standing(&self) -> (Option<Timestamp>, i32) {
+        let ids = i32::try_from(self.place_ids.len()).unwrap_or(i32::MAX);
+        (self.place, ids)
+    }
+
+    /// Moves the place on to the newest order of a page.
+    fn advance(&mut self, batch: &Batch) {
+        let created_at = |rows: &OrderRows| rows.order.created_at;
+        let Some(newest) = batch.newest(created_at).map(spans::floor) else {
+            return;
+        };
+        if self.place.is_some_and(|place| newest < place) {
+            return;
+        }
+        let mut ids = batch.ids_from(created_at, newest);
+        if self.place == Some(newest) {
+            ids.append(&mut self.place_ids);
+        }
+        self.place = Some(newest);
+        self.place_ids = ids;
+    }
+}
+
+/// A window while one call reads it.
+struct Reading<'a> {
+    context: &'a StepContext<'a>,
+    window: Window,
+    intake: Intake,
+    /// What the step's record has been told of the requests to Square.
+    told: Counters,
+    cleaned: u64,
+}
+
+impl<'a> Reading<'a> {
+    async fn new(
+        context: &'a StepContext<'a>,
+        client: &Object,
+        window: Window,
+    ) -> Result<Self, SyncError> {
+        let mut intake = Intake::new(client).await?;
+        intake.has_counted(&window.place_ids);
+        Ok(Self {
+            context,
+            window,
+            intake,
+            told: Counters::default(),
+            cleaned: 0,
+        })
+    }
+
+    /// Writes a page with its place and its figures; answers how many orders it
+    /// counted, or nothing if another invocation was faster.
+    async fn commit(
+        &mut self,
+        client: &mut Object,
+        batch: &Batch,
+    ) -> Result<Option<i64>, SyncError> {
+        let run_id = &self.context.run.run_id;
+        let transaction = self.context.begin(client).await?;
+        // A page that is lost to a crash is lost together with its place. What
+        // says that the window is done reaches the disk after all its pages.
+        transaction
+            .batch_execute("set local synchronous_commit = off")
+            .await?;
+        let figures = batch.write(&transaction, run_id).await?;
+        let before = self.window.standing();
+        self.window.advance(batch);
+        let Some(draft) = self.note(&transaction, before, &figures, false).await? else {
+            return Ok(None);
+        };
+        self.save(&transaction, &draft).await?;
+        transaction.commit().await?;
+        Ok(Some(figures.orders.given()))
+    }
+
+    /// The window is read; with the last one, so is the step. Answers false if
+    /// another invocation has read on meanwhile.
+    async fn finish(&mut self, client: &mut Object) -> Result<bool, SyncError> {
+        let run_id = &self.context.run.run_id;
+        let transaction = self.context.begin(client).await?;
+        let (before, nothing) = (self.window.standing(), Figures::default());
+        let Some(draft) = self.note(&transaction, before, &nothing, true).await? else {
+            return Ok(false);
+        };
+        let Windows { done, total } = draft.note.windows;
+        if done == total {
+            let output = summary(&draft, run_id);
+            let (stats, square) = (&draft.stats, &draft.square);
+            step::succeed(&transaction, run_id, "orders", stats, square, &output).await?;
+        } else {
+            self.save(&transaction, &draft).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Notes the window's place and adds to the step's record, for which windows
+    /// wait on each other: last of all, so that it is not for long.
+    async fn note(
+        &mut self,
+        transaction: &Transaction<'_>,
+        (place, place_ids): (Option<Timestamp>, i32),
+        figures: &Figures,
+        done: bool,
+    ) -> Result<Option<Draft<Note>>, SyncError> {
+        let run_id = &self.context.run.run_id;
+        lease::fence(&**transaction, &self.context.lease).await?;
+        let moved = transaction
+            .execute(
+                MOVE_PLACE,
+                &[
+                    &self.window.id,
+                    &self.window.place,
+                    &self.window.place_ids,
+                    &done,
+                    &place,
+                    &place_ids,
+                ],
+            )
+            .await?;
+        if moved == 0 {
+            return Ok(None);
+        }
+        let mut draft: Draft<Note> = Draft::load(&**transaction, run_id, "orders").await?;
+        draft.count(ORDERS, &figures.orders);
+        draft.count(LINE_ITEMS, &figures.lines);
+        draft.asked(&self.context.square.counters(), &mut self.told);
+        let cleaned = self.intake.texts.cleaned();
+        draft.note.cleaned += cleaned - self.cleaned;
+        self.cleaned = cleaned;
+        let row = transaction
+            .query_one(
+                "select count(done_at), count(*) from sync_order_windows where run_id = $1",
+                &[&run_id],
+            )
+            .await?;
+        draft.note.windows = Windows {
+            done: row.get(0),
+            total: row.get(1),
+        };
+        Ok(Some(draft))
+    }
+
+    /// Writes the step's record, with an estimate of how many orders there are:
+    /// as many more as the part of the windows' time that is still to be read.
+    async fn save(
+        &self,
+        transaction: &Transaction<'_>,
+        draft: &Draft<Note>,
+    ) -> Result<(), SyncError> {
+        let run_id = &self.context.run.run_id;
+        let row = transaction.query_one(DONE_SHARE, &[&run_id]).await?;
+        let share: Option<f64> = row.get(0);
+        let done = draft.stats.get(ORDERS).map_or(0, |orders| orders.given());
+        let total = share.and_then(|share| estimate(done, share));
+        draft
+            .save(&**transaction, run_id, "orders", done, total)
+            .await
+    }
+}
+
+/// Moves a window on from where this call found it. Parameters: window, new place,
+/// its ids, whether the window is done, old place, number of its ids.
+const MOVE_PLACE: &str = "
+    update sync_order_windows set place = $2, place_ids = $3,
+        done_at = case when $4 then now() end, error_name = null, error_message = null
+    where window_id = $1 and done_at is null
+        and place is not distinct from $5 and cardinality(place_ids) = $6";
+
+/// For the test that prepares every statement.
+pub(super) const STATEMENTS: [&str; 2] = [MOVE_PLACE, DONE_SHARE];
+
+/// Which part of the import's time, over all its locations, has been read.
+/// Parameter: run id.
+const DONE_SHARE: &str = "
+    with windows as (
+        select cardinality(location_ids) * extract(epoch from ends_at - begins_at) as whole,
+            cardinality(location_ids) * extract(epoch from
+                case when done_at is null then coalesce(place, begins_at) else ends_at end
+                - begins_at) as done
+        from sync_order_windows where run_id = $1)
+    select (sum(done) / nullif(sum(whole), 0))::float8 from windows";
+
+fn estimate(done: i64, share: f64) -> Option<i64> {
+    // Too early to tell.
+    if share < 0.01 {
+        return None;
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "an estimate; casts from floats saturate"
+    )]
+    let total = (done as f64 / share.min(1.0)).round() as i64;
+    Some(total.max(done))
+}
+
+/// For operators who look into the table; the run's own error says it too.
+async fn note_failure(env: &Env, window_id: i64, error: &SyncError) {
+    let noted = async {
+        let client = env.database.client().await?;
+        client
+            .execute(
+                "update sync_order_windows set error_name = $2, error_message = $3
+                 where window_id = $1 and done_at is null",
+                &[&window_id, &error.name(), &error.to_string()],
+            )
+            .await?;
+        Ok::<_, SyncError>(())
+    };
+    if let Err(second) = noted.await {
+        tracing::warn!(window_id, name = second.name(), error = %second, "failure not noted");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::estimate;
+
+    #[test]
+    fn the_whole_is_estimated_from_the_part_that_is_read() {
+        assert_eq!(estimate(100, 0.0), None);
+        assert_eq!(estimate(100, 0.25), Some(400));
+        assert_eq!(estimate(100, 1.0), Some(100));
+    }
+}
