@@ -5,6 +5,7 @@
 mod error;
 pub mod ledger;
 pub mod schema;
+mod statements;
 pub mod table;
 mod tls;
 

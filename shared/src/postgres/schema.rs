@@ -6,6 +6,7 @@
 use deadpool_postgres::Object;
 use futures::future::BoxFuture;
 
+use super::statements;
 use crate::error::SyncError;
 
 mod embedded {
@@ -55,31 +56,62 @@ pub async fn found(client: &Object) -> Result<i64, SyncError> {
 /// # Errors
 /// `DatabaseSchemaOutdated` if the schema is older or newer than this release.
 pub async fn ensure(client: &mut Object) -> Result<(), SyncError> {
-    if found(client).await? == 0 {
-        client
-            .execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK])
-            .await?;
-        let result = migrate_if_empty(client).await;
-        client
-            .execute("select pg_advisory_unlock($1)", &[&MIGRATION_LOCK])
-            .await?;
-        result?;
-    }
+    ensure_not_newer(client).await?;
     let (found, wanted) = (found(client).await?, wanted());
-    let todo = match found.cmp(&wanted) {
-        std::cmp::Ordering::Equal => return Ok(()),
-        std::cmp::Ordering::Less => {
-            "Start the database migration (POST /admin/migrate-order-line-items), then sync again."
-        }
-        std::cmp::Ordering::Greater => {
-            "Deploy the newer release of Square Sync that this database was migrated by."
-        }
-    };
-    Err(SyncError::DatabaseSchemaOutdated {
+    if found < wanted {
+        let todo = "Start the database migration (POST /admin/migrate-order-line-items, in the \
+local stack make sync ARGS=--migrate), then sync again.";
+        return Err(outdated(found, todo));
+    }
+    Ok(())
+}
+
+/// Migrates an empty database, and refuses one that a newer release has migrated.
+///
+/// # Errors
+/// `DatabaseSchemaOutdated` if the schema is newer than this release.
+pub async fn ensure_not_newer(client: &mut Object) -> Result<(), SyncError> {
+    if found(client).await? == 0 {
+        with_lock(client, migrate_if_empty).await?;
+    }
+    let found = found(client).await?;
+    if found > wanted() {
+        let todo = "Deploy the newer release of Square Sync that this database was migrated by.";
+        return Err(outdated(found, todo));
+    }
+    Ok(())
+}
+
+fn outdated(found: i64, todo: &str) -> SyncError {
+    SyncError::DatabaseSchemaOutdated {
         found,
-        wanted,
+        wanted: wanted(),
         todo: todo.to_owned(),
-    })
+    }
+}
+
+/// Does it while nobody else migrates.
+async fn with_lock(
+    client: &mut Object,
+    work: impl FnOnce(&mut Object) -> BoxFuture<'_, Result<(), SyncError>>,
+) -> Result<(), SyncError> {
+    client
+        .execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK])
+        .await?;
+    let result = work(client).await;
+    client
+        .execute("select pg_advisory_unlock($1)", &[&MIGRATION_LOCK])
+        .await?;
+    result
+}
+
+/// Brings an older schema to this release's version.
+///
+/// # Errors
+/// `DatabaseRejected` naming the migration and the statement that failed; the
+/// migrations before it stay.
+pub async fn upgrade(client: &mut Object) -> Result<(), SyncError> {
+    with_lock(client, |client| Box::pin(migrate(client))).await
 }
 
 /// Two first runs may meet here: the second finds the work done.
@@ -95,17 +127,48 @@ fn migrate_if_empty(client: &mut Object) -> BoxFuture<'_, Result<(), SyncError>>
 /// Applies every pending migration, each in its own transaction.
 ///
 /// # Errors
-/// `DatabaseRejected` naming the migration that failed; the ones before it stay.
+/// `DatabaseRejected` naming the migration and the statement that failed; the
+/// ones before it stay.
 pub async fn migrate(client: &mut Object) -> Result<(), SyncError> {
-    let client: &mut tokio_postgres::Client = client;
-    embedded::migrations::runner()
-        .set_abort_missing(false)
-        .run_async(client)
-        .await
-        .map(|_| ())
-        .map_err(|error| SyncError::DatabaseRejected {
-            detail: format!("migration failed: {}", root_cause(&error)),
-        })
+    migrate_to(client, embedded::migrations::runner()).await
+}
+
+/// Applies the migrations up to that version; for the tests of an upgrade.
+///
+/// # Errors
+/// As `migrate`.
+pub async fn migrate_up_to(client: &mut Object, version: i32) -> Result<(), SyncError> {
+    let target = refinery::Target::Version(version);
+    migrate_to(client, embedded::migrations::runner().set_target(target)).await
+}
+
+async fn migrate_to(client: &mut Object, runner: refinery::Runner) -> Result<(), SyncError> {
+    let runner = runner.set_abort_missing(false);
+    let raw: &mut tokio_postgres::Client = client;
+    let Err(error) = runner.run_async(raw).await else {
+        return Ok(());
+    };
+    let done = found(client).await?;
+    let failed = runner
+        .get_migrations()
+        .iter()
+        .filter(|migration| i64::from(migration.version()) > done)
+        .min_by_key(|migration| migration.version());
+    let place = match failed {
+        Some(migration) => {
+            let statement = statements::failing(client, migration.sql().unwrap_or_default()).await;
+            format!(
+                "migration {} ({}) failed{}",
+                migration.version(),
+                migration.name(),
+                statement.map_or_else(String::new, |sql| format!(" at \"{sql}\""))
+            )
+        }
+        None => "a migration failed".to_owned(),
+    };
+    Err(SyncError::DatabaseRejected {
+        detail: format!("{place}: {}", root_cause(&error)),
+    })
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

@@ -1,0 +1,8 @@
+//! Applies migrations, and derives the order tables anew.
+
+use shared::env::Env;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    shared::lambda::serve(Env::database_from_environment, shared::migrate::handle).await
+}

@@ -1,0 +1,251 @@
+//! The migration: the schema brought up to this release, and then the order
+//! tables derived anew from `orders.raw`, because a release may read more out of
+//! an order than the one before. Square is not asked.
+//!
+//! Deriving goes over all orders by their ids, batch by batch. Each batch commits
+//! with its place, and rows that come out equal are not touched: a run that is
+//! stopped loses nothing, and a second one finds little to do.
+
+use deadpool_postgres::Object;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::error::SyncError;
+use crate::orders::hand_over_at;
+use crate::orders::rows::OrderRows;
+use crate::orders::store::{self as orders, Origin};
+use crate::postgres::{Database, schema};
+use crate::run::part::Draft;
+use crate::run::stats::{Counts, Stats, StepOutput};
+use crate::run::step::{self, Step, StepInput};
+use crate::run::store::{Run, begin_part};
+use crate::run::{lease, lease::Lease};
+use crate::square::{Counters, Order};
+use crate::text::{self, Texts};
+
+/// Orders a batch: as many as fit a short transaction and little memory.
+const BATCH: i64 = 1_000;
+
+/// A call may take as long as Lambda allows, less what it needs to say so.
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(890);
+
+/// What the state machine hands over.
+#[derive(Debug, Deserialize)]
+pub struct Input {
+    #[serde(flatten)]
+    pub step: StepInput,
+    pub work: Work,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Apply the migrations that the database lacks.
+    Schema,
+    /// Derive the order tables anew, as far as time allows.
+    Rederive,
+}
+
+/// The answer, of one shape for each kind of work.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Output {
+    Schema(Schema),
+    Rederive(Rederived),
+}
+
+/// From which version the schema came to which.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    pub run_id: String,
+    pub from_version: i64,
+    pub to_version: i64,
+}
+
+/// What became of the order tables.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Rederived {
+    #[serde(flatten)]
+    pub step: StepOutput,
+    /// Whether all orders were gone over; else it is to be called again.
+    pub done: bool,
+}
+
+/// What the calls note for the next one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    /// The id of the last order that was gone over.
+    place: Option<String>,
+    /// How many orders there were when it began.
+    total: Option<i64>,
+    /// Orders that this release cannot read; their rows stay as they are.
+    unreadable: i64,
+    cleaned: u64,
+}
+
+/// Does the work that the state machine asks for.
+///
+/// # Errors
+/// The database's, `LeaseLost`, `Cancelled`.
+pub async fn handle(
+    database: &Database,
+    input: Input,
+    lambda_deadline: Instant,
+) -> Result<Output, SyncError> {
+    let name = match input.work {
+        Work::Schema => "migrate",
+        Work::Rederive => "rederive",
+    };
+    let step = Step {
+        name,
+        timeout: TIMEOUT,
+        timeout_setting: "the function's time-out",
+        lambda_deadline,
+    };
+    let deadline = step.deadline();
+    let mut client = database.client().await?;
+    if let Some(output) = earlier_result(&client, &input).await? {
+        return Ok(output);
+    }
+    let (run, lease) = step::enter(&client, &input.step).await?;
+    begin_part(&**client, &run.run_id, name).await?;
+    let job = Job {
+        run,
+        lease,
+        deadline,
+    };
+    let work = async {
+        match input.work {
+            Work::Schema => job.migrate(&mut client).await.map(Output::Schema),
+            Work::Rederive => job.rederive(&mut client).await.map(Output::Rederive),
+        }
+    };
+    let result = step::drive(database, &job.lease, step, deadline, None, work).await;
+    if let Err(error) = &result {
+        let run_id = job.run.run_id.as_str();
+        tracing::error!(run_id, step = name, name = error.name(), %error, "step failed");
+    }
+    result
+}
+
+async fn earlier_result(client: &Object, input: &Input) -> Result<Option<Output>, SyncError> {
+    let run_id = &input.step.run_id;
+    Ok(match input.work {
+        Work::Schema => step::earlier_result(client, run_id, "migrate")
+            .await?
+            .map(Output::Schema),
+        Work::Rederive => step::earlier_result(client, run_id, "rederive")
+            .await?
+            .map(Output::Rederive),
+    })
+}
+
+/// One call's work.
+struct Job {
+    run: Run,
+    lease: Lease,
+    deadline: Instant,
+}
+
+impl Job {
+    async fn migrate(&self, client: &mut Object) -> Result<Schema, SyncError> {
+        let from_version = schema::found(client).await?;
+        schema::upgrade(client).await?;
+        let output = Schema {
+            run_id: self.run.run_id.clone(),
+            from_version,
+            to_version: schema::found(client).await?,
+        };
+        let transaction = step::begin(client, self.deadline).await?;
+        let (stats, square) = (Stats::new(), Counters::default());
+        let run_id = &self.run.run_id;
+        step::succeed(&transaction, run_id, "migrate", &stats, &square, &output).await?;
+        lease::fence(&*transaction, &self.lease).await?;
+        transaction.commit().await?;
+        Ok(output)
+    }
+
+    async fn rederive(&self, client: &mut Object) -> Result<Rederived, SyncError> {
+        let run_id = &self.run.run_id;
+        orders::prepare(client).await?;
+        let hand_over = hand_over_at(self.deadline);
+        loop {
+            let transaction = step::begin(client, self.deadline).await?;
+            // Here rather than at the end: a second invocation of this step has
+            // to wait, and then goes on from where this one has come.
+            lease::fence(&*transaction, &self.lease).await?;
+            let mut draft: Draft<Note> = Draft::load(&*transaction, run_id, "rederive").await?;
+            let total = match draft.note.total {
+                Some(total) => total,
+                None => transaction.query_one(COUNT, &[]).await?.get(0),
+            };
+            draft.note.total = Some(total);
+            let rows = transaction
+                .query(NEXT, &[&draft.note.place, &BATCH])
+                .await?;
+            let Some(last) = rows.last() else {
+                let output = rederived(&draft, run_id, true);
+                let (stats, square) = (&draft.stats, &draft.square);
+                step::succeed(&transaction, run_id, "rederive", stats, square, &output).await?;
+                transaction.commit().await?;
+                return Ok(output);
+            };
+            let place = last.get(0);
+            let mut texts = Texts::default();
+            let mut page = Vec::with_capacity(rows.len());
+            for row in &rows {
+                match serde_json::from_str::<Order>(row.get(1)) {
+                    Ok(order) => page.push(OrderRows::derive(order, &mut texts)),
+                    Err(_) => draft.note.unreadable += 1,
+                }
+            }
+            drop(rows);
+            let fates = orders::apply(&transaction, Origin::Raw, &page, run_id).await?;
+            for fate in fates.values() {
+                draft.count("orders", &fate.order);
+                draft.count("line_items", &fate.lines);
+            }
+            draft.note.place = Some(place);
+            draft.note.cleaned += texts.cleaned();
+            let done = draft.stats.get("orders").map_or(0, Counts::given);
+            draft
+                .save(
+                    &*transaction,
+                    run_id,
+                    "rederive",
+                    done,
+                    Some(total.max(done)),
+                )
+                .await?;
+            transaction.commit().await?;
+            if Instant::now() >= hand_over {
+                return Ok(rederived(&draft, run_id, false));
+            }
+        }
+    }
+}
+
+fn rederived(draft: &Draft<Note>, run_id: &str, done: bool) -> Rederived {
+    let mut warnings: Vec<String> = text::warning(draft.note.cleaned).into_iter().collect();
+    if draft.note.unreadable > 0 {
+        warnings.push(format!(
+            "{} order(s) cannot be read by this release; their rows stay as they were.",
+            draft.note.unreadable
+        ));
+    }
+    Rederived {
+        step: draft.output(run_id, "rederive", "rederive", warnings),
+        done,
+    }
+}
+
+const COUNT: &str = "select count(*) from orders";
+
+/// The next orders by their ids. Parameters: the last id gone over, how many.
+const NEXT: &str = "
+    select id, raw::text from orders
+    where $1::text is null or id > $1 order by id limit $2";
+
+/// For the test that prepares every statement.
+pub const STATEMENTS: [&str; 2] = [COUNT, NEXT];
