@@ -1,5 +1,4 @@
-//! Square Sync's HTTP API seen from outside: asking for a sync and following its
-//! run. It reads leniently, for it must be able to show a run of a newer or
+//! Square Sync's HTTP API seen from outside: asking for a run and following it. It reads leniently, for it must be able to show a run of a newer or
 //! older API too.
 
 use std::collections::BTreeMap;
@@ -34,7 +33,40 @@ pub struct SyncRequest {
     pub idempotency_key: Option<String>,
 }
 
-/// The answer to a request for a sync.
+/// Which orders of the past to import; the defaults are the API's.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ImportRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub location_ids: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+}
+
+/// What to ask for.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    Sync(SyncRequest),
+    Import(ImportRequest),
+    Migration,
+}
+
+impl Wanted {
+    /// As it is called in a sentence.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sync(_) => "sync",
+            Self::Import(_) => "import",
+            Self::Migration => "migration",
+        }
+    }
+}
+
+/// The answer to a request for a run.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Started {
     pub run_id: String,
@@ -60,6 +92,17 @@ pub struct Counts {
 pub struct Progress {
     pub done: u64,
     pub total: Option<u64>,
+    pub seconds_left: Option<u64>,
+    /// Of an import of historical orders.
+    pub windows: Option<Windows>,
+}
+
+/// How many windows an import has, and how many are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Windows {
+    pub done: u64,
+    pub total: u64,
 }
 
 /// What a step asked of Square.
@@ -144,17 +187,27 @@ impl Api {
         }
     }
 
-    /// Asks for a complete sync.
+    /// Asks for a run.
     ///
     /// # Errors
     /// `Refused` in the API's words, such as `RunInProgress`; `NoAnswer`.
-    pub async fn complete_sync(&self, request: &SyncRequest) -> Result<Started, StackError> {
-        let path = "/admin/complete-sync";
+    pub async fn start(&self, wanted: &Wanted) -> Result<Started, StackError> {
+        match wanted {
+            Wanted::Sync(request) => self.post("/admin/complete-sync", request).await,
+            Wanted::Import(request) => self.post("/admin/historical-orders-sync", request).await,
+            Wanted::Migration => {
+                let nothing = serde_json::json!({});
+                self.post("/admin/migrate-order-line-items", &nothing).await
+            }
+        }
+    }
+
+    async fn post(&self, path: &str, body: &impl Serialize) -> Result<Started, StackError> {
         let what = format!("POST {path}");
         let request = http::client()
             .post(format!("{}{path}", self.url))
             .bearer_auth(&self.token)
-            .json(request);
+            .json(body);
         let answer = http::json(&what, request).await?;
         Started::deserialize(&answer).map_err(|_| StackError::Unexpected {
             what,
@@ -266,6 +319,14 @@ mod tests {
         assert_eq!(
             serde_json::to_value(SyncRequest::default()).unwrap(),
             json!({})
+        );
+        let import = ImportRequest {
+            from: Some("2024-01-01".to_owned()),
+            ..ImportRequest::default()
+        };
+        assert_eq!(
+            serde_json::to_value(import).unwrap(),
+            json!({"from": "2024-01-01"})
         );
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use local::api::{Api, Run as SyncRun, SyncRequest, refusal};
+use local::api::{Api, Run as SyncRun, SyncRequest, Wanted, refusal};
 use local::show::Show;
 use local::{Aws, MachineClient, Options, Settings, SquareAccount, Stack, StackError, StackFile};
 use local::{deploy, table};
@@ -43,9 +43,9 @@ pub(crate) async fn run(stack_dir: PathBuf, run: Run) -> Result<bool, StackError
     let mut well = true;
     if !run.no_first_sync {
         say("First complete sync");
-        let whole = SyncRequest::default();
+        let whole = Wanted::Sync(SyncRequest::default());
         tokio::select! {
-            synced = show_sync(&api, &whole) => well = synced,
+            synced = show_run(&api, &whole) => well = synced,
             broken = stack.broken() => { complain(&broken); well = false; }
             () = &mut end => { return leave(stack, false).await; }
         }
@@ -62,13 +62,13 @@ pub(crate) async fn run(stack_dir: PathBuf, run: Run) -> Result<bool, StackError
     leave(stack, well).await
 }
 
-/// Asks the running stack for a sync.
-pub(crate) async fn sync(stack_dir: &Path, request: &SyncRequest) -> Result<bool, StackError> {
+/// Asks the running stack for a run.
+pub(crate) async fn sync(stack_dir: &Path, wanted: &Wanted) -> Result<bool, StackError> {
     let file = StackFile::read(stack_dir)?;
     let aws = Aws::at(&file.aws_endpoint_url);
     let token = MachineClient::find(&aws).await?.token().await?;
     let api = Api::new(&file.api_url, token, aws);
-    Ok(show_sync(&api, request).await)
+    Ok(show_run(&api, wanted).await)
 }
 
 /// Prints a bearer token.
@@ -80,38 +80,39 @@ pub(crate) async fn token(stack_dir: &Path) -> Result<bool, StackError> {
     Ok(true)
 }
 
-/// Runs a sync and shows it to its end.
-async fn show_sync(api: &Api, request: &SyncRequest) -> bool {
+/// Starts a run and shows it to its end.
+async fn show_run(api: &Api, wanted: &Wanted) -> bool {
     let followed = async {
-        let started = api.complete_sync(request).await?;
+        let started = api.start(wanted).await?;
         say(&format!("  run {}", started.run_id));
         let mut show = Show::default();
         api.follow(&started, |run| show.update(run)).await
     };
     match followed.await {
         Ok(run) => {
-            say(&outcome(&run));
+            say(&outcome(wanted.name(), &run));
             run.succeeded()
         }
         Err(error) => {
-            say(&failure("The sync could not be followed", &refusal(&error)));
+            let title = format!("The {} could not be followed", wanted.name());
+            say(&failure(&title, &refusal(&error)));
             false
         }
     }
 }
 
 /// A finished run: its table, its warnings, and its error in a block of its own.
-fn outcome(run: &SyncRun) -> String {
+fn outcome(name: &str, run: &SyncRun) -> String {
     let mut parts: Vec<String> = table::statistics(run).into_iter().collect();
     parts.extend(run.warnings.iter().map(|warning| {
         let text = warning.as_str().map(str::to_owned);
         format!("  warning: {}", text.unwrap_or_else(|| warning.to_string()))
     }));
     parts.push(match &run.error {
-        None => format!("The sync {}.", run.status),
+        None => format!("The {name} {}.", run.status),
         Some(error) => {
             let step = error.step.as_deref().unwrap_or("?");
-            let title = format!("The sync {}: {} in step {step}", run.status, error.name);
+            let title = format!("The {name} {}: {} in step {step}", run.status, error.name);
             failure(&title, &error.message)
         }
     });

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use local::api::SyncRequest;
+use local::api::{ImportRequest, SyncRequest, Wanted};
 
 #[derive(Parser)]
 #[command(name = "local", about = "The local stack of Square Sync")]
@@ -23,7 +23,7 @@ struct Cli {
 enum Command {
     /// Start the stack, sync once, and stay until Ctrl-C
     Run(Run),
-    /// Ask the running stack for a sync and show it
+    /// Ask the running stack for a sync, an import or a migration, and show it
     Sync(Sync),
     /// Print a fresh bearer token for the running stack's API
     Token,
@@ -65,18 +65,53 @@ struct Sync {
     /// A second request with the same key is the first one again
     #[arg(long)]
     idempotency_key: Option<String>,
+    /// Import all orders of the past
+    #[arg(long, conflicts_with_all = COMPLETE_SYNC)]
+    historical_orders: bool,
+    /// Import orders created from this day or time on, such as 2024-01-01
+    #[arg(long, requires = "historical_orders")]
+    from: Option<String>,
+    /// Import orders created before this day or time
+    #[arg(long, requires = "historical_orders")]
+    to: Option<String>,
+    /// Import the orders of these locations, such as L1,L2
+    #[arg(long, value_delimiter = ',', requires = "historical_orders")]
+    location_ids: Vec<String>,
+    /// Bring the schema up to this release and derive the order tables anew
+    #[arg(long, conflicts_with_all = COMPLETE_SYNC, conflicts_with_all = ["historical_orders", "idempotency_key"])]
+    migrate: bool,
 }
 
-impl From<Sync> for SyncRequest {
+/// What only a complete sync takes.
+const COMPLETE_SYNC: [&str; 5] = [
+    "full_refresh",
+    "reconcile",
+    "dry_run",
+    "only",
+    "allow_mass_deletion",
+];
+
+impl From<Sync> for Wanted {
     fn from(sync: Sync) -> Self {
-        Self {
+        if sync.migrate {
+            return Self::Migration;
+        }
+        if sync.historical_orders {
+            return Self::Import(ImportRequest {
+                from: sync.from,
+                to: sync.to,
+                location_ids: sync.location_ids,
+                idempotency_key: sync.idempotency_key,
+            });
+        }
+        Self::Sync(SyncRequest {
             full_refresh: sync.full_refresh,
             only: sync.only,
             reconcile: sync.reconcile,
             dry_run: sync.dry_run,
             allow_mass_deletion: sync.allow_mass_deletion,
             idempotency_key: sync.idempotency_key,
-        }
+        })
     }
 }
 
@@ -94,6 +129,47 @@ async fn main() -> ExitCode {
         Err(error) => {
             commands::complain(&error);
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn wanted(arguments: &str) -> Result<Wanted, clap::Error> {
+        let line = format!("local sync {arguments}");
+        match Cli::try_parse_from(line.split_whitespace())?.command {
+            Command::Sync(sync) => Ok(sync.into()),
+            _ => unreachable!("the line says sync"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn each_kind_of_run_has_its_own_arguments() {
+        assert_eq!(wanted("--only orders").unwrap().name(), "sync");
+        assert_eq!(wanted("--migrate").unwrap().name(), "migration");
+        let Wanted::Import(import) =
+            wanted("--historical-orders --from 2024-01-01 --location-ids A,B").unwrap()
+        else {
+            panic!("it is an import");
+        };
+        assert_eq!(import.from.as_deref(), Some("2024-01-01"));
+        assert_eq!(import.location_ids, ["A", "B"]);
+        for wrong in [
+            "--historical-orders --reconcile",
+            "--migrate --historical-orders",
+            "--migrate --only catalog",
+            "--from 2024-01-01",
+        ] {
+            assert!(wanted(wrong).is_err(), "{wrong}");
         }
     }
 }

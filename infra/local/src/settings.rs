@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 /// The functions' settings that travel as parameters.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "SQUARE_ENVIRONMENT",
     "SQUARE_MAX_REQUESTS_PER_SECOND",
     "SQUARE_CONCURRENCY",
@@ -18,6 +18,7 @@ const NAMES: [&str; 15] = [
     "ORDERS_BATCH_SIZE",
     "RECONCILE_AFTER",
     "DELETION_GUARD_PERCENT",
+    "HISTORICAL_ORDERS_CONCURRENCY",
     "BACKUPS_KEPT",
     "DATABASE_STORAGE_LIMIT_BYTES",
     "LOG_LEVEL",

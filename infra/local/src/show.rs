@@ -74,6 +74,7 @@ fn draw(bar: &ProgressBar, step: &Step) {
     if is_over(step) {
         bar.finish_with_message(summary(step));
     } else {
+        bar.set_message(outlook(&progress));
         bar.enable_steady_tick(Duration::from_millis(120));
     }
 }
@@ -83,8 +84,10 @@ fn dress(bar: &ProgressBar, step: &Step) {
     let total = step.progress.and_then(|progress| progress.total);
     let template = match (is_over(step), total) {
         (true, _) => "  {prefix} {msg}",
-        (false, Some(_)) => "{spinner} {prefix} {bar:32} {human_pos} of {human_len}  {elapsed}",
-        (false, None) => "{spinner} {prefix} {human_pos}  {elapsed}",
+        (false, Some(_)) => {
+            "{spinner} {prefix} {bar:32} {human_pos} of {human_len}  {elapsed}{msg}"
+        }
+        (false, None) => "{spinner} {prefix} {human_pos}  {elapsed}{msg}",
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
@@ -112,21 +115,36 @@ fn say(said: &mut BTreeMap<String, (String, Instant)>, step: &Step) {
 
 /// A step in a few words.
 fn summary(step: &Step) -> String {
-    let progress = match step.progress {
-        Some(Progress {
-            done,
-            total: Some(total),
-        }) if !is_over(step) => format!(", {done} of {total}"),
-        Some(Progress { done, total: None }) if !is_over(step) && done > 0 => {
-            format!(", {done}")
+    if is_over(step) {
+        let duration = step.duration_ms.map(seconds);
+        return match duration {
+            Some(duration) => format!("{} in {duration}", step.status),
+            None => step.status.clone(),
+        };
+    }
+    let progress = step.progress.unwrap_or_default();
+    let objects = match (progress.done, progress.total) {
+        (done, Some(total)) => format!(", {done} of {total}"),
+        (0, None) => String::new(),
+        (done, None) => format!(", {done}"),
+    };
+    format!("{}{objects}{}", step.status, outlook(&progress))
+}
+
+/// The windows of an import, and how long it will still take.
+fn outlook(progress: &Progress) -> String {
+    let windows = progress.windows.map_or_else(String::new, |windows| {
+        format!(", {} of {} windows", windows.done, windows.total)
+    });
+    let left = progress.seconds_left.map_or_else(String::new, |seconds| {
+        let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+        match (hours, minutes) {
+            (0, 0) => format!(", {seconds} s left"),
+            (0, _) => format!(", {minutes} min {} s left", seconds % 60),
+            _ => format!(", {hours} h {minutes} min left"),
         }
-        _ => String::new(),
-    };
-    let duration = match step.duration_ms {
-        Some(ms) if is_over(step) => format!(" in {}", seconds(ms)),
-        _ => String::new(),
-    };
-    format!("{}{progress}{duration}", step.status)
+    });
+    format!("{windows}{left}")
 }
 
 /// Milliseconds as people read them.
@@ -138,6 +156,7 @@ pub fn seconds(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Windows;
 
     #[test]
     fn a_step_is_told_in_a_few_words() {
@@ -147,15 +166,29 @@ mod tests {
             progress: Some(Progress {
                 done: 1000,
                 total: Some(5000),
+                ..Progress::default()
             }),
             ..Step::default()
         };
         assert_eq!(summary(&step), "running, 1000 of 5000");
         step.progress = Some(Progress {
             done: 1000,
-            total: None,
+            ..Progress::default()
         });
         assert_eq!(summary(&step), "running, 1000");
+        step.progress = Some(Progress {
+            done: 4_500,
+            total: Some(20_000),
+            seconds_left: Some(95),
+            windows: Some(Windows {
+                done: 12,
+                total: 70,
+            }),
+        });
+        assert_eq!(
+            summary(&step),
+            "running, 4500 of 20000, 12 of 70 windows, 1 min 35 s left"
+        );
         step.status = "succeeded".to_owned();
         step.duration_ms = Some(12_345);
         assert_eq!(summary(&step), "succeeded in 12.3 s");

@@ -224,6 +224,8 @@ async fn describe(parts: &Parts) -> Result<StackFile, StackError> {
         aws_endpoint_url: endpoint,
         state_machines: StateMachines {
             complete_sync: output("CompleteSyncStateMachineArn"),
+            historical_orders: output("HistoricalOrdersStateMachineArn"),
+            migration: output("MigrationStateMachineArn"),
         },
         sign_in,
         bearer_token,

@@ -15,6 +15,8 @@ use crate::sign_in::SignIn;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StateMachines {
     pub complete_sync: String,
+    pub historical_orders: String,
+    pub migration: String,
 }
 
 /// A running stack's addresses and keys.
