@@ -11,13 +11,13 @@ use shared::postgres::Database;
 use tokio::sync::OnceCell;
 
 use crate::auth::Guard;
-use crate::executions::Executions;
+use crate::executions::{Executions, Machines};
 
 /// What the API works with.
 pub struct Env {
     /// Where runs are recorded.
     pub database: Database,
-    /// The state machine that carries them out.
+    /// The state machines that carry them out.
     pub executions: Executions,
     /// Who may ask.
     pub guard: Guard,
@@ -28,11 +28,11 @@ impl Env {
         let variables = Variables::resolve(&["DATABASE_URL"]).await?;
         let lookup = |name: &str| variables.get(name);
         let database_url = SecretString::from(required(lookup, "DATABASE_URL")?);
-        let state_machine_arn = required(lookup, "COMPLETE_SYNC_STATE_MACHINE_ARN")?;
+        let machines = Machines::read(lookup)?;
         let step_functions = aws_sdk_sfn::Client::new(&aws_config().await);
         Ok(Self {
             database: Database::connect(&database_url)?,
-            executions: Executions::new(step_functions, &state_machine_arn)?,
+            executions: Executions::new(step_functions, machines),
             guard: Guard::read(lookup)?,
         })
     }

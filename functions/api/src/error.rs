@@ -102,6 +102,12 @@ impl ApiError {
         self.problem.name
     }
 
+    /// The field that cannot be used.
+    #[cfg(test)]
+    pub(crate) fn field(&self) -> Option<&str> {
+        self.problem.field.as_deref()
+    }
+
     /// The run that it concerns, for the audit log.
     pub(crate) fn run_id(&self) -> Option<&str> {
         self.problem.run_id.as_deref()

@@ -1,6 +1,7 @@
 //! Step Functions, as far as the API needs it: start, stop and ask after the
-//! execution of a run. A run's id is its execution's name, so an execution's
-//! address follows from it and a start can be repeated without harm.
+//! execution of a run. Each kind of run has its state machine. A run's id is its
+//! execution's name, so an execution's address follows from both and a start can
+//! be repeated without harm.
 
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
@@ -9,18 +10,71 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use shared::error::SyncError;
+use shared::run::request::Kind;
 
+use crate::app::required;
 use crate::error::ApiError;
 
 /// Step Functions takes longer causes, but nobody reads them.
 const MESSAGE_CHARS_MAX: usize = 2_000;
 
-/// The state machine's executions.
+/// The state machines' executions.
 pub struct Executions {
     client: Client,
-    state_machine_arn: String,
+    machines: Machines,
+}
+
+/// The state machine of each kind of run.
+#[derive(Debug)]
+pub struct Machines {
+    complete_sync: Machine,
+    historical_orders: Machine,
+    migration: Machine,
+}
+
+#[derive(Debug)]
+struct Machine {
+    arn: String,
     /// `arn:…:execution:<state machine>`
     execution_prefix: String,
+}
+
+impl Machines {
+    /// Reads the variables that name the state machines.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` naming the variable that holds no state machine's ARN.
+    pub fn read(lookup: impl Fn(&str) -> Option<String> + Copy) -> Result<Self, SyncError> {
+        let machine = |variable| Machine::new(variable, required(lookup, variable)?);
+        Ok(Self {
+            complete_sync: machine("COMPLETE_SYNC_STATE_MACHINE_ARN")?,
+            historical_orders: machine("HISTORICAL_ORDERS_STATE_MACHINE_ARN")?,
+            migration: machine("MIGRATION_STATE_MACHINE_ARN")?,
+        })
+    }
+
+    fn of(&self, kind: Kind) -> &Machine {
+        match kind {
+            Kind::CompleteSync => &self.complete_sync,
+            Kind::HistoricalOrders => &self.historical_orders,
+            Kind::Migration => &self.migration,
+        }
+    }
+}
+
+impl Machine {
+    fn new(variable: &str, arn: String) -> Result<Self, SyncError> {
+        let Some((account, name)) = arn.split_once(":stateMachine:") else {
+            return Err(SyncError::config(
+                variable,
+                "wants the ARN of a state machine",
+            ));
+        };
+        Ok(Self {
+            execution_prefix: format!("{account}:execution:{name}"),
+            arn,
+        })
+    }
 }
 
 /// What has become of an execution.
@@ -45,40 +99,29 @@ pub(crate) struct StepFunctionsError {
 }
 
 impl Executions {
-    /// The executions of this state machine.
-    ///
-    /// # Errors
-    /// `ConfigInvalid` if it is no state machine's ARN.
-    pub fn new(client: Client, state_machine_arn: &str) -> Result<Self, SyncError> {
-        let Some((account, name)) = state_machine_arn.split_once(":stateMachine:") else {
-            return Err(SyncError::config(
-                "COMPLETE_SYNC_STATE_MACHINE_ARN",
-                "wants the ARN of a state machine",
-            ));
-        };
-        Ok(Self {
-            client,
-            execution_prefix: format!("{account}:execution:{name}"),
-            state_machine_arn: state_machine_arn.to_owned(),
-        })
+    /// The executions of these state machines.
+    #[must_use]
+    pub fn new(client: Client, machines: Machines) -> Self {
+        Self { client, machines }
     }
 
     /// The address of a run's execution.
-    pub(crate) fn arn_of(&self, run_id: &str) -> String {
-        format!("{}:{run_id}", self.execution_prefix)
+    pub(crate) fn arn_of(&self, kind: Kind, run_id: &str) -> String {
+        format!("{}:{run_id}", self.machines.of(kind).execution_prefix)
     }
 
     /// Starts the execution of a run and answers its address. Starting it again
     /// is no error: the first start stands.
     pub(crate) async fn start(
         &self,
+        kind: Kind,
         run_id: &str,
         input: &str,
     ) -> Result<String, StepFunctionsError> {
         let started = self
             .client
             .start_execution()
-            .state_machine_arn(&self.state_machine_arn)
+            .state_machine_arn(&self.machines.of(kind).arn)
             .name(run_id)
             .input(input)
             .send()
@@ -86,7 +129,9 @@ impl Executions {
         match started {
             Ok(started) => Ok(started.execution_arn),
             Err(error) => match error.as_service_error() {
-                Some(refused) if refused.is_execution_already_exists() => Ok(self.arn_of(run_id)),
+                Some(refused) if refused.is_execution_already_exists() => {
+                    Ok(self.arn_of(kind, run_id))
+                }
                 _ => Err(StepFunctionsError::new("StartExecution", &error)),
             },
         }
@@ -214,7 +259,7 @@ impl From<StepFunctionsError> for ApiError {
         } else {
             (
                 StatusCode::BAD_GATEWAY,
-                "Check COMPLETE_SYNC_STATE_MACHINE_ARN and the function's permissions",
+                "Check the state machines' ARNs in the function's environment, and its permissions",
             )
         };
         let message = format!("{}. {advice}.", error.message);

@@ -1,18 +1,23 @@
 //! The HTTP API of Square Sync.
 //!
 //! It checks who asks, starts and stops runs, and shows what they did. The work
-//! itself is the state machine's: nothing here waits for a sync. `complete_sync`
-//! is the way of a start, `runs` of everything that reads or stops one.
+//! itself is the state machines': nothing here waits for a sync. `starts` is the
+//! way of a start, with a file for each kind of run before it; `runs` is the way
+//! of everything that reads or stops one.
 
 mod app;
 mod auth;
+mod body;
 mod complete_sync;
 mod error;
 mod executions;
+mod historical_orders;
 mod jwks;
+mod migration;
 mod openapi;
 mod runs;
 mod settle;
+mod starts;
 pub mod store;
 mod view;
 
@@ -27,7 +32,7 @@ use axum::routing::{get, post};
 
 pub use app::{App, Env};
 pub use auth::Guard;
-pub use executions::Executions;
+pub use executions::{Executions, Machines};
 
 use error::ApiError;
 
@@ -35,6 +40,11 @@ use error::ApiError;
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/admin/complete-sync", post(complete_sync::post))
+        .route(
+            "/admin/historical-orders-sync",
+            post(historical_orders::post),
+        )
+        .route("/admin/migrate-order-line-items", post(migration::post))
         .route("/admin/runs", get(runs::list))
         .route("/admin/runs/{run_id}", get(runs::get))
         .route("/admin/runs/{run_id}/stop", post(runs::stop))

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::{complete_sync, runs};
+use crate::{complete_sync, historical_orders, migration, runs};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -15,6 +15,8 @@ use crate::{complete_sync, runs};
     ),
     paths(
         complete_sync::post,
+        historical_orders::post,
+        migration::post,
         runs::list,
         runs::get,
         runs::stop,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::error::SyncError;
 use shared::postgres::schema;
+use shared::run::request::Kind;
 use shared::run::start;
 use tokio_postgres::Client;
 use utoipa::{IntoParams, ToSchema};
@@ -193,10 +194,10 @@ async fn end(
     if !run.is_open() {
         return Ok(run.status.clone());
     }
-    let arn = run
-        .execution_arn
-        .clone()
-        .unwrap_or_else(|| env.executions.arn_of(&run.run_id));
+    let arn = match &run.execution_arn {
+        Some(arn) => arn.clone(),
+        None => env.executions.arn_of(Kind::of(&run.kind)?, &run.run_id),
+    };
     let cause = format!("Stopped by {} through the API.", caller.name);
     env.executions.stop(&arn, &cause).await?;
     if start::stop(client, &run.run_id).await? {

@@ -7,6 +7,7 @@
 use deadpool_postgres::Object;
 use serde_json::json;
 use shared::error::SyncError;
+use shared::run::request::Kind;
 use shared::run::start;
 
 use crate::app::Env;
@@ -29,10 +30,12 @@ pub(crate) async fn settle(
     if !run.is_open() {
         return Ok(true);
     }
-    let arn = run
-        .execution_arn
-        .clone()
-        .unwrap_or_else(|| env.executions.arn_of(&run.run_id));
+    let arn = match (&run.execution_arn, Kind::of(&run.kind)) {
+        (Some(arn), _) => arn.clone(),
+        (None, Ok(kind)) => env.executions.arn_of(kind, &run.run_id),
+        // A newer release started it; that one closes it too.
+        (None, Err(_)) => return Ok(false),
+    };
     let standing = match env.executions.standing(&arn).await {
         Ok(standing) => standing,
         Err(problem) => {
@@ -74,7 +77,7 @@ pub(crate) async fn settle(
 fn never_started(run: &RunRow) -> SyncError {
     SyncError::LeaseLost {
         run_id: run.run_id.clone(),
-        lease: "catalog".to_owned(),
+        lease: "its data".to_owned(),
         detail: "its execution was never started, or Step Functions has forgotten it".to_owned(),
     }
 }

@@ -9,7 +9,7 @@ use shared::run::stats::{Counts, Stats};
 use tokio_postgres::types::Json;
 use tokio_postgres::{Client, GenericClient, Row};
 
-use crate::view::SquareView;
+use crate::view::{SquareView, WindowsView};
 
 macro_rules! run_columns {
     () => {
@@ -41,7 +41,10 @@ const QUEUED_AT: &str = "select queued_at from sync_runs where run_id = $1";
 const STEPS: &str = "select run_id, step, status, started_at,
         (extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at)
             * 1000)::bigint as duration_ms,
-        progress_done, progress_total, stats, square
+        progress_done, progress_total, stats, square,
+        -- The plan's answer lists the windows; the one of the step after it counts them.
+        case when jsonb_typeof(result -> 'windows') = 'object' then result -> 'windows' end
+            as windows
     from sync_steps
     where run_id = any($1)
     order by run_id, ordinal, step";
@@ -126,6 +129,8 @@ pub(crate) struct StepRow {
     pub(crate) duration_ms: Option<i64>,
     pub(crate) progress_done: i64,
     pub(crate) progress_total: Option<i64>,
+    /// Of an import of historical orders.
+    pub(crate) windows: Option<WindowsView>,
     pub(crate) stats: Stats,
     pub(crate) square: SquareView,
 }
@@ -263,6 +268,9 @@ fn step_of(row: &Row) -> Result<StepRow, SyncError> {
         duration_ms: row.try_get("duration_ms")?,
         progress_done: row.try_get("progress_done")?,
         progress_total: row.try_get("progress_total")?,
+        windows: row
+            .try_get::<_, Option<Json<_>>>("windows")?
+            .map(|json| json.0),
         stats: row.try_get::<_, Json<_>>("stats")?.0,
         square: row.try_get::<_, Json<_>>("square")?.0,
     })

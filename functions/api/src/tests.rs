@@ -20,10 +20,14 @@ fn app() -> Router {
     let config = aws_sdk_sfn::Config::builder()
         .behavior_version(aws_sdk_sfn::config::BehaviorVersion::latest())
         .build();
-    let machine = "arn:aws:states:us-east-1:123456789012:stateMachine:sync";
+    let machines =
+        |_: &str| Some("arn:aws:states:us-east-1:123456789012:stateMachine:a".to_owned());
     router(App::with(Env {
         database: Database::connect(&NO_DATABASE.to_owned().into()).unwrap(),
-        executions: Executions::new(aws_sdk_sfn::Client::from_conf(config), machine).unwrap(),
+        executions: Executions::new(
+            aws_sdk_sfn::Client::from_conf(config),
+            Machines::read(machines).unwrap(),
+        ),
         guard: Guard::read(lookup).unwrap(),
     }))
 }
@@ -131,6 +135,8 @@ async fn the_description_covers_every_route_and_refers_to_nothing_missing() {
         ("get", "/healthz"),
         ("get", "/openapi.json"),
         ("post", "/admin/complete-sync"),
+        ("post", "/admin/historical-orders-sync"),
+        ("post", "/admin/migrate-order-line-items"),
         ("post", "/admin/runs/{run_id}/stop"),
     ];
     expected.sort_by_key(|(_, path)| *path);

@@ -66,7 +66,8 @@ struct RunErrorView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Step)]
 pub(crate) struct StepView {
-    /// `preflight`, `locations`, `catalog`, `inventory` or `finish`.
+    /// `preflight`, `locations`, `catalog`, `inventory`, `orders` and `finish`; of an
+    /// import `plan` and `orders`, of a migration `migrate` and `rederive`.
     step: String,
     /// `pending`, `running`, `succeeded`, `failed` or `skipped`.
     status: String,
@@ -84,8 +85,22 @@ pub(crate) struct StepView {
 #[derive(Debug, Serialize, ToSchema)]
 struct Progress {
     done: i64,
-    /// None while it is not known how many there are.
+    /// None while it is not known how many there are; an estimate for the orders of
+    /// the past.
     total: Option<i64>,
+    /// How long the rest will take, if it goes on as it did so far.
+    seconds_left: Option<i64>,
+    /// Windows of the import of historical orders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    windows: Option<WindowsView>,
+}
+
+/// How many windows an import has, and how many are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Windows)]
+pub(crate) struct WindowsView {
+    done: i64,
+    total: i64,
 }
 
 /// What became of the objects that Square gave.
@@ -167,6 +182,8 @@ impl StepView {
             progress: Progress {
                 done: step.progress_done,
                 total: step.progress_total,
+                seconds_left: seconds_left(step),
+                windows: step.windows,
             },
             stats: step
                 .stats
@@ -176,6 +193,17 @@ impl StepView {
             square: step.square,
         }
     }
+}
+
+/// None unless the step is at work and tells how much there is.
+fn seconds_left(step: &StepRow) -> Option<i64> {
+    let (done, total) = (step.progress_done, step.progress_total?);
+    if step.status != "running" || done <= 0 {
+        return None;
+    }
+    let left = i128::from((total - done).max(0));
+    let milliseconds = i128::from(step.duration_ms?) * left / i128::from(done);
+    i64::try_from((milliseconds + 999) / 1000).ok()
 }
 
 impl From<Counts> for CountsView {
@@ -261,6 +289,7 @@ mod tests {
             duration_ms: None,
             progress_done: 3,
             progress_total: Some(3),
+            windows: None,
             stats: serde_json::from_value(stats).unwrap(),
             square: serde_json::from_value(json!({"requests": 2, "pages": 1})).unwrap(),
         }
@@ -299,14 +328,14 @@ mod tests {
                     {
                         "step": "locations", "status": "succeeded",
                         "started_at": null, "duration_ms": null,
-                        "progress": {"done": 3, "total": 3},
+                        "progress": {"done": 3, "total": 3, "seconds_left": null},
                         "stats": {"locations": counts(1, 2)},
                         "square": {"requests": 2, "retries": 0, "bytes": 0},
                     },
                     {
                         "step": "finish", "status": "succeeded",
                         "started_at": null, "duration_ms": null,
-                        "progress": {"done": 3, "total": 3},
+                        "progress": {"done": 3, "total": 3, "seconds_left": null},
                         "stats": {},
                         "square": {"requests": 2, "retries": 0, "bytes": 0},
                     },
@@ -314,6 +343,43 @@ mod tests {
                 "totals": counts(1, 2),
             })
         );
+    }
+
+    #[test]
+    fn an_import_shows_its_windows_and_the_time_left() {
+        let running = StepRow {
+            status: "running".to_owned(),
+            duration_ms: Some(10_000),
+            progress_done: 300,
+            progress_total: Some(1_000),
+            windows: serde_json::from_value(json!({"done": 21, "total": 70})).unwrap(),
+            ..step("orders", json!({}))
+        };
+        let progress = |step: StepRow| {
+            let view = serde_json::to_value(RunView::new(run(), &[step])).unwrap();
+            view["steps"][0]["progress"].clone()
+        };
+        assert_eq!(
+            progress(running.clone()),
+            json!({"done": 300, "total": 1_000, "seconds_left": 24,
+                "windows": {"done": 21, "total": 70}})
+        );
+        for step in [
+            StepRow {
+                progress_total: None,
+                ..running.clone()
+            },
+            StepRow {
+                progress_done: 0,
+                ..running.clone()
+            },
+            StepRow {
+                status: "failed".to_owned(),
+                ..running
+            },
+        ] {
+            assert_eq!(progress(step)["seconds_left"], Value::Null);
+        }
     }
 
     #[test]

@@ -15,6 +15,17 @@ use super::*;
 const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:sync";
 const EXECUTION: &str = "arn:aws:states:us-east-1:123456789012:execution:sync:sync-1";
 
+/// One machine for each kind of run.
+fn machine(variable: &str) -> Option<String> {
+    let name = match variable {
+        "COMPLETE_SYNC_STATE_MACHINE_ARN" => "sync",
+        "HISTORICAL_ORDERS_STATE_MACHINE_ARN" => "orders",
+        "MIGRATION_STATE_MACHINE_ARN" => "migration",
+        _ => return None,
+    };
+    Some(MACHINE.replace("sync", name))
+}
+
 type Received = Arc<Mutex<Vec<(String, Value)>>>;
 
 /// Answers every request like this, and keeps what was asked.
@@ -51,7 +62,7 @@ fn at(address: &str) -> Executions {
                 .build_https(),
         )
         .build();
-    Executions::new(Client::from_conf(config), MACHINE).unwrap()
+    Executions::new(Client::from_conf(config), Machines::read(machine).unwrap())
 }
 
 fn described(status: &str, error: Option<&str>, cause: Option<&str>) -> Value {
@@ -66,7 +77,13 @@ async fn a_start_names_the_execution_after_the_run() {
     let answer = json!({"executionArn": EXECUTION, "startDate": 1_700_000_000.0});
     let (executions, received) = answering(200, answer).await;
     let input = json!({"trigger": "api"}).to_string();
-    assert_eq!(executions.start("sync-1", &input).await.unwrap(), EXECUTION);
+    assert_eq!(
+        executions
+            .start(Kind::CompleteSync, "sync-1", &input)
+            .await
+            .unwrap(),
+        EXECUTION
+    );
     let received = received.lock().unwrap();
     assert_eq!(
         *received,
@@ -80,7 +97,13 @@ async fn a_start_names_the_execution_after_the_run() {
 #[tokio::test]
 async fn a_second_start_finds_the_first_execution() {
     let (executions, _) = answering(400, json!({"__type": "ExecutionAlreadyExists"})).await;
-    assert_eq!(executions.start("sync-1", "{}").await.unwrap(), EXECUTION);
+    assert_eq!(
+        executions
+            .start(Kind::CompleteSync, "sync-1", "{}")
+            .await
+            .unwrap(),
+        EXECUTION
+    );
 }
 
 #[tokio::test]
@@ -152,7 +175,10 @@ async fn what_may_pass_is_told_from_what_needs_a_person() {
         (400, json!({"__type": "AccessDeniedException"}), 502),
     ] {
         let (executions, _) = answering(status, answer.clone()).await;
-        let error = executions.start("sync-1", "{}").await.unwrap_err();
+        let error = executions
+            .start(Kind::CompleteSync, "sync-1", "{}")
+            .await
+            .unwrap_err();
         assert_eq!(error.as_sync_error().name(), "Internal");
         let response = ApiError::from(error).into_response();
         assert_eq!(response.status(), expected, "{answer}");
@@ -161,19 +187,41 @@ async fn what_may_pass_is_told_from_what_needs_a_person() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let error = at(&address).start("sync-1", "{}").await.unwrap_err();
+    let error = at(&address)
+        .start(Kind::CompleteSync, "sync-1", "{}")
+        .await
+        .unwrap_err();
     assert!(error.passing, "{error:?}");
 }
 
 #[test]
+fn each_kind_of_run_has_its_machine() {
+    let executions = at("http://127.0.0.1:1");
+    for (kind, name) in [
+        (Kind::CompleteSync, "sync"),
+        (Kind::HistoricalOrders, "orders"),
+        (Kind::Migration, "migration"),
+    ] {
+        let arn = executions.arn_of(kind, "r");
+        assert!(arn.ends_with(&format!(":execution:{name}:r")), "{arn}");
+    }
+}
+
+#[test]
 fn only_a_state_machines_arn_is_taken() {
-    let config = aws_sdk_sfn::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .build();
-    let made = Executions::new(Client::from_conf(config), EXECUTION);
-    let message = made.err().map(|error| error.to_string()).unwrap();
-    assert!(
-        message.contains("COMPLETE_SYNC_STATE_MACHINE_ARN"),
-        "{message}"
-    );
+    for variable in [
+        "COMPLETE_SYNC_STATE_MACHINE_ARN",
+        "HISTORICAL_ORDERS_STATE_MACHINE_ARN",
+        "MIGRATION_STATE_MACHINE_ARN",
+    ] {
+        let read = Machines::read(|name| {
+            if name == variable {
+                Some(EXECUTION.to_owned())
+            } else {
+                machine(name)
+            }
+        });
+        let message = read.unwrap_err().to_string();
+        assert!(message.contains(variable), "{message}");
+    }
 }

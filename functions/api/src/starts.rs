@@ -1,0 +1,189 @@
+//! Starting a run, of whatever kind.
+//!
+//! The run is recorded and takes its leases before its execution starts, so two
+//! requests at the same moment cannot both start one; a request repeated under
+//! its `idempotency_key` finds the first run.
+
+use axum::Json;
+use axum::http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+use shared::error::SyncError;
+use shared::postgres::schema;
+use shared::run::request::{Kind, Request, Trigger};
+use shared::run::start::{self, Queued};
+use tokio_postgres::Client;
+use utoipa::ToSchema;
+
+use crate::app::{App, Env};
+use crate::auth::Caller;
+use crate::error::ApiError;
+use crate::executions::StepFunctionsError;
+use crate::settle::settle;
+use crate::store::{self, Audit};
+
+/// The run that was started.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Started {
+    #[schema(example = "sync-20261122T180000Z-3fa2c1")]
+    run_id: String,
+    /// Its execution in Step Functions.
+    execution_arn: String,
+    /// Where to follow it, below the API's own address.
+    #[schema(example = "/admin/runs/sync-20261122T180000Z-3fa2c1")]
+    status_url: String,
+}
+
+/// What every request for a run has; the rest is its kind's.
+pub(crate) fn request(
+    kind: Kind,
+    requested_by: &str,
+    idempotency_key: Option<String>,
+) -> Result<Request, SyncError> {
+    if let Some(key) = &idempotency_key
+        && key.chars().any(char::is_control)
+    {
+        let problem = "wants printable characters only";
+        return Err(SyncError::input("idempotency_key", problem));
+    }
+    Ok(Request {
+        kind,
+        trigger: Trigger::Api,
+        requested_by: Some(requested_by.to_owned()),
+        idempotency_key,
+        ..Request::default()
+    })
+}
+
+/// Starts a run, and answers where to follow it.
+pub(crate) async fn accept(
+    app: &App,
+    caller: &Caller,
+    request: &Request,
+) -> Result<(StatusCode, Json<Started>), ApiError> {
+    let env = app.env().await?;
+    let result = start(env, caller, request).await;
+    if let Err(error) = &result {
+        audit_refusal(env, caller, request, error).await;
+    }
+    let (run_id, execution_arn) = result?;
+    let status_url = format!("/admin/runs/{run_id}");
+    let started = Started {
+        run_id,
+        execution_arn,
+        status_url,
+    };
+    Ok((StatusCode::ACCEPTED, Json(started)))
+}
+
+/// Queues the run and starts its execution; answers both names.
+async fn start(
+    env: &Env,
+    caller: &Caller,
+    request: &Request,
+) -> Result<(String, String), ApiError> {
+    let mut client = env.database.client().await?;
+    if request.kind == Kind::Migration {
+        schema::ensure_not_newer(&mut client).await?;
+    } else {
+        schema::ensure(&mut client).await?;
+    }
+    let queued = match start::queue(&mut client, request).await {
+        Err(SyncError::RunInProgress { run_id }) => {
+            let holder = store::run(&client, &run_id).await?;
+            let over = match holder {
+                Some(holder) => settle(env, caller, &mut client, &holder).await?,
+                None => false,
+            };
+            if !over {
+                return Err(SyncError::RunInProgress { run_id }.into());
+            }
+            start::queue(&mut client, request).await?
+        }
+        queued => queued?,
+    };
+    match queued {
+        Queued::New { run_id } => {
+            let input = json!(request);
+            let accepted = entry(caller, request, &run_id, "accepted");
+            store::audit(&**client, &accepted).await?;
+            match execute(env, &client, request.kind, &run_id, &input).await {
+                Ok(execution_arn) => Ok((run_id, execution_arn)),
+                Err(problem) => {
+                    store::forget_key(&client, &run_id).await?;
+                    start::abandon(&mut client, &run_id, &problem.as_sync_error()).await?;
+                    Err(ApiError::from(problem).about(run_id))
+                }
+            }
+        }
+        Queued::Repeated { run_id } => {
+            let execution_arn = repeat(env, &client, &run_id).await?;
+            let entry = entry(caller, request, &run_id, "repeated");
+            store::audit(&**client, &entry).await?;
+            Ok((run_id, execution_arn))
+        }
+    }
+}
+
+/// The execution of a run that was asked for before. If the first request ended
+/// between queueing and starting it, this one starts it.
+async fn repeat(env: &Env, client: &Client, run_id: &str) -> Result<String, ApiError> {
+    let run = store::run(client, run_id)
+        .await?
+        .ok_or_else(ApiError::no_such_run)?;
+    if let Some(execution_arn) = run.execution_arn {
+        return Ok(execution_arn);
+    }
+    // A key is one key, whatever kind of run it started.
+    let kind = Kind::of(&run.kind)?;
+    if run.status == "queued" {
+        return Ok(execute(env, client, kind, run_id, &run.request).await?);
+    }
+    Ok(env.executions.arn_of(kind, run_id))
+}
+
+/// Starts the execution and keeps its address.
+async fn execute(
+    env: &Env,
+    client: &Client,
+    kind: Kind,
+    run_id: &str,
+    input: &Value,
+) -> Result<String, StepFunctionsError> {
+    let input = input.to_string();
+    let execution_arn = env.executions.start(kind, run_id, &input).await?;
+    // The run is under way, and its first step notes the address as well.
+    if let Err(error) = store::set_execution_arn(client, run_id, &execution_arn).await {
+        tracing::warn!(run_id, %error, "execution's address not kept");
+    }
+    Ok(execution_arn)
+}
+
+fn entry<'a>(
+    caller: &'a Caller,
+    request: &Request,
+    run_id: &'a str,
+    outcome: &'a str,
+) -> Audit<'a> {
+    Audit {
+        actor: &caller.name,
+        action: request.kind.name(),
+        source_ip: caller.source_ip.as_deref(),
+        run_id: Some(run_id),
+        outcome,
+        detail: json!({"request": request}),
+    }
+}
+
+/// A refused request changed nothing, so a failure to log it is no reason to
+/// answer something else.
+async fn audit_refusal(env: &Env, caller: &Caller, request: &Request, error: &ApiError) {
+    let entry = Audit {
+        run_id: error.run_id(),
+        ..entry(caller, request, "", error.name())
+    };
+    let logged = async { store::audit(&**env.database.client().await?, &entry).await };
+    if let Err(problem) = logged.await {
+        tracing::warn!(%problem, actor = caller.name, outcome = error.name(), "refusal not in the audit log");
+    }
+}
