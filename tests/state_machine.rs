@@ -1,10 +1,25 @@
-//! The state machine speaks of errors by name: every name in it must be one of
+//! The state machines speak of errors by name: every name in them must be one of
 //! ours or of AWS's, and every error of ours that passes must be retried.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 use shared::error::SyncError;
+
+const DEFINITIONS: [(&str, &str); 3] = [
+    (
+        "complete-sync",
+        include_str!("../infra/statemachines/complete-sync.asl.json"),
+    ),
+    (
+        "historical-orders",
+        include_str!("../infra/statemachines/historical-orders.asl.json"),
+    ),
+    (
+        "migration",
+        include_str!("../infra/statemachines/migration.asl.json"),
+    ),
+];
 
 /// Names that AWS documents for Lambda tasks and for Step Functions itself.
 const AWS: [&str; 11] = [
@@ -21,17 +36,34 @@ const AWS: [&str; 11] = [
     "States.Timeout",
 ];
 
-fn definition() -> Value {
-    let text = include_str!("../infra/statemachines/complete-sync.asl.json");
-    serde_json::from_str(text).unwrap()
+/// A state, and where it stands.
+struct State {
+    machine: &'static str,
+    name: String,
+    value: Value,
 }
 
-fn tasks(definition: &Value) -> Vec<(&String, &Value)> {
-    let states = definition["States"].as_object().unwrap();
-    states
-        .iter()
-        .filter(|(_, state)| state["Type"] == "Task")
-        .collect()
+/// All states of this type, those within a map included.
+fn states(kind: &str) -> Vec<State> {
+    let mut found = Vec::new();
+    for (machine, text) in DEFINITIONS {
+        let mut levels: Vec<Value> = vec![serde_json::from_str(text).unwrap()];
+        while let Some(level) = levels.pop() {
+            for (name, value) in level["States"].as_object().unwrap() {
+                if value["Type"] == "Map" {
+                    levels.push(value["ItemProcessor"].clone());
+                }
+                if value["Type"] == kind {
+                    found.push(State {
+                        machine,
+                        name: format!("{machine}: {name}"),
+                        value: value.clone(),
+                    });
+                }
+            }
+        }
+    }
+    found
 }
 
 fn names(rules: &Value) -> BTreeSet<String> {
@@ -45,9 +77,9 @@ fn names(rules: &Value) -> BTreeSet<String> {
 
 #[test]
 fn every_name_is_known_and_every_passing_error_is_retried() {
-    for (name, state) in tasks(&definition()) {
-        let retried = names(&state["Retry"]);
-        for error in retried.iter().chain(&names(&state["Catch"])) {
+    for State { name, value, .. } in states("Task") {
+        let retried = names(&value["Retry"]);
+        for error in retried.iter().chain(&names(&value["Catch"])) {
             let known = SyncError::NAMES.contains(&error.as_str()) || AWS.contains(&error.as_str());
             assert!(known, "{name}: {error}");
         }
@@ -63,9 +95,41 @@ fn every_name_is_known_and_every_passing_error_is_retried() {
 
 #[test]
 fn every_task_has_a_time_out_a_comment_and_a_catch_for_everything() {
-    for (name, state) in tasks(&definition()) {
-        assert!(state["TimeoutSeconds"].as_i64().unwrap() <= 920, "{name}");
-        assert!(state["Comment"].is_string(), "{name}");
-        assert!(names(&state["Catch"]).contains("States.ALL"), "{name}");
+    for State { name, value, .. } in states("Task") {
+        assert!(value["TimeoutSeconds"].as_i64().unwrap() <= 920, "{name}");
+        assert!(value["Comment"].is_string(), "{name}");
+        assert!(names(&value["Catch"]).contains("States.ALL"), "{name}");
     }
+}
+
+/// A map can fail apart from its tasks, which do the retrying.
+#[test]
+fn every_map_has_a_comment_and_a_catch_for_everything_and_retries_nothing() {
+    let maps = states("Map");
+    assert!(!maps.is_empty());
+    for State { name, value, .. } in maps {
+        assert!(value["Comment"].is_string(), "{name}");
+        assert!(names(&value["Catch"]).contains("States.ALL"), "{name}");
+        assert!(value["Retry"].is_null(), "{name}");
+    }
+}
+
+/// What opens and closes a run must be told whose run it is.
+#[test]
+fn every_run_is_opened_and_closed_as_its_machines_kind() {
+    let mut told = 0;
+    for State {
+        machine,
+        name,
+        value,
+    } in states("Task")
+    {
+        let function = value["Arguments"]["FunctionName"].as_str().unwrap();
+        if ["${PreflightFunctionArn}", "${FinishFunctionArn}"].contains(&function) {
+            let kind = machine.replace('-', "_");
+            assert_eq!(value["Arguments"]["Payload"]["kind"], kind, "{name}");
+            told += 1;
+        }
+    }
+    assert_eq!(told, 3 * DEFINITIONS.len());
 }

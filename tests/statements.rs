@@ -2,7 +2,7 @@
 //! migrated schema prepare every one that the steps are made of.
 
 use shared::postgres::table::Table;
-use shared::{catalog, inventory, locations, quarantine, validation};
+use shared::{catalog, inventory, locations, migrate, orders, quarantine, validation};
 
 use crate::support::{database, run};
 
@@ -33,6 +33,12 @@ fn every_statement_prepares_against_the_migrated_schema() {
         statements.extend(inventory::store::STATEMENTS.map(str::to_owned));
         statements.extend(validation::STATEMENTS.map(str::to_owned));
         statements.push(locations::store::MARK_INACTIVE.to_owned());
+        statements.push(locations::store::add_missing_sql());
+        statements.extend(orders::statements().into_iter().map(str::to_owned));
+        statements.extend(migrate::STATEMENTS.map(str::to_owned));
+        let (creates, uses) = orders::store::statements();
+        client.batch_execute(&creates.join("; ")).await.unwrap();
+        statements.extend(uses);
         let api = api::store::statements();
         statements.extend(api.into_iter().map(|(_, statement)| statement.to_owned()));
         for statement in statements {

@@ -69,10 +69,19 @@ impl Account {
 
     /// Requests so far, all endpoints together.
     pub(crate) async fn requests(&self) -> u64 {
-        let counters = self.get("counters").await;
-        let by_endpoint: Map<String, Value> =
-            serde_json::from_value(counters["requests"].clone()).unwrap();
+        let by_endpoint = self.requests_by_endpoint().await;
         by_endpoint.values().filter_map(Value::as_u64).sum()
+    }
+
+    /// Requests to one endpoint so far.
+    pub(crate) async fn requests_to(&self, path: &str) -> u64 {
+        let by_endpoint = self.requests_by_endpoint().await;
+        by_endpoint.get(path).and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    async fn requests_by_endpoint(&self) -> Map<String, Value> {
+        let counters = self.get("counters").await;
+        serde_json::from_value(counters["requests"].clone()).unwrap()
     }
 
     /// Forgets what was counted.

@@ -18,7 +18,7 @@ const EMPTY: &str = "
     truncate locations, catalog_categories, catalog_items, catalog_item_categories,
         catalog_variations, catalog_variation_overrides, catalog_inventory,
         catalog_inventory_history, sync_runs, sync_steps, sync_watermarks, sync_quarantine,
-        orders, order_line_items, order_return_line_items, order_tenders;
+        orders, order_line_items, order_return_line_items, order_tenders, sync_order_windows;
     update sync_leases set holder = null, expires_at = '-infinity'";
 
 /// One scenario's turn at the stack, with a fresh account and an empty database.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use futures::{StreamExt, pin_mut};
 use local::postgres::Postgres;
 use local::{Checkout, Guard};
 use shared::postgres::Database;
@@ -79,4 +80,13 @@ pub(crate) async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client
+}
+
+/// Copies a table's rows from one database to another.
+pub(crate) async fn copy(from: &Client, to: &Client, table: &str) {
+    let rows = from.copy_out(&format!("copy {table} to stdout")).await;
+    let sink = to.copy_in(&format!("copy {table} from stdin")).await;
+    let (rows, sink) = (rows.unwrap(), sink.unwrap());
+    pin_mut!(sink);
+    rows.forward(sink).await.unwrap();
 }

@@ -11,7 +11,7 @@ use shared::error::SyncError;
 use shared::run::stats::{Counts, StepOutput};
 use shared::run::step::StepInput;
 use shared::settings::Settings;
-use shared::{catalog, finish, inventory, locations, preflight};
+use shared::{catalog, finish, inventory, locations, migrate, orders, preflight};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
@@ -59,8 +59,7 @@ impl World {
 
     /// A run as the state machine does it.
     pub(crate) async fn run(&self, request: Value) -> Report {
-        let run_id = format!("run-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        self.run_named(&run_id, request).await
+        self.run_named(&new_run_id(), request).await
     }
 
     /// As `run`, with the execution's name given.
@@ -83,26 +82,27 @@ impl World {
                 Err(error) => return self.close(report, &step, error, request).await,
             };
         }
-        let input = finish_input(run_id, &Value::Null, None);
-        match finish::close(&self.env.database, input, deadline()).await {
-            Ok(output) => {
-                report.status = output.status;
-                report.totals = output.totals;
-                report.warnings = output.warnings;
-                report
-            }
-            Err(error) => self.close(report, "finish", error, request).await,
-        }
+        self.finish(report, request).await
     }
 
-    /// The preflight step.
+    /// The preflight step of a complete sync.
     pub(crate) async fn open(
         &self,
         run_id: &str,
         request: Value,
     ) -> Result<preflight::Output, SyncError> {
-        let input =
-            json!({"run_id": run_id, "execution_arn": format!("arn:{run_id}"), "request": request});
+        self.open_as("complete_sync", run_id, request).await
+    }
+
+    /// The preflight step of that kind of run.
+    pub(crate) async fn open_as(
+        &self,
+        kind: &str,
+        run_id: &str,
+        request: Value,
+    ) -> Result<preflight::Output, SyncError> {
+        let input = json!({"kind": kind, "run_id": run_id, "execution_arn": format!("arn:{run_id}"),
+            "request": request});
         preflight::open(
             &self.env,
             serde_json::from_value(input).unwrap(),
@@ -131,8 +131,158 @@ impl World {
             "locations" => locations::sync(&self.env, input, deadline()).await,
             "catalog" => catalog::sync(&self.env, input, deadline()).await,
             "inventory" => inventory::sync(&self.env, input, deadline()).await,
+            "orders" => Box::pin(self.fresh_orders(run_id, redrive_count)).await,
             other => panic!("no step {other}"),
         }
+    }
+
+    /// The orders step of a complete sync, call after call.
+    async fn fresh_orders(&self, run_id: &str, redrives: i32) -> Result<StepOutput, SyncError> {
+        loop {
+            let event = json!({"run_id": run_id, "redrive_count": redrives, "work": "fresh"});
+            let output = self.orders(event).await?;
+            if output["done"] == true {
+                return Ok(serde_json::from_value(output).unwrap());
+            }
+        }
+    }
+
+    /// One call of the orders function.
+    pub(crate) async fn orders(&self, event: Value) -> Result<Value, SyncError> {
+        self.orders_until(event, deadline()).await
+    }
+
+    /// One call of the orders function, which Lambda would end at that moment.
+    pub(crate) async fn orders_until(
+        &self,
+        event: Value,
+        deadline: Instant,
+    ) -> Result<Value, SyncError> {
+        let input = serde_json::from_value(event).unwrap();
+        let output = Box::pin(orders::handle(&self.env, input, deadline)).await?;
+        Ok(serde_json::to_value(output).unwrap())
+    }
+
+    /// An import of historical orders that is expected to succeed.
+    pub(crate) async fn import(&self, request: Value) -> Report {
+        let report = self.import_named(&new_run_id(), request).await;
+        assert_eq!(report.error, None, "{report:?}");
+        report
+    }
+
+    /// An import as the state machine does it, but one window after the other; a
+    /// window that fails does not stop the others.
+    pub(crate) async fn import_named(&self, run_id: &str, request: Value) -> Report {
+        let kind = "historical_orders";
+        let mut report = Report {
+            run_id: run_id.to_owned(),
+            kind: kind.to_owned(),
+            ..Report::default()
+        };
+        if let Err(error) = self.open_as(kind, run_id, request.clone()).await {
+            return self.close(report, "preflight", error, request).await;
+        }
+        let plan = match self.plan(run_id).await {
+            Ok(plan) => plan,
+            Err(error) => return self.close(report, "plan", error, request).await,
+        };
+        let mut failed = None;
+        for window in plan["windows"].as_array().unwrap() {
+            let window_id = window["window_id"].as_i64().unwrap();
+            match self.window(run_id, window_id).await {
+                Ok(calls) => report.calls += calls,
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        if let Some(error) = failed {
+            return self.close(report, "orders", error, request).await;
+        }
+        self.finish(report, request).await
+    }
+
+    /// The plan of an import that was opened.
+    pub(crate) async fn plan(&self, run_id: &str) -> Result<Value, SyncError> {
+        self.orders(json!({"run_id": run_id, "work": "plan"})).await
+    }
+
+    /// A window to its end; answers how many calls that took.
+    pub(crate) async fn window(&self, run_id: &str, window_id: i64) -> Result<i64, SyncError> {
+        let event = json!({"run_id": run_id, "work": "window", "window_id": window_id});
+        for calls in 1.. {
+            if self.orders(event.clone()).await?["done"] == true {
+                return Ok(calls);
+            }
+        }
+        Ok(0)
+    }
+
+    /// A migration as the state machine does it.
+    pub(crate) async fn migrate(&self, run_id: &str) -> Report {
+        let kind = "migration";
+        let mut report = Report {
+            run_id: run_id.to_owned(),
+            kind: kind.to_owned(),
+            ..Report::default()
+        };
+        if let Err(error) = self.open_as(kind, run_id, json!({})).await {
+            return self.close(report, "preflight", error, json!({})).await;
+        }
+        for (step, work) in [("migrate", "schema"), ("rederive", "rederive")] {
+            loop {
+                let output = match self.migration_call(run_id, work).await {
+                    Ok(output) => output,
+                    Err(error) => return self.close(report, step, error, json!({})).await,
+                };
+                report.calls += 1;
+                if output["done"] != false {
+                    break;
+                }
+            }
+        }
+        self.finish(report, json!({})).await
+    }
+
+    /// One call of the migrate function.
+    pub(crate) async fn migration_call(
+        &self,
+        run_id: &str,
+        work: &str,
+    ) -> Result<Value, SyncError> {
+        let event = json!({"run_id": run_id, "work": work});
+        let input = serde_json::from_value(event).unwrap();
+        let output = migrate::handle(&self.env.database, input, deadline()).await?;
+        Ok(serde_json::to_value(output).unwrap())
+    }
+
+    /// Ends a run whose steps are done.
+    pub(crate) async fn finished(&self, run_id: &str, kind: &str) -> Report {
+        let report = Report {
+            run_id: run_id.to_owned(),
+            kind: kind.to_owned(),
+            ..Report::default()
+        };
+        let report = self.finish(report, json!({})).await;
+        assert_eq!(report.error, None, "{report:?}");
+        report
+    }
+
+    /// The finish step, and the steps' figures as the database has them.
+    async fn finish(&self, mut report: Report, request: Value) -> Report {
+        let input = finish_input(&report, &Value::Null, None);
+        match finish::close(&self.env.database, input, deadline()).await {
+            Ok(output) => {
+                report.status = output.status;
+                report.totals = output.totals;
+                report.warnings = output.warnings;
+            }
+            Err(error) => return self.close(report, "finish", error, request).await,
+        }
+        let sql = "select step, result from sync_steps where run_id = $1 and result ? 'stats'";
+        for row in self.client.query(sql, &[&report.run_id]).await.unwrap() {
+            let result = serde_json::from_value(row.get(1)).unwrap();
+            report.steps.insert(row.get(0), result);
+        }
+        report
     }
 
     async fn close(
@@ -144,7 +294,7 @@ impl World {
     ) -> Report {
         let cause = json!({"errorType": error.name(), "errorMessage": error.to_string()});
         let failure = json!({"step": step, "error": error.name(), "cause": cause.to_string()});
-        let input = finish_input(&report.run_id, &request, Some(failure));
+        let input = finish_input(&report, &request, Some(failure));
         let output = finish::close(&self.env.database, input, deadline())
             .await
             .unwrap();
@@ -163,6 +313,10 @@ impl World {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) run_id: String,
+    /// Empty for a complete sync.
+    kind: String,
+    /// How many calls the parts of its steps took.
+    pub(crate) calls: i64,
     pub(crate) status: String,
     pub(crate) steps: BTreeMap<String, StepOutput>,
     pub(crate) totals: Option<Counts>,
@@ -183,6 +337,11 @@ impl Report {
     }
 }
 
+/// A name that no other run of this process has.
+pub(crate) fn new_run_id() -> String {
+    format!("run-{}", NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
 /// The functions' environment for this Square and this database.
 pub(crate) fn env(square: &str, database: &str, settings: &[(&str, &str)]) -> Env {
     let base = [
@@ -201,8 +360,14 @@ pub(crate) fn env(square: &str, database: &str, settings: &[(&str, &str)]) -> En
     Env::new(settings.unwrap()).unwrap()
 }
 
-fn finish_input(run_id: &str, request: &Value, failure: Option<Value>) -> finish::Input {
-    let input = json!({"run_id": run_id, "request": request, "failure": failure});
+fn finish_input(report: &Report, request: &Value, failure: Option<Value>) -> finish::Input {
+    let kind = if report.kind.is_empty() {
+        "complete_sync"
+    } else {
+        &report.kind
+    };
+    let input =
+        json!({"kind": kind, "run_id": report.run_id, "request": request, "failure": failure});
     serde_json::from_value(input).unwrap()
 }
 

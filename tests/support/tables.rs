@@ -30,6 +30,14 @@ const TABLES: [(&str, &[&str], &str); 7] = [
     ),
 ];
 
+/// The order tables.
+const ORDER_TABLES: [(&str, &[&str], &str); 4] = [
+    ("orders", &["id"], "true"),
+    ("order_line_items", &["order_id", "uid"], "true"),
+    ("order_return_line_items", &["order_id", "uid"], "true"),
+    ("order_tenders", &["order_id", "id"], "true"),
+];
+
 type Rows = BTreeMap<String, Map<String, Value>>;
 
 /// Fails with the first difference between the tables and the account.
@@ -49,6 +57,16 @@ pub(crate) async fn assert_equal_truth(client: &Client, account: &Account) {
         ("catalog_variations", "variations"),
     ] {
         compare_deleted(client, table, &truth["deleted"][data_type]).await;
+    }
+}
+
+/// The same for the order tables.
+pub(crate) async fn assert_orders_equal_truth(client: &Client, account: &Account) {
+    let truth = account.truth().await;
+    for (table, key, live) in ORDER_TABLES {
+        let expected = by_key(&truth[table], key);
+        let found = read(client, table, key, live, &expected).await;
+        compare(table, &found, &expected);
     }
 }
 
