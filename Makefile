@@ -32,6 +32,10 @@ sync: $(LOCAL) ## Ask the running stack for a sync and show it (ARGS='--only cat
 token: $(LOCAL) ## Print a fresh bearer token for the running stack's API
 	@$(LOCAL) token
 
+.PHONY: bench
+bench: prepared ## Measure an import of orders, and one of twice as many (ARGS='--orders 50000')
+	@$(LOCAL) bench $(ARGS)
+
 # -------------------------------------------------------------- To work on it
 
 .PHONY: test

@@ -1,7 +1,7 @@
 //! One writer at a time, steps that may run twice, and late ones that may not.
 
 use serde_json::json;
-use shared::run::start;
+use shared::run::{lease, start};
 
 use crate::support::run::World;
 use crate::support::{run, tables};
@@ -157,5 +157,21 @@ fn a_redriven_step_takes_the_lease_up_again() {
             .await
             .unwrap();
         tables::assert_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+#[test]
+fn a_step_that_comes_just_after_a_stop_does_not_take_the_lease_up_again() {
+    run(async {
+        let world = World::small().await;
+        world.open("stopped", json!({})).await.unwrap();
+        let token = world
+            .number("select lease_token from sync_runs where run_id = 'stopped'")
+            .await;
+        assert!(stop(&world, "stopped").await);
+        let client = world.env.database.client().await.unwrap();
+        let late = lease::take_up(&**client, &[lease::CATALOG], "stopped", token).await;
+        assert_eq!(late.unwrap_err().name(), "LeaseLost");
+        world.sync(json!({})).await;
     });
 }

@@ -8,6 +8,7 @@
 
 pub mod api;
 mod aws;
+pub mod bench;
 mod checkout;
 pub mod deploy;
 mod error;

@@ -27,6 +27,12 @@ enum Command {
     Sync(Sync),
     /// Print a fresh bearer token for the running stack's API
     Token,
+    /// Measure an import of orders, and one of twice as many
+    Bench {
+        /// How many orders the first import has
+        #[arg(long, default_value_t = 100_000)]
+        orders: u32,
+    },
 }
 
 #[derive(Args)]
@@ -122,6 +128,9 @@ async fn main() -> ExitCode {
         Command::Run(run) => commands::run(cli.stack_dir, run).await,
         Command::Sync(sync) => commands::sync(&cli.stack_dir, &sync.into()).await,
         Command::Token => commands::token(&cli.stack_dir).await,
+        Command::Bench { orders } => {
+            local::bench::bench(&cli.stack_dir, orders, commands::say).await
+        }
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -35,26 +35,44 @@ pub async fn acquire(
     names: LeaseNames,
     run_id: &str,
 ) -> Result<Lease, SyncError> {
+    match take(client, names, run_id, true).await? {
+        Some(lease) => Ok(lease),
+        None => Err(SyncError::RunInProgress {
+            run_id: holder(client, names).await?.unwrap_or_default(),
+        }),
+    }
+}
+
+/// The run's row is locked after the leases, as by whoever stops it: a step that
+/// comes late does not take up what was freed a moment before.
+async fn take(
+    client: &impl GenericClient,
+    names: LeaseNames,
+    run_id: &str,
+    though_ended: bool,
+) -> Result<Option<Lease>, SyncError> {
     let taken = client
         .query(
             "with before as (
                  select name, holder,
                      holder is null or holder = $2 or expires_at < clock_timestamp() as is_free
                  from sync_leases where name = any($1) order by name for update),
-             new as (select nextval('sync_lease_tokens') as token)
+             standing as (
+                 select run_id from sync_runs
+                 where run_id = $2 and ($3 or status in ('queued', 'running'))
+                     and exists (select from before) for update),
+             new as (select nextval('sync_lease_tokens') as token from standing)
              update sync_leases l
              set holder = $2, token = new.token,
                  expires_at = clock_timestamp() + interval '2 minutes'
              from before, new
              where l.name = before.name and (select bool_and(is_free) from before)
              returning l.token, before.holder",
-            &[&names, &run_id],
+            &[&names, &run_id, &though_ended],
         )
         .await?;
     let Some(token) = taken.first().map(|row| row.get(0)) else {
-        return Err(SyncError::RunInProgress {
-            run_id: holder(client, names).await?.unwrap_or_default(),
-        });
+        return Ok(None);
     };
     for row in &taken {
         let before: Option<String> = row.get(1);
@@ -68,11 +86,11 @@ pub async fn acquire(
             &[&run_id, &token],
         )
         .await?;
-    Ok(Lease {
+    Ok(Some(Lease {
         run_id: run_id.to_owned(),
         names,
         token,
-    })
+    }))
 }
 
 /// Who holds any of the leases at this moment.
@@ -151,7 +169,11 @@ pub async fn take_up(
         };
         return Err(lost(&lease, detail));
     }
-    acquire(client, names, run_id).await
+    let taken = take(client, names, run_id, false).await?;
+    taken.ok_or_else(|| {
+        let detail = "the run has ended, or another one took over".to_owned();
+        lost(&lease, detail)
+    })
 }
 
 /// Keeps the leases while a step works.

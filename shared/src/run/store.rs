@@ -259,7 +259,8 @@ pub(crate) async fn start_step(
                  progress_done = 0, progress_total = null,
                  started_at = coalesce(started_at, clock_timestamp()), finished_at = null,
                  error_name = null, error_message = null
-             where run_id = $1 and step = $2 and status <> 'succeeded'",
+             where run_id = $1 and step = $2 and status <> 'succeeded'
+                 and exists (select from sync_runs where run_id = $1 and status = 'running')",
             &[&run_id, &step],
         )
         .await?;
@@ -278,7 +279,8 @@ pub(crate) async fn begin_part(
             "update sync_steps set status = 'running', attempts = attempts + 1,
                  started_at = coalesce(started_at, clock_timestamp()), finished_at = null,
                  error_name = null, error_message = null
-             where run_id = $1 and step = $2 and status <> 'succeeded'",
+             where run_id = $1 and step = $2 and status <> 'succeeded'
+                 and exists (select from sync_runs where run_id = $1 and status = 'running')",
             &[&run_id, &step],
         )
         .await?;
