@@ -40,7 +40,8 @@ where
         let env = prepared.get_or_try_init(async || prepare().await).await?;
         let input = serde_json::from_value(event.payload)
             .map_err(|error| SyncError::input("event", error.to_string()))?;
-        let output = handler(env, input, deadline).await?;
+        // Boxed, because the runtime moves the future about.
+        let output = Box::pin(handler(env, input, deadline)).await?;
         serde_json::to_value(output).map_err(|error| SyncError::Internal(error.to_string()))
     }))
     .await

@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body;
-use crate::error::{ApiError, ErrorBody};
-use crate::starts::{self, Started};
+use crate::error::ApiError;
+use crate::starts::{self, StartResponses, Started};
 
 /// There is nothing to choose.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -33,18 +33,7 @@ pub(crate) struct Migration {
     operation_id = "startMigration",
     tag = "runs",
     request_body(content = Migration, description = "May be empty, which means `{}`."),
-    responses(
-        (status = 202, description = "The run is queued; with a known idempotency_key, the first run.", body = Started),
-        (status = 400, description = "The body cannot be used; `field` names where.", body = ErrorBody),
-        (status = 401, description = "No valid token.", body = ErrorBody),
-        (status = 403, description = "Signed in, but no admin.", body = ErrorBody),
-        (status = 409, description = "`RunInProgress`: `run_id` names the run.", body = ErrorBody),
-        (status = 413, description = "The body is too large.", body = ErrorBody),
-        (status = 415, description = "The body is not JSON.", body = ErrorBody),
-        (status = 500, description = "A fault of the service.", body = ErrorBody),
-        (status = 502, description = "Step Functions refused.", body = ErrorBody),
-        (status = 503, description = "The database or Step Functions is away, or a newer release has migrated the schema.", body = ErrorBody),
-    )
+    responses(StartResponses)
 )]
 pub(crate) async fn post(
     State(app): State<App>,

@@ -4,6 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use crate::starts::Started;
 use crate::{complete_sync, historical_orders, migration, runs};
 
 #[derive(OpenApi)]
@@ -23,6 +24,8 @@ use crate::{complete_sync, historical_orders, migration, runs};
         crate::health,
         description,
     ),
+    // What only a set of answers names is not collected by itself.
+    components(schemas(Started)),
     tags(
         (name = "runs", description = "Syncs: start, follow, stop."),
         (name = "service", description = "The service itself."),

@@ -13,11 +13,11 @@ use shared::postgres::schema;
 use shared::run::request::{Kind, Request, Trigger};
 use shared::run::start::{self, Queued};
 use tokio_postgres::Client;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::app::{App, Env};
 use crate::auth::Caller;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorBody};
 use crate::executions::StepFunctionsError;
 use crate::settle::settle;
 use crate::store::{self, Audit};
@@ -32,6 +32,42 @@ pub(crate) struct Started {
     /// Where to follow it, below the API's own address.
     #[schema(example = "/admin/runs/sync-20261122T180000Z-3fa2c1")]
     status_url: String,
+}
+
+/// What a request for a run may be answered.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it only describes")]
+pub(crate) enum StartResponses {
+    /// The run is queued; with a known idempotency_key, the first run.
+    #[response(status = 202)]
+    Accepted(Started),
+    /// The body cannot be used; `field` names where.
+    #[response(status = 400)]
+    BadRequest(ErrorBody),
+    /// No valid token.
+    #[response(status = 401)]
+    Unauthorized(ErrorBody),
+    /// Signed in, but no admin.
+    #[response(status = 403)]
+    Forbidden(ErrorBody),
+    /// `RunInProgress`: `run_id` names the run.
+    #[response(status = 409)]
+    Conflict(ErrorBody),
+    /// The body is too large.
+    #[response(status = 413)]
+    TooLarge(ErrorBody),
+    /// The body is not JSON.
+    #[response(status = 415)]
+    UnsupportedMediaType(ErrorBody),
+    /// A fault of the service.
+    #[response(status = 500)]
+    Internal(ErrorBody),
+    /// Step Functions refused.
+    #[response(status = 502)]
+    BadGateway(ErrorBody),
+    /// The database or Step Functions is away, or the schema is at another version.
+    #[response(status = 503)]
+    Unavailable(ErrorBody),
 }
 
 /// What every request for a run has; the rest is its kind's.

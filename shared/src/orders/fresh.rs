@@ -7,16 +7,13 @@
 //! that was offline may come three days late. A location without a watermark was
 //! never imported: its orders are read from the beginning.
 
-use std::collections::BTreeMap;
-
 use deadpool_postgres::{Object, Transaction};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio_postgres::GenericClient;
 
+use super::chunks::{self, Chunk};
 use super::hand_over_at;
 use super::page::{Batch, Figures, Intake, LINE_ITEMS, ORDERS};
-use super::plan::HISTORY_BEGINS;
 use super::rows::OrderRows;
 use super::spans;
 use crate::env::Env;
@@ -29,11 +26,6 @@ use crate::run::stats::StepOutput;
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::square::{Counters, OrderTime, OrderWithSource, Page, SearchOrders, read_ahead};
 use crate::{locations, text};
-
-/// Orders may show up a moment after the time they carry.
-const OVERLAP: SignedDuration = SignedDuration::from_mins(10);
-/// Square lets tills sell offline for three days.
-const LOOK_BACK: SignedDuration = SignedDuration::from_hours(4 * 24);
 
 /// The step's answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,25 +51,6 @@ struct Note {
     cleaned: u64,
 }
 
-/// Up to ten locations, asked for together.
-#[derive(Debug, PartialEq, Eq)]
-struct Chunk {
-    location_ids: Vec<String>,
-    /// None for locations that were never imported.
-    position: Option<Timestamp>,
-    start_at: Timestamp,
-    looks_back: bool,
-}
-
-/// A location's watermark.
-#[derive(Debug, Clone)]
-struct Mark {
-    position: Timestamp,
-    settled: bool,
-    /// Whether the look-back is due.
-    due: bool,
-}
-
 pub(super) async fn sync(env: &Env, input: StepInput, step: Step) -> Result<Output, SyncError> {
     let client = env.database.client().await?;
     if let Some(output) = step::earlier_result(&client, &input.run_id, step.name).await? {
@@ -90,7 +63,8 @@ pub(super) async fn sync(env: &Env, input: StepInput, step: Step) -> Result<Outp
 async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     let mut client = context.env.database.client().await?;
     let location_ids = listed(context, &client).await?;
-    let chunks = chunks(location_ids, &marks(context, &client).await?);
+    let marks = chunks::marks(context, &client).await?;
+    let chunks = chunks::chunks(location_ids, &marks);
     let draft: Draft<Note> = Draft::load(&**client, &context.run.run_id, "orders").await?;
     let mut reading = Reading {
         context,
@@ -147,92 +121,6 @@ async fn listed(context: &StepContext<'_>, client: &Object) -> Result<Vec<String
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)
-}
-
-fn list_of(location_id: &str) -> String {
-    format!("orders:{location_id}")
-}
-
-/// Every location's watermark.
-async fn marks(
-    context: &StepContext<'_>,
-    client: &Object,
-) -> Result<BTreeMap<String, Mark>, SyncError> {
-    let look_back_after = context.env.settings.reconcile_after.as_secs_f64();
-    let rows = client
-        .query(
-            "select substr(list, 8) as location_id, position, settled,
-                 reconciled_at is null
-                     or reconciled_at < now() - make_interval(secs => $1) as due
-             from sync_watermarks where list like 'orders:%' and position is not null",
-            &[&look_back_after],
-        )
-        .await?;
-    let mark = |row: &tokio_postgres::Row| Mark {
-        position: row.get("position"),
-        settled: row.get("settled"),
-        due: row.get::<_, bool>("due") || context.run.request.reconcile,
-    };
-    Ok(rows
-        .iter()
-        .map(|row| (row.get("location_id"), mark(row)))
-        .collect())
-}
-
-/// Chunks of locations by their ids; those that were never imported apart, for
-/// they have to be read from the beginning.
-fn chunks(location_ids: Vec<String>, marks: &BTreeMap<String, Mark>) -> Vec<Chunk> {
-    let (known, new): (Vec<_>, Vec<_>) = location_ids
-        .into_iter()
-        .partition(|id| marks.contains_key(id));
-    let known = known.chunks(SearchOrders::LOCATIONS_MAX).map(|ids| {
-        let own: Vec<&Mark> = ids.iter().filter_map(|id| marks.get(id)).collect();
-        let position = own.iter().map(|mark| mark.position).min();
-        let looks_back = own.iter().any(|mark| mark.due);
-        let back = if looks_back {
-            LOOK_BACK
-        } else if own.iter().all(|mark| mark.settled) {
-            SignedDuration::ZERO
-        } else {
-            OVERLAP
-        };
-        let start_at = position.and_then(|position| position.checked_sub(back).ok());
-        Chunk {
-            location_ids: ids.to_vec(),
-            position,
-            start_at: start_at.unwrap_or(HISTORY_BEGINS),
-            looks_back,
-        }
-    });
-    let new = new.chunks(SearchOrders::LOCATIONS_MAX).map(|ids| Chunk {
-        location_ids: ids.to_vec(),
-        position: None,
-        start_at: HISTORY_BEGINS,
-        looks_back: true,
-    });
-    known.chain(new).collect()
-}
-
-/// Lets fresh orders of a location begin at that moment, unless they have begun.
-///
-/// # Errors
-/// The database's.
-pub(super) async fn begin_at(
-    client: &impl GenericClient,
-    location_id: &str,
-    position: Timestamp,
-    run_id: &str,
-) -> Result<(), SyncError> {
-    client
-        .execute(
-            "insert into sync_watermarks as w (list, position, settled, updated_by_run)
-             values ($1, $2, false, $3)
-             on conflict (list) do update set position = excluded.position
-                 where w.position is null",
-            &[&list_of(location_id), &spans::floor(position), &run_id],
-        )
-        .await?;
-    Ok(())
 }
 
 fn updated_at(rows: &OrderRows) -> Option<Timestamp> {
@@ -300,7 +188,7 @@ impl Reading<'_> {
         let figures = batch.write(&transaction, run_id).await?;
         if let Some(newest) = batch.newest(updated_at).map(spans::floor) {
             self.advance(newest, batch, chunk);
-            let lists: Vec<String> = chunk.location_ids.iter().map(|id| list_of(id)).collect();
+            let lists = chunk.lists();
             transaction
                 .execute(ADVANCE, &[&lists, &newest, run_id])
                 .await?;
@@ -361,7 +249,7 @@ impl Reading<'_> {
     ) -> Result<Finished, SyncError> {
         let run_id = &self.context.run.run_id;
         let transaction = self.context.begin(client).await?;
-        let lists: Vec<String> = chunk.location_ids.iter().map(|id| list_of(id)).collect();
+        let lists = chunk.lists();
         let settled = !self.note.moved;
         transaction
             .execute(SETTLE, &[&lists, &settled, &chunk.looks_back, run_id])
@@ -443,64 +331,3 @@ const SETTLE: &str = "
 
 /// For the test that prepares every statement.
 pub(super) const STATEMENTS: [&str; 3] = [WAITING, ADVANCE, SETTLE];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mark(position: &str, settled: bool, due: bool) -> Mark {
-        Mark {
-            position: position.parse().unwrap(),
-            settled,
-            due,
-        }
-    }
-
-    fn ids(ids: &[&str]) -> Vec<String> {
-        ids.iter().map(|id| (*id).to_owned()).collect()
-    }
-
-    #[test]
-    fn a_chunk_begins_at_its_earliest_watermark_less_what_is_read_again() {
-        for (b, start_at) in [
-            (
-                mark("2026-01-02T00:00:00Z", true, false),
-                "2026-01-01T00:00:00Z",
-            ),
-            (
-                mark("2026-01-02T00:00:00Z", false, false),
-                "2025-12-31T23:50:00Z",
-            ),
-            (
-                mark("2026-01-02T00:00:00Z", true, true),
-                "2025-12-28T00:00:00Z",
-            ),
-        ] {
-            let marks = BTreeMap::from([
-                ("A".to_owned(), mark("2026-01-01T00:00:00Z", true, false)),
-                ("B".to_owned(), b),
-            ]);
-            let chunks = chunks(ids(&["A", "B"]), &marks);
-            assert_eq!(chunks.len(), 1);
-            assert_eq!(chunks[0].start_at.to_string(), start_at);
-        }
-    }
-
-    #[test]
-    fn a_new_location_does_not_drag_the_others_back() {
-        let known: Vec<String> = (0..11).map(|n| format!("K{n:02}")).collect();
-        let marks = known
-            .iter()
-            .map(|id| (id.clone(), mark("2026-01-01T00:00:00Z", true, false)))
-            .collect();
-        let all = [known, ids(&["N"])].concat();
-        let chunks = chunks(all, &marks);
-        let sizes: Vec<usize> = chunks
-            .iter()
-            .map(|chunk| chunk.location_ids.len())
-            .collect();
-        assert_eq!(sizes, [10, 1, 1]);
-        assert_eq!(chunks[2].start_at, HISTORY_BEGINS);
-        assert_eq!(chunks[2].position, None);
-    }
-}

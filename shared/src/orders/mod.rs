@@ -3,12 +3,14 @@
 //!
 //! - `plan` asks what the import lacks and cuts it into windows (`spans`).
 //! - `window` reads one of them by the orders' time of creation.
-//! - `fresh` reads, in every sync, what was updated since the last one.
+//! - `fresh` reads, in every sync, what was updated since the last one, for chunks
+//!   of locations (`chunks`).
 //!
 //! Both read page by page: `page` sorts one out, `rows` turns its orders into
 //! rows, `store` applies them. Each page commits together with the place from
 //! which to go on, so that a call may end anywhere and the next one goes on.
 
+mod chunks;
 mod fresh;
 mod page;
 mod plan;

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::GenericClient;
 
-use super::fresh;
+use super::chunks;
 use super::spans::{self, Span, Window};
 use super::window;
 use crate::env::Env;
@@ -68,7 +68,7 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     close_unfinished(&*transaction).await?;
     let windows = write(&*transaction, &context.run.run_id, spans::windows(missing)).await?;
     for (location_id, time) in &newest {
-        fresh::begin_at(&*transaction, location_id, *time, &context.run.run_id).await?;
+        chunks::begin_at(&*transaction, location_id, *time, &context.run.run_id).await?;
     }
     if windows.is_empty() {
         let (run_id, draft) = (&context.run.run_id, Draft::<window::Note>::default());
