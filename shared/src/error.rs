@@ -40,7 +40,7 @@ pub enum SyncError {
 
     /// Square could not be reached or kept failing.
     #[error(
-        "Square is unavailable at {endpoint}: {detail} ({attempts} attempts). Nothing was changed; the next run goes on by itself. See https://www.issquareup.com."
+        "Square is unavailable at {endpoint}: {detail} ({attempts} attempts). Nothing half-done was kept; the next run goes on by itself. See https://www.issquareup.com."
     )]
     SquareUnavailable {
         endpoint: String,
@@ -66,7 +66,7 @@ pub enum SyncError {
 
     /// A list that does not end: too many pages, or a cursor that came before.
     #[error(
-        "The list at {endpoint} does not end: {detail}. Nothing was changed; start the sync again, and report it if it stays."
+        "The list at {endpoint} does not end: {detail}. Nothing half-done was kept; start the run again, and report it if it stays."
     )]
     SquarePageLimit { endpoint: String, detail: String },
 

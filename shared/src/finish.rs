@@ -190,16 +190,16 @@ fn message_of(caught: &Caught) -> String {
         .map_or_else(|_| caught.cause.clone(), |posted| posted.error_message);
     let meaning = match caught.error.as_str() {
         "States.Timeout" | "Sandbox.Timedout" => {
-            "The step took longer than Lambda allows and was ended. Nothing of it was kept; start \
-the sync again, and raise the function's memory if it stays."
+            "The step took longer than Lambda allows and was ended. What it had not committed is \
+undone; start the run again, and raise the function's memory if it stays."
         }
         "Runtime.OutOfMemory" => {
-            "The step ran out of memory and was ended. Nothing of it was kept; raise the function's \
-memory."
+            "The step ran out of memory and was ended. What it had not committed is undone; raise \
+the function's memory."
         }
         "Runtime.ExitError" | "Lambda.Unknown" => {
-            "The function's process ended unexpectedly. Nothing of the step was kept; look into its \
-log, then start the sync again."
+            "The function's process ended unexpectedly. What it had not committed is undone; look \
+into its log, then start the run again."
         }
         _ => return text,
     };

@@ -233,8 +233,8 @@ async fn resume(client: &Object, input: &StepInput) -> Result<Run, SyncError> {
 
 fn timed_out(step: Step) -> SyncError {
     SyncError::Cancelled(format!(
-        "The {} step stopped itself at its time-out of {} s and was rolled back. Raise {} (Lambda \
-allows 900 s), or lower the load on Square and the database, then start the sync again.",
+        "The {} step stopped itself at its time-out of {} s; what it had not committed was rolled \
+back. Raise {} (Lambda allows 900 s), or lower the load on Square and the database, then start again.",
         step.name,
         step.timeout.as_secs(),
         step.timeout_setting
