@@ -25,7 +25,7 @@ run: prepared ## Start the local stack, sync once, stay until Ctrl-C (ARGS=--no-
 	@$(LOCAL) run --end-with-parent $(ARGS)
 
 .PHONY: sync
-sync: $(LOCAL) ## Ask the running stack for a sync and show it (ARGS='--only catalog', --historical-orders)
+sync: $(LOCAL) ## Ask the running stack for a run and show it (ARGS='--only catalog', --historical-orders, --migrate)
 	@$(LOCAL) sync $(ARGS)
 
 .PHONY: token

@@ -20,6 +20,8 @@ use crate::starts::{self, StartResponses, Started};
 
 /// More than any account has.
 const LOCATIONS_MAX: usize = 1_000;
+/// Square's own are shorter.
+const LOCATION_ID_CHARS_MAX: usize = 50;
 
 /// Which orders to import. Everything is optional: `{}` asks for all since 2018.
 /// What an earlier import has read is not asked for again.
@@ -62,14 +64,7 @@ pub(crate) async fn post(
 
 impl HistoricalOrders {
     fn into_request(self, requested_by: &str) -> Result<Request, SyncError> {
-        if self
-            .location_ids
-            .as_ref()
-            .is_some_and(|ids| ids.len() > LOCATIONS_MAX)
-        {
-            let problem = format!("wants at most {LOCATIONS_MAX} locations");
-            return Err(SyncError::input("location_ids", problem));
-        }
+        check_ids(self.location_ids.as_deref().unwrap_or_default())?;
         let request = Request {
             from: time("from", self.from)?,
             to: time("to", self.to)?,
@@ -80,25 +75,68 @@ impl HistoricalOrders {
     }
 }
 
+/// Whether Square lists them is for the run to find out; here only what no
+/// location's id can be is refused, and what no record of the run could hold.
+fn check_ids(ids: &[String]) -> Result<(), SyncError> {
+    if ids.len() > LOCATIONS_MAX {
+        let problem = format!("wants at most {LOCATIONS_MAX} locations");
+        return Err(SyncError::input("location_ids", problem));
+    }
+    let is_id = |id: &String| {
+        (1..=LOCATION_ID_CHARS_MAX).contains(&id.chars().count())
+            && !id.chars().any(char::is_control)
+    };
+    if let Some(place) = ids.iter().position(|id| !is_id(id)) {
+        let problem = format!("wants 1 to {LOCATION_ID_CHARS_MAX} printable characters");
+        return Err(SyncError::input(&format!("location_ids[{place}]"), problem));
+    }
+    Ok(())
+}
+
 /// A moment, or the beginning of a day in UTC.
 fn time(field: &str, text: Option<String>) -> Result<Option<Timestamp>, SyncError> {
     let Some(text) = text else {
         return Ok(None);
     };
-    // A date and time without its zone would be taken for a date alone.
-    let is_date = text.len() == "2024-01-01".len();
-    let moment = if is_date {
-        let day = text.parse::<Date>().ok();
-        day.and_then(|day| day.to_zoned(TimeZone::UTC).ok())
-            .map(|midnight| midnight.timestamp())
-    } else {
-        text.parse().ok()
+    let moment = match shape_of(&text).as_str() {
+        "0000-00-00" => {
+            let day = text.parse::<Date>().ok();
+            day.and_then(|day| day.to_zoned(TimeZone::UTC).ok())
+                .map(|midnight| midnight.timestamp())
+        }
+        shape if is_rfc_3339(shape) => text.parse().ok(),
+        _ => None,
     };
     let moment = moment.ok_or_else(|| {
         let problem = "wants a time such as 2024-01-01T00:00:00Z, or a date such as 2024-01-01";
         SyncError::input(field, problem)
     })?;
     Ok(Some(moment))
+}
+
+/// The text with each digit as a 0: all dates, and all times, have one shape.
+fn shape_of(text: &str) -> String {
+    text.chars()
+        .map(|letter| {
+            if letter.is_ascii_digit() {
+                '0'
+            } else {
+                letter.to_ascii_uppercase()
+            }
+        })
+        .collect()
+}
+
+/// The parser also takes times of other shapes, such as without seconds, or with a
+/// zone's name that may contradict the offset.
+fn is_rfc_3339(shape: &str) -> bool {
+    let Some(rest) = shape.strip_prefix("0000-00-00T00:00:00") else {
+        return false;
+    };
+    let zone = rest
+        .strip_prefix(".0")
+        .map_or(rest, |fraction| fraction.trim_start_matches('0'));
+    matches!(zone, "Z" | "+00:00" | "-00:00")
 }
 
 #[cfg(test)]
@@ -128,9 +166,11 @@ mod tests {
     #[test]
     fn days_begin_at_midnight_in_utc() {
         let request = read(
-            r#"{"from": "2024-01-01", "to": "2024-06-01T12:00:00.5+02:00", "location_ids": ["A"]}"#,
+            r#"{"from": "2024-01-01", "to": "2024-06-01T12:00:00.5+02:00",
+                "location_ids": ["A"], "idempotency_key": "k-1"}"#,
         )
         .unwrap();
+        assert_eq!(request.repeat_key().as_deref(), Some("k-1"));
         let text = |time: Option<Timestamp>| time.unwrap().to_string();
         assert_eq!(text(request.from), "2024-01-01T00:00:00Z");
         assert_eq!(text(request.to), "2024-06-01T10:00:00.5Z");
@@ -140,16 +180,62 @@ mod tests {
     }
 
     #[test]
+    fn times_are_read_by_the_letter() {
+        let read = |text: &str| time("from", Some(text.to_owned()));
+        for (text, moment) in [
+            ("2024-02-29", "2024-02-29T00:00:00Z"),
+            ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z"),
+            ("2024-01-01t00:00:00.25z", "2024-01-01T00:00:00.25Z"),
+            ("2024-01-01T00:00:00-08:00", "2024-01-01T08:00:00Z"),
+        ] {
+            assert_eq!(read(text).unwrap().unwrap().to_string(), moment, "{text}");
+        }
+        for text in [
+            "",
+            "yesterday",
+            "2024",
+            "2024-1-001",
+            "2023-02-29",
+            "20240101",
+            "2024-01-01T00:00:00",
+            "2024-01-01 00:00:00Z",
+            "2024-01-01T00:00Z",
+            "2024-01-01T00:00:00.Z",
+            "2024-01-01T00:00:00,5Z",
+            "2024-01-01T25:00:00Z",
+            "2024-01-01T00:00:00+02",
+            "2024-01-01T00:00:00+02:00[America/New_York]",
+            "20240101T000000Z",
+            "+002024-01-01T00:00:00Z",
+            " 2024-01-01",
+            "٢٠٢٤-٠١-٠١",
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.to_string().starts_with("from: "), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn a_wrong_field_is_named() {
         let many = format!(r#"{{"location_ids": [{}"A"]}}"#, r#""A","#.repeat(1_000));
+        let long = format!(r#"{{"location_ids": ["A", "{}"]}}"#, "A".repeat(51));
         for (body, field) in [
             (r#"{"from": "yesterday"}"#, "from"),
             (r#"{"from": "2024-13-01"}"#, "from"),
             (r#"{"to": "2024-01-01T00:00:00"}"#, "to"),
             (r#"{"to": 2024}"#, "to"),
             (r#"{"from": "2024-01-02", "to": "2024-01-01"}"#, "to"),
+            (
+                r#"{"from": "2024-01-01", "to": "2024-01-01T00:00:00Z"}"#,
+                "to",
+            ),
+            (r#"{"form": "2024-01-01"}"#, "form"),
             (r#"{"location_ids": []}"#, "location_ids"),
             (r#"{"location_ids": "A"}"#, "location_ids"),
+            (r#"{"location_ids": [""]}"#, "location_ids[0]"),
+            (r#"{"location_ids": [1]}"#, "location_ids[0]"),
+            (r#"{"location_ids": ["A", "a\u0000"]}"#, "location_ids[1]"),
+            (&long, "location_ids[1]"),
             (&many, "location_ids"),
             (r#"{"only": ["orders"]}"#, "only"),
             (r#"{"full_refresh": true}"#, "full_refresh"),

@@ -53,15 +53,46 @@ impl Migration {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderValue, header};
+
     use super::*;
+
+    fn read(body: &str) -> Result<Request, ApiError> {
+        let headers = HeaderMap::from_iter([(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        )]);
+        let asked: Migration = body::parse(&headers, body.as_bytes())?;
+        Ok(asked.into_request("ada")?)
+    }
 
     #[test]
     fn a_migration_holds_both_leases() {
-        let request = Migration::default().into_request("ada").unwrap();
+        let request = read("{}").unwrap();
+        assert_eq!(request.kind, Kind::Migration);
         assert_eq!(request.leases(), ["catalog", "orders"]);
         assert_eq!(
             request.steps(),
             ["preflight", "migrate", "rederive", "finish"]
         );
+        // What the execution gets, its first step reads as the same request.
+        let input = serde_json::json!(request);
+        assert_eq!(Request::parse(Kind::Migration, input).unwrap(), request);
+    }
+
+    #[test]
+    fn a_key_is_all_that_can_be_said() {
+        let request = read(r#"{"idempotency_key": "k-1"}"#).unwrap();
+        assert_eq!(request.repeat_key().as_deref(), Some("k-1"));
+        for (body, field) in [
+            (r#"{"idempotency_key": ""}"#, "idempotency_key"),
+            (r#"{"idempotency_key": 1}"#, "idempotency_key"),
+            (r#"{"from": "2024-01-01"}"#, "from"),
+            (r#"{"dry_run": false}"#, "dry_run"),
+        ] {
+            let error = read(body).unwrap_err();
+            assert_eq!(error.name(), "InputInvalid", "{body}");
+            assert_eq!(error.field(), Some(field), "{body}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 use axum::Json;
 use axum::http::StatusCode;
+use deadpool_postgres::Object;
 use serde::Serialize;
 use serde_json::{Value, json};
 use shared::error::SyncError;
@@ -124,21 +125,7 @@ async fn start(
     } else {
         schema::ensure(&mut client).await?;
     }
-    let queued = match start::queue(&mut client, request).await {
-        Err(SyncError::RunInProgress { run_id }) => {
-            let holder = store::run(&client, &run_id).await?;
-            let over = match holder {
-                Some(holder) => settle(env, caller, &mut client, &holder).await?,
-                None => false,
-            };
-            if !over {
-                return Err(SyncError::RunInProgress { run_id }.into());
-            }
-            start::queue(&mut client, request).await?
-        }
-        queued => queued?,
-    };
-    match queued {
+    match queue(env, caller, &mut client, request).await? {
         Queued::New { run_id } => {
             let input = json!(request);
             let accepted = entry(caller, request, &run_id, "accepted");
@@ -159,6 +146,30 @@ async fn start(
             Ok((run_id, execution_arn))
         }
     }
+}
+
+/// Queues the run. Each of its leases may still be held by another run whose
+/// execution is over: that one is closed first.
+async fn queue(
+    env: &Env,
+    caller: &Caller,
+    client: &mut Object,
+    request: &Request,
+) -> Result<Queued, ApiError> {
+    for _lease in request.leases() {
+        let run_id = match start::queue(client, request).await {
+            Err(SyncError::RunInProgress { run_id }) => run_id,
+            queued => return Ok(queued?),
+        };
+        let over = match store::run(client, &run_id).await? {
+            Some(holder) => settle(env, caller, client, &holder).await?,
+            None => false,
+        };
+        if !over {
+            return Err(SyncError::RunInProgress { run_id }.into());
+        }
+    }
+    Ok(start::queue(client, request).await?)
 }
 
 /// The execution of a run that was asked for before. If the first request ended

@@ -58,6 +58,8 @@ async fn health_says_nothing_but_that() {
 async fn whatever_concerns_runs_wants_a_token() {
     for (method, path) in [
         (Method::POST, "/admin/complete-sync"),
+        (Method::POST, "/admin/historical-orders-sync"),
+        (Method::POST, "/admin/migrate-order-line-items"),
         (Method::GET, "/admin/runs"),
         (Method::GET, "/admin/runs/sync-1"),
         (Method::POST, "/admin/runs/sync-1/stop"),
@@ -160,10 +162,10 @@ async fn the_description_covers_every_route_and_refers_to_nothing_missing() {
         document["components"]["securitySchemes"]["bearer"]["scheme"],
         "bearer"
     );
-    assert_eq!(
-        document["components"]["schemas"]["CompleteSync"]["additionalProperties"],
-        false
-    );
+    for body in ["CompleteSync", "HistoricalOrders", "Migration"] {
+        let schema = &document["components"]["schemas"][body];
+        assert_eq!(schema["additionalProperties"], false, "{body}");
+    }
     for reference in references(&document) {
         let target = reference.strip_prefix('#').unwrap();
         assert!(document.pointer(target).is_some(), "{reference}");

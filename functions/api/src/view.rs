@@ -202,8 +202,10 @@ fn seconds_left(step: &StepRow) -> Option<i64> {
         return None;
     }
     let left = i128::from((total - done).max(0));
-    let milliseconds = i128::from(step.duration_ms?) * left / i128::from(done);
-    i64::try_from((milliseconds + 999) / 1000).ok()
+    let elapsed_ms = i128::from(step.duration_ms?);
+    // Rounded up: as long as something is left, it takes time.
+    let per_second = i128::from(done) * 1000;
+    i64::try_from((elapsed_ms * left + per_second - 1) / per_second).ok()
 }
 
 impl From<Counts> for CountsView {
@@ -364,6 +366,14 @@ mod tests {
             json!({"done": 300, "total": 1_000, "seconds_left": 24,
                 "windows": {"done": 21, "total": 70}})
         );
+        for (done, left) in [(999, 1), (1_000, 0), (1_001, 0)] {
+            let step = StepRow {
+                duration_ms: Some(1),
+                progress_done: done,
+                ..running.clone()
+            };
+            assert_eq!(progress(step)["seconds_left"], left, "{done}");
+        }
         for step in [
             StepRow {
                 progress_total: None,

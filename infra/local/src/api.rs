@@ -1,5 +1,5 @@
-//! Square Sync's HTTP API seen from outside: asking for a run and following it. It reads leniently, for it must be able to show a run of a newer or
-//! older API too.
+//! Square Sync's HTTP API seen from outside: asking for a run and following it. It
+//! reads leniently, for it must be able to show a run of a newer or older API too.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -212,3 +212,36 @@ pub(crate) fn say(line: &str) {
 pub(crate) fn complain(error: &StackError) {
     let _ = writeln!(std::io::stderr().lock(), "error: {error}");
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_run_that_ended_is_told_by_its_name() {
+        let read = |run| serde_json::from_value::<SyncRun>(run).unwrap();
+        let imported = read(json!({
+            "status": "succeeded", "warnings": ["Look here."],
+            "steps": [{"step": "orders", "status": "succeeded", "square": {"requests": 3},
+                "stats": {"line_items": {"created": 9}, "orders": {"created": 4}}}],
+        }));
+        let told = outcome("import", &imported);
+        assert!(told.find("orders").unwrap() < told.find("line_items").unwrap());
+        assert!(
+            told.ends_with("warning: Look here.\nThe import succeeded."),
+            "{told}"
+        );
+        let failed = read(json!({"status": "failed",
+            "error": {"name": "DatabaseRejected", "message": "It says no.", "step": "migrate"}}));
+        let told = outcome("migration", &failed);
+        let title = "The migration failed: DatabaseRejected in step migrate";
+        assert!(
+            told.contains(title) && told.contains("It says no."),
+            "{told}"
+        );
+        let stopped = read(json!({"status": "stopped"}));
+        assert_eq!(outcome("sync", &stopped), "The sync stopped.");
+    }
+}

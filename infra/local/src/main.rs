@@ -75,16 +75,16 @@ struct Sync {
     #[arg(long, conflicts_with_all = COMPLETE_SYNC)]
     historical_orders: bool,
     /// Import orders created from this day or time on, such as 2024-01-01
-    #[arg(long, requires = "historical_orders")]
+    #[arg(long, requires = "historical_orders", conflicts_with_all = COMPLETE_SYNC)]
     from: Option<String>,
     /// Import orders created before this day or time
-    #[arg(long, requires = "historical_orders")]
+    #[arg(long, requires = "historical_orders", conflicts_with_all = COMPLETE_SYNC)]
     to: Option<String>,
     /// Import the orders of these locations, such as L1,L2
-    #[arg(long, value_delimiter = ',', requires = "historical_orders")]
+    #[arg(long, value_delimiter = ',', requires = "historical_orders", conflicts_with_all = COMPLETE_SYNC)]
     location_ids: Vec<String>,
     /// Bring the schema up to this release and derive the order tables anew
-    #[arg(long, conflicts_with_all = COMPLETE_SYNC, conflicts_with_all = ["historical_orders", "idempotency_key"])]
+    #[arg(long, conflicts_with_all = COMPLETE_SYNC, conflicts_with_all = IMPORT, conflicts_with = "idempotency_key")]
     migrate: bool,
 }
 
@@ -96,6 +96,10 @@ const COMPLETE_SYNC: [&str; 5] = [
     "only",
     "allow_mass_deletion",
 ];
+
+/// What only an import takes. That the others require `historical_orders` does not
+/// keep them from standing beside what it conflicts with: clap then waives it.
+const IMPORT: [&str; 4] = ["historical_orders", "from", "to", "location_ids"];
 
 impl From<Sync> for Wanted {
     fn from(sync: Sync) -> Self {
@@ -172,13 +176,26 @@ mod tests {
         };
         assert_eq!(import.from.as_deref(), Some("2024-01-01"));
         assert_eq!(import.location_ids, ["A", "B"]);
-        for wrong in [
-            "--historical-orders --reconcile",
-            "--migrate --historical-orders",
-            "--migrate --only catalog",
-            "--from 2024-01-01",
-        ] {
-            assert!(wanted(wrong).is_err(), "{wrong}");
+        let sync = [
+            "--full-refresh",
+            "--reconcile",
+            "--dry-run",
+            "--only orders",
+            "--allow-mass-deletion",
+        ];
+        let import = ["--from 2024-01-01", "--to 2024-01-01", "--location-ids A"];
+        assert!(wanted("--migrate --historical-orders").is_err());
+        for other in sync {
+            for kind in ["--historical-orders", "--migrate"] {
+                let wrong = format!("{kind} {other}");
+                assert!(wanted(&wrong).is_err(), "{wrong}");
+            }
+        }
+        for limit in import {
+            for other in sync.into_iter().chain(["", "--migrate"]) {
+                let wrong = format!("{other} {limit}");
+                assert!(wanted(&wrong).is_err(), "{wrong}");
+            }
         }
     }
 }

@@ -74,23 +74,30 @@ fn draw(bar: &ProgressBar, step: &Step) {
     if is_over(step) {
         bar.finish_with_message(summary(step));
     } else {
-        bar.set_message(outlook(&progress));
+        bar.set_message(format!("{}{}", windows(&progress), left(&progress)));
         bar.enable_steady_tick(Duration::from_millis(120));
     }
 }
 
 /// Gives the bar the looks that fit what is known of the step.
 fn dress(bar: &ProgressBar, step: &Step) {
-    let total = step.progress.and_then(|progress| progress.total);
-    let template = match (is_over(step), total) {
-        (true, _) => "  {prefix} {msg}",
-        (false, Some(_)) => {
-            "{spinner} {prefix} {bar:32} {human_pos} of {human_len}  {elapsed}{msg}"
-        }
-        (false, None) => "{spinner} {prefix} {human_pos}  {elapsed}{msg}",
-    };
-    if let Ok(style) = ProgressStyle::with_template(template) {
+    if let Ok(style) = ProgressStyle::with_template(template(step)) {
         bar.set_style(style);
+    }
+}
+
+fn template(step: &Step) -> &'static str {
+    if is_over(step) {
+        return "  {prefix} {msg}";
+    }
+    let progress = step.progress.unwrap_or_default();
+    match (progress.total, progress.windows) {
+        (Some(_), Some(_)) => {
+            "{spinner} {prefix} {bar:32} {human_pos} of about {human_len} orders  {elapsed}{msg}"
+        }
+        (Some(_), None) => "{spinner} {prefix} {bar:32} {human_pos} of {human_len}  {elapsed}{msg}",
+        (None, Some(_)) => "{spinner} {prefix} {human_pos} orders  {elapsed}{msg}",
+        (None, None) => "{spinner} {prefix} {human_pos}  {elapsed}{msg}",
     }
 }
 
@@ -123,28 +130,38 @@ fn summary(step: &Step) -> String {
         };
     }
     let progress = step.progress.unwrap_or_default();
-    let objects = match (progress.done, progress.total) {
-        (done, Some(total)) => format!(", {done} of {total}"),
-        (0, None) => String::new(),
-        (done, None) => format!(", {done}"),
-    };
-    format!("{}{objects}{}", step.status, outlook(&progress))
+    let (windows, objects, left) = (windows(&progress), objects(&progress), left(&progress));
+    format!("{}{windows}{objects}{left}", step.status)
 }
 
-/// The windows of an import, and how long it will still take.
-fn outlook(progress: &Progress) -> String {
-    let windows = progress.windows.map_or_else(String::new, |windows| {
+/// The windows of an import.
+fn windows(progress: &Progress) -> String {
+    progress.windows.map_or_else(String::new, |windows| {
         format!(", {} of {} windows", windows.done, windows.total)
-    });
-    let left = progress.seconds_left.map_or_else(String::new, |seconds| {
+    })
+}
+
+/// What was read so far. How many orders an import has is an estimate.
+fn objects(progress: &Progress) -> String {
+    match (progress.done, progress.total, progress.windows) {
+        (done, Some(total), Some(_)) => format!(", {done} of about {total} orders"),
+        (done, None, Some(_)) => format!(", {done} orders"),
+        (done, Some(total), None) => format!(", {done} of {total}"),
+        (0, None, None) => String::new(),
+        (done, None, None) => format!(", {done}"),
+    }
+}
+
+/// How long the step will still take.
+fn left(progress: &Progress) -> String {
+    progress.seconds_left.map_or_else(String::new, |seconds| {
         let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
         match (hours, minutes) {
             (0, 0) => format!(", {seconds} s left"),
             (0, _) => format!(", {minutes} min {} s left", seconds % 60),
             _ => format!(", {hours} h {minutes} min left"),
         }
-    });
-    format!("{windows}{left}")
+    })
 }
 
 /// Milliseconds as people read them.
@@ -187,10 +204,48 @@ mod tests {
         });
         assert_eq!(
             summary(&step),
-            "running, 4500 of 20000, 12 of 70 windows, 1 min 35 s left"
+            "running, 12 of 70 windows, 4500 of about 20000 orders, 1 min 35 s left"
         );
         step.status = "succeeded".to_owned();
         step.duration_ms = Some(12_345);
         assert_eq!(summary(&step), "succeeded in 12.3 s");
+    }
+
+    #[test]
+    fn the_time_left_is_told_no_finer_than_it_is_known() {
+        let told = |seconds| {
+            left(&Progress {
+                seconds_left: Some(seconds),
+                ..Progress::default()
+            })
+        };
+        assert_eq!(told(35), ", 35 s left");
+        assert_eq!(told(60), ", 1 min 0 s left");
+        assert_eq!(told(3_661), ", 1 h 1 min left");
+        assert_eq!(left(&Progress::default()), "");
+    }
+
+    #[test]
+    fn whatever_is_known_of_a_step_has_its_bar() {
+        let windows = Some(Windows::default());
+        for status in ["running", "succeeded"] {
+            for (total, windows) in [
+                (None, None),
+                (Some(1), None),
+                (None, windows),
+                (Some(1), windows),
+            ] {
+                let step = Step {
+                    status: status.to_owned(),
+                    progress: Some(Progress {
+                        total,
+                        windows,
+                        ..Progress::default()
+                    }),
+                    ..Step::default()
+                };
+                assert!(ProgressStyle::with_template(template(&step)).is_ok());
+            }
+        }
     }
 }

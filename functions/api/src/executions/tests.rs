@@ -194,9 +194,10 @@ async fn what_may_pass_is_told_from_what_needs_a_person() {
     assert!(error.passing, "{error:?}");
 }
 
-#[test]
-fn each_kind_of_run_has_its_machine() {
-    let executions = at("http://127.0.0.1:1");
+#[tokio::test]
+async fn each_kind_of_run_has_its_machine() {
+    let answer = json!({"executionArn": EXECUTION, "startDate": 1_700_000_000.0});
+    let (executions, received) = answering(200, answer).await;
     for (kind, name) in [
         (Kind::CompleteSync, "sync"),
         (Kind::HistoricalOrders, "orders"),
@@ -204,6 +205,9 @@ fn each_kind_of_run_has_its_machine() {
     ] {
         let arn = executions.arn_of(kind, "r");
         assert!(arn.ends_with(&format!(":execution:{name}:r")), "{arn}");
+        executions.start(kind, "r", "{}").await.unwrap();
+        let (_, body) = received.lock().unwrap().remove(0);
+        assert_eq!(body["stateMachineArn"], MACHINE.replace("sync", name));
     }
 }
 
