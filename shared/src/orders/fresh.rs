@@ -222,7 +222,7 @@ impl Reading<'_> {
         let run_id = &self.context.run.run_id;
         lease::fence(&**transaction, &self.context.lease).await?;
         let mut draft: Draft<Note> = Draft::load(&**transaction, run_id, "orders").await?;
-        if draft.note != self.stored {
+        if draft.is_done || draft.note != self.stored {
             return Ok(None);
         }
         draft.count(ORDERS, &figures.orders);

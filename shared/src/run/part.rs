@@ -25,6 +25,8 @@ pub struct Draft<N> {
     pub note: N,
     /// Milliseconds since the step's first call began.
     pub duration_ms: u64,
+    /// Another invocation has come to the step's end; the note is no longer there.
+    pub is_done: bool,
 }
 
 impl<N: Default + Debug + Serialize + DeserializeOwned + Sync> Draft<N> {
@@ -39,7 +41,7 @@ impl<N: Default + Debug + Serialize + DeserializeOwned + Sync> Draft<N> {
     ) -> Result<Self, SyncError> {
         let row = client
             .query_opt(
-                "select stats, square, result,
+                "select stats, square, result, status = 'succeeded' as is_done,
                      (extract(epoch from clock_timestamp() - started_at) * 1000)::bigint as ms
                  from sync_steps where run_id = $1 and step = $2 for update",
                 &[&run_id, &step],
@@ -59,6 +61,7 @@ impl<N: Default + Debug + Serialize + DeserializeOwned + Sync> Draft<N> {
                 .and_then(|note| serde_json::from_value(note).ok())
                 .unwrap_or_default(),
             duration_ms: u64::try_from(milliseconds.unwrap_or(0)).unwrap_or(0),
+            is_done: row.get("is_done"),
         })
     }
 
