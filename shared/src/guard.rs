@@ -22,7 +22,7 @@ pub async fn check(
     deleted: i64,
     created: i64,
 ) -> Result<(), SyncError> {
-    if deleted == 0 || context.run.request.allow_mass_deletion {
+    if deleted == 0 || !is_on(context) {
         return Ok(());
     }
     let row = transaction
@@ -31,6 +31,33 @@ pub async fn check(
     let left: i64 = row.get(0);
     let percent = context.env.settings.deletion_guard_percent;
     judge(table, left + deleted - created, deleted, percent)
+}
+
+/// A preview deletes nothing, and shows what it would.
+fn is_on(context: &StepContext<'_>) -> bool {
+    let request = &context.run.request;
+    !request.allow_mass_deletion && !request.dry_run
+}
+
+/// Refuses a refresh that would leave too many of a table's `live` rows out.
+///
+/// # Errors
+/// `DeletionGuard` with the figures.
+pub(crate) fn check_refresh(
+    context: &StepContext<'_>,
+    table: &str,
+    live: i64,
+    vanishing: i64,
+) -> Result<(), SyncError> {
+    if !is_on(context) {
+        return Ok(());
+    }
+    judge(
+        table,
+        live,
+        vanishing,
+        context.env.settings.deletion_guard_percent,
+    )
 }
 
 fn judge(table: &str, live: i64, deleting: i64, percent: u32) -> Result<(), SyncError> {

@@ -17,6 +17,7 @@ pub mod migrate;
 pub mod orders;
 pub mod postgres;
 pub mod preflight;
+pub mod publish;
 pub mod quarantine;
 pub mod run;
 pub mod settings;

@@ -47,8 +47,11 @@ pub struct Output {
     pub status: String,
     pub mode: String,
     pub trigger: String,
-    /// The data types to sync, in order.
+    /// The steps between this one and the last, in order.
     pub steps: Vec<String>,
+    /// Whether the run only shows what it would change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// Why the run was skipped, or what it should be warned of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -82,11 +85,11 @@ pub async fn open(env: &Env, input: Input, deadline: Instant) -> Result<Output, 
         Opened::Skipped(output) => return Ok(output),
     };
     let square = env.square.for_step(deadline);
-    let note = if run.request.kind == Kind::Migration {
-        // It works on what is stored: neither asks Square nor needs more room.
+    let note = if matches!(run.request.kind, Kind::Migration | Kind::Restore) {
+        // They work on what is stored and do not ask Square.
         None
     } else {
-        check_room(env, &client).await?;
+        check_room(env, &client, &run.request).await?;
         check_token(&square, &run.request).await?
     };
     let output = Output {
@@ -200,19 +203,25 @@ async fn record(
 }
 
 fn describe(run_id: &str, request: &Request, status: &str) -> Output {
-    let types = request.data_types();
+    let steps = request.steps();
+    let between = steps.get(1..steps.len().saturating_sub(1));
     Output {
         run_id: run_id.to_owned(),
         status: status.to_owned(),
-        mode: "incremental".to_owned(),
+        mode: request.mode().to_owned(),
         trigger: request.trigger.name().to_owned(),
-        steps: types.iter().map(|kind| kind.name().to_owned()).collect(),
+        steps: between
+            .unwrap_or_default()
+            .iter()
+            .map(|step| (*step).to_owned())
+            .collect(),
+        dry_run: request.dry_run,
         note: None,
     }
 }
 
 /// Refuses to start a sync into a database that is nearly full.
-async fn check_room(env: &Env, client: &Object) -> Result<(), SyncError> {
+async fn check_room(env: &Env, client: &Object, request: &Request) -> Result<(), SyncError> {
     let Some(limit) = env.settings.database_storage_limit_bytes else {
         return Ok(());
     };
@@ -227,12 +236,18 @@ async fn check_room(env: &Env, client: &Object) -> Result<(), SyncError> {
         )
         .await?;
     let (used, synced): (i64, i64) = (row.get("used"), row.get("synced"));
-    // Staging holds a copy of what is listed, and rewritten rows need room beside the old.
-    let needed = u64::try_from(used.saturating_add(synced)).unwrap_or(u64::MAX);
+    // Staging holds a copy of what is listed, and rewritten rows need room beside
+    // the old. A refresh writes all of them, and keeps a backup besides.
+    let extra = if request.stages_only() {
+        synced.saturating_mul(3)
+    } else {
+        synced
+    };
+    let needed = u64::try_from(used.saturating_add(extra)).unwrap_or(u64::MAX);
     if needed > limit {
         return Err(SyncError::DatabaseRejected {
             detail: format!(
-                "it holds {used} bytes and a sync may need {synced} more, over the limit of \
+                "it holds {used} bytes and this run may need {extra} more, over the limit of \
 {limit} bytes. Make room, or raise DATABASE_STORAGE_LIMIT_BYTES"
             ),
         });

@@ -42,10 +42,11 @@ const SUDDEN: &str = "
             sum((s.value ->> 'updated')::bigint + (s.value ->> 'deleted')::bigint) as changes
         from sync_runs r join sync_steps st using (run_id)
         cross join lateral jsonb_each(st.stats) s
-        where r.run_id = $1 or r.run_id in (
+        where r.mode = 'incremental' and not r.request ? 'dry_run' and (r.run_id = $1 or r.run_id in (
             select run_id from sync_runs
-            where status = 'succeeded' and kind = 'complete_sync' and run_id <> $1
-            order by queued_at desc limit 10)
+            where status = 'succeeded' and kind = 'complete_sync' and mode = 'incremental'
+                and not request ? 'dry_run' and run_id <> $1
+            order by queued_at desc limit 10))
         group by 1, 2)
     select now.data_type, now.changes::bigint, max(before.changes)::bigint as most
     from figures now join figures before using (data_type)

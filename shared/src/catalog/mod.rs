@@ -17,7 +17,7 @@ use crate::error::SyncError;
 use crate::postgres::ledger::Ledger;
 use crate::postgres::table::clear_staging;
 use crate::quarantine;
-use crate::run::stats::StepOutput;
+use crate::run::stats::{StagedStep, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
 use crate::square::{CatalogObject, Page, SearchCatalogObjects, read_ahead};
@@ -25,7 +25,7 @@ use crate::text::Texts;
 use rows::{CatalogRows, data_type_of};
 use store::{CATEGORIES, ITEMS, TABLES, VARIATIONS};
 
-const LIST: &str = "catalog";
+pub(crate) const LIST: &str = "catalog";
 const TYPES: [&str; 3] = ["CATEGORY", "ITEM", "ITEM_VARIATION"];
 
 /// `begin_time` leaves out objects of that very moment, and one may have been
@@ -54,10 +54,13 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let mut client = context.env.database.client().await?;
     let reconcile_after = context.env.settings.reconcile_after;
     let watermark = Watermark::load(&**client, LIST, reconcile_after).await?;
-    let listed_all =
-        watermark.reconcile_due || watermark.position.is_none() || context.run.request.reconcile;
+    let request = &context.run.request;
+    let listed_all = watermark.reconcile_due
+        || watermark.position.is_none()
+        || request.reconcile
+        || request.full_refresh;
 
-    clear_staging(&client, &TABLES).await?;
+    clear_staging(&client, &TABLES, request.stages_only()).await?;
     let mut reader = Reader::new(context, &client);
     if listed_all {
         reader.list_all(&watermark).await?;
@@ -73,6 +76,15 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
 
     let transaction = context.begin(&mut client).await?;
     ledger.verify(&transaction, context.attempt).await?;
+    if request.stages_only() {
+        let staged = StagedStep {
+            attempt: context.attempt,
+            rows: ledger,
+            listed_all,
+            position: watermark.advance(newest).position,
+        };
+        return context.leave_staged(transaction, staged, warnings).await;
+    }
     let stats = store::apply(context, &transaction, listed_all).await?;
     let run_id = &context.run.run_id;
     watermark

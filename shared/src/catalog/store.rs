@@ -307,7 +307,7 @@ pub const STATEMENTS: [&str; 12] = [
 ];
 
 /// Applies what was staged, and says what became of it.
-pub(super) async fn apply(
+pub(crate) async fn apply(
     context: &StepContext<'_>,
     transaction: &Transaction<'_>,
     listed_all: bool,

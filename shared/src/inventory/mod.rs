@@ -20,7 +20,8 @@ use crate::error::SyncError;
 use crate::postgres::ledger::Ledger;
 use crate::postgres::table::clear_staging;
 use crate::quarantine;
-use crate::run::stats::StepOutput;
+use crate::run::request::DataType;
+use crate::run::stats::{StagedStep, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
 use crate::square::{BatchRetrieveInventoryCounts, InventoryCount, Page, read_ahead};
@@ -28,7 +29,7 @@ use crate::text::Texts;
 use rows::CountRow;
 use store::INVENTORY;
 
-const LIST: &str = "inventory";
+pub(crate) const LIST: &str = "inventory";
 
 /// Counts may show up a moment after the time they carry.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(2);
@@ -58,9 +59,10 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let mut client = context.env.database.client().await?;
     let reconcile_after = context.env.settings.reconcile_after;
     let watermark = Watermark::load(&**client, LIST, reconcile_after).await?;
-    let listed_all = watermark.reconcile_due || context.run.request.reconcile;
+    let request = &context.run.request;
+    let listed_all = watermark.reconcile_due || request.reconcile || request.full_refresh;
 
-    clear_staging(&client, &[&INVENTORY]).await?;
+    clear_staging(&client, &[&INVENTORY], request.stages_only()).await?;
     let mut reader = Reader::new(context, &client);
     if listed_all {
         reader.list_all().await?;
@@ -78,6 +80,15 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
 
     let transaction = context.begin(&mut client).await?;
     ledger.verify(&transaction, context.attempt).await?;
+    if request.stages_only() {
+        let staged = StagedStep {
+            attempt: context.attempt,
+            rows: ledger,
+            listed_all,
+            position: watermark.advance(newest).position,
+        };
+        return context.leave_staged(transaction, staged, warnings).await;
+    }
     let counts = store::apply(context, &transaction, listed_all).await?;
     let run_id = &context.run.run_id;
     watermark
@@ -144,7 +155,7 @@ impl<'a> Reader<'a> {
     }
 
     async fn list_by_location(&mut self) -> Result<(), SyncError> {
-        let rows = self.client.query(store::LISTED_LOCATIONS, &[]).await?;
+        let rows = self.client.query(self.locations_sql(), &[]).await?;
         let square = &self.context.square;
         let lists = rows
             .iter()
@@ -157,6 +168,16 @@ impl<'a> Reader<'a> {
             self.stage(page).await?;
         }
         Ok(())
+    }
+
+    /// A step that only stages finds the locations where their step has left them.
+    fn locations_sql(&self) -> &'static str {
+        let request = &self.context.run.request;
+        if request.stages_only() && request.data_types().contains(&DataType::Locations) {
+            store::STAGED_LOCATIONS
+        } else {
+            store::LISTED_LOCATIONS
+        }
     }
 
     async fn list_changes(&mut self, begun: Option<Timestamp>) -> Result<(), SyncError> {

@@ -38,6 +38,9 @@ pub const LISTED_LOCATIONS: &str = "
         or not exists (select from staging.locations)
     order by id";
 
+/// The locations that the step before has staged.
+pub const STAGED_LOCATIONS: &str = "select distinct id from staging.locations order by id";
+
 /// Counts whose variation or location Square never gave. Parameter: attempt.
 pub const QUARANTINE_COUNTS: &str = "
     with orphans as (
@@ -70,15 +73,16 @@ pub const KEEP_HISTORY: &str = "
     on conflict do nothing";
 
 /// For the test that prepares every statement.
-pub const STATEMENTS: [&str; 4] = [
+pub const STATEMENTS: [&str; 5] = [
     LISTED_LOCATIONS,
+    STAGED_LOCATIONS,
     QUARANTINE_COUNTS,
     FOLLOW_DELETED_VARIATIONS,
     KEEP_HISTORY,
 ];
 
 /// Applies what was staged.
-pub(super) async fn apply(
+pub(crate) async fn apply(
     context: &StepContext<'_>,
     transaction: &Transaction<'_>,
     listed_all: bool,

@@ -14,7 +14,7 @@ use crate::error::SyncError;
 use crate::postgres::ledger::Ledger;
 use crate::postgres::table::clear_staging;
 use crate::quarantine;
-use crate::run::stats::StepOutput;
+use crate::run::stats::{StagedStep, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::square::Square;
 use crate::text::Texts;
@@ -76,7 +76,7 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
 
     let mut client = context.env.database.client().await?;
     let attempt = context.attempt;
-    clear_staging(&client, &[&LOCATIONS]).await?;
+    clear_staging(&client, &[&LOCATIONS], false).await?;
     let mut ledger = Ledger::default();
     LOCATIONS
         .copy_in(&client, attempt, &rows, &mut ledger)
@@ -87,6 +87,16 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
 
     let transaction = context.begin(&mut client).await?;
     ledger.verify(&transaction, attempt).await?;
+    if context.run.request.stages_only() {
+        let staged = StagedStep {
+            attempt,
+            rows: ledger,
+            listed_all: true,
+            position: None,
+        };
+        let warnings = texts.warning().into_iter().collect();
+        return context.leave_staged(transaction, staged, warnings).await;
+    }
     let counts = store::apply(context, &transaction).await?;
     let stats = BTreeMap::from([("locations".to_owned(), counts)]);
     let warnings = texts.warning().into_iter().collect();

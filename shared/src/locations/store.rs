@@ -88,7 +88,7 @@ pub(super) async fn add_missing(
 }
 
 /// Applies what was staged.
-pub(super) async fn apply(
+pub(crate) async fn apply(
     context: &StepContext<'_>,
     transaction: &Transaction<'_>,
 ) -> Result<Counts, SyncError> {

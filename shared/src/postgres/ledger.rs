@@ -7,15 +7,17 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Transaction;
 
 use super::table::Table;
 use crate::error::SyncError;
 
 /// The rows of one attempt, per staging table.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Ledger {
-    rows: BTreeMap<&'static str, i64>,
+    rows: BTreeMap<String, i64>,
 }
 
 impl Ledger {
@@ -34,8 +36,8 @@ impl Ledger {
         self.change("quarantine", 1);
     }
 
-    fn change(&mut self, table: &'static str, by: i64) {
-        *self.rows.entry(table).or_default() += by;
+    fn change(&mut self, table: &str, by: i64) {
+        *self.rows.entry(table.to_owned()).or_default() += by;
     }
 
     /// Counts the attempt's rows; none can vanish any more before the transaction

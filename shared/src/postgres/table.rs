@@ -323,18 +323,26 @@ pub(crate) fn same_key(key: &[&str], a: &str, b: &str) -> String {
     parts.join(" and ")
 }
 
-/// Empties staging before an attempt. A step that outlived its run may still be
+/// Empties staging before an attempt; what an earlier step of the same run has set
+/// aside may have to wait there for `publish`. A step that outlived its run may still be
 /// writing there; then its rows are left, and told apart by their attempt.
 ///
 /// # Errors
 /// The database's, but for the lock that such a step holds.
-pub async fn clear_staging(client: &Object, tables: &[&Table]) -> Result<(), SyncError> {
-    let names: Vec<String> = tables
+pub async fn clear_staging(
+    client: &Object,
+    tables: &[&Table],
+    keeps_quarantine: bool,
+) -> Result<(), SyncError> {
+    let mut names: Vec<String> = tables
         .iter()
         .map(|table| format!("staging.{}", table.name))
         .collect();
+    if !keeps_quarantine {
+        names.push("staging.quarantine".to_owned());
+    }
     let truncate = format!(
-        "begin; set local lock_timeout = '2s'; truncate staging.quarantine, {}; commit",
+        "begin; set local lock_timeout = '2s'; truncate {}; commit",
         names.join(", ")
     );
     let Err(error) = client.batch_execute(&truncate).await else {

@@ -99,6 +99,7 @@ impl<N: Default + Debug + Serialize + DeserializeOwned + Sync> Draft<N> {
             duration_ms: self.duration_ms,
             rows_per_second: rows.saturating_mul(1000) / self.duration_ms.max(1),
             warnings,
+            staged: None,
         }
     }
 

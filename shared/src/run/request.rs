@@ -19,6 +19,8 @@ pub enum Kind {
     HistoricalOrders,
     /// The schema brought up to this release, and order tables derived anew.
     Migration,
+    /// A backup put back.
+    Restore,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Self::CompleteSync => "complete_sync",
             Self::HistoricalOrders => "historical_orders",
             Self::Migration => "migration",
+            Self::Restore => "restore",
         }
     }
 
@@ -37,8 +40,13 @@ impl Kind {
     /// # Errors
     /// `Internal` for a name that only a newer release knows.
     pub fn of(name: &str) -> Result<Self, SyncError> {
-        [Self::CompleteSync, Self::HistoricalOrders, Self::Migration]
-            .into_iter()
+        let all = [
+            Self::CompleteSync,
+            Self::HistoricalOrders,
+            Self::Migration,
+            Self::Restore,
+        ];
+        all.into_iter()
             .find(|kind| kind.name() == name)
             .ok_or_else(|| SyncError::Internal(format!("this release knows no run of kind {name}")))
     }
@@ -50,6 +58,7 @@ impl Kind {
             Self::CompleteSync => "sync",
             Self::HistoricalOrders => "orders",
             Self::Migration => "migration",
+            Self::Restore => "restore",
         }
     }
 }
@@ -136,6 +145,15 @@ pub struct Request {
     /// Go on even if the deletion guard would stop the run.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_mass_deletion: bool,
+    /// Replace the whole account in one go.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub full_refresh: bool,
+    /// Count and show what would change, and change nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// The backup to put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_id: Option<String>,
     /// Import orders created from this time on; none means since 2018.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,
@@ -183,6 +201,9 @@ impl Request {
                 self.allow_mass_deletion,
                 Kind::CompleteSync,
             ),
+            ("full_refresh", self.full_refresh, Kind::CompleteSync),
+            ("dry_run", self.dry_run, Kind::CompleteSync),
+            ("backup_id", self.backup_id.is_some(), Kind::Restore),
             ("from", self.from.is_some(), Kind::HistoricalOrders),
             ("to", self.to.is_some(), Kind::HistoricalOrders),
             (
@@ -201,6 +222,17 @@ impl Request {
                 "only",
                 "is an empty list; leave it out to sync everything",
             ));
+        }
+        if self.full_refresh && self.only.is_some() {
+            let problem = "goes with full_refresh only if left out: a refresh replaces everything";
+            return Err(SyncError::input("only", problem));
+        }
+        if self.dry_run && self.data_types().contains(&DataType::Orders) {
+            let problem = "names orders, which are written page by page and cannot be previewed";
+            return Err(SyncError::input("only", problem));
+        }
+        if self.kind == Kind::Restore && self.backup_id.is_none() {
+            return Err(SyncError::input("backup_id", "is missing"));
         }
         if self.location_ids.as_ref().is_some_and(Vec::is_empty) {
             return Err(SyncError::input(
@@ -234,7 +266,7 @@ impl Request {
                 .collect(),
             (None, Kind::CompleteSync) => DataType::COMPLETE.to_vec(),
             (None, Kind::HistoricalOrders) => vec![DataType::Orders],
-            (None, Kind::Migration) => Vec::new(),
+            (None, Kind::Migration | Kind::Restore) => Vec::new(),
         }
     }
 
@@ -243,7 +275,13 @@ impl Request {
     pub fn steps(&self) -> Vec<&'static str> {
         let mut steps = vec!["preflight"];
         match self.kind {
-            Kind::CompleteSync => steps.extend(self.data_types().into_iter().map(DataType::name)),
+            Kind::CompleteSync => {
+                steps.extend(self.data_types().into_iter().map(DataType::name));
+                if self.stages_only() {
+                    steps.push("publish");
+                }
+            }
+            Kind::Restore => steps.push("restore"),
             Kind::HistoricalOrders => steps.extend(["plan", "orders"]),
             Kind::Migration => steps.extend(["migrate", "rederive"]),
         }
@@ -251,10 +289,28 @@ impl Request {
         steps
     }
 
-    /// The leases that the run holds from its first step to its last.
+    /// Whether the steps only stage what they read, for `publish` to apply at once.
+    #[must_use]
+    pub fn stages_only(&self) -> bool {
+        self.full_refresh || self.dry_run
+    }
+
+    /// `incremental` or `full_refresh`.
+    #[must_use]
+    pub fn mode(&self) -> &'static str {
+        if self.full_refresh {
+            "full_refresh"
+        } else {
+            "incremental"
+        }
+    }
+
+    /// The leases that the run holds from its first step to its last. A refresh
+    /// holds that of the orders too: they refer to the locations it replaces.
     #[must_use]
     pub fn leases(&self) -> LeaseNames {
-        if self.kind == Kind::Migration {
+        let all = matches!(self.kind, Kind::Migration | Kind::Restore);
+        if all || (self.full_refresh && !self.dry_run) {
             return &[lease::CATALOG, lease::ORDERS];
         }
         match self.data_types().as_slice() {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::postgres::ledger::Ledger;
 use crate::postgres::table::Written;
 use crate::square::Counters;
 
@@ -72,4 +74,20 @@ pub struct StepOutput {
     pub rows_per_second: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Where its rows wait to be published, in a run whose steps only stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staged: Option<Box<StagedStep>>,
+}
+
+/// What a step has left in staging for `publish`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedStep {
+    /// Sets its rows in staging apart.
+    pub attempt: i64,
+    /// How many there are, per table.
+    pub rows: Ledger,
+    /// Whether everything was listed, or only what changed.
+    pub listed_all: bool,
+    /// Where the list's watermark will stand.
+    pub position: Option<Timestamp>,
 }

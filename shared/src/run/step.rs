@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::lease::{self, Lease};
 use super::progress::{self, Progress};
-use super::stats::{Counts, Stats, StepOutput};
+use super::stats::{Counts, StagedStep, Stats, StepOutput};
 use super::store::{self, Run};
 use crate::env::Env;
 use crate::error::SyncError;
@@ -277,6 +277,44 @@ impl StepContext<'_> {
         Ok(output)
     }
 
+    /// Ends a step that only stages: what it read is applied by `publish`.
+    ///
+    /// # Errors
+    /// As `commit`.
+    pub async fn leave_staged(
+        &self,
+        transaction: Transaction<'_>,
+        staged: StagedStep,
+        warnings: Vec<String>,
+    ) -> Result<StepOutput, SyncError> {
+        let scope = if staged.listed_all {
+            "reconcile"
+        } else {
+            "delta"
+        };
+        let output = StepOutput {
+            staged: Some(Box::new(staged)),
+            ..self.output(scope, Stats::new(), warnings)
+        };
+        self.commit_as(transaction, &output, &output).await?;
+        Ok(output)
+    }
+
+    /// The same run, for applying what another step has staged.
+    pub(crate) fn for_attempt(&self, attempt: i64) -> StepContext<'_> {
+        StepContext {
+            env: self.env,
+            run: self.run.clone(),
+            lease: self.lease.clone(),
+            attempt,
+            deadline: self.deadline,
+            square: self.square.clone(),
+            progress: Progress::default(),
+            step: self.step,
+            started: self.started,
+        }
+    }
+
     /// As `commit`, with an answer that says more than the step's figures.
     ///
     /// # Errors
@@ -313,6 +351,7 @@ impl StepContext<'_> {
             duration_ms: millis,
             rows_per_second,
             warnings,
+            staged: None,
         }
     }
 

@@ -84,7 +84,7 @@ pub(crate) async fn insert(
         .execute(
             "insert into sync_runs
                  (run_id, kind, mode, trigger, requested_by, status, request, idempotency_key)
-             values ($1, $2, 'incremental', $3, $4, 'queued', $5, $6)
+             values ($1, $2, $7, $3, $4, 'queued', $5, $6)
              on conflict do nothing",
             &[
                 &run_id,
@@ -93,6 +93,7 @@ pub(crate) async fn insert(
                 &request.requester(),
                 &Json(request),
                 &request.repeat_key(),
+                &request.mode(),
             ],
         )
         .await?;

@@ -1,0 +1,208 @@
+//! The account as a set of tables: copied aside, emptied, filled.
+
+use std::collections::BTreeMap;
+
+use deadpool_postgres::Transaction;
+
+use crate::catalog::store::{CATEGORIES, ITEM_CATEGORIES, ITEMS, OVERRIDES, VARIATIONS};
+use crate::error::SyncError;
+use crate::inventory::store::INVENTORY;
+use crate::locations::store::LOCATIONS;
+use crate::postgres::table::{Table, list, same_key};
+
+/// The tables of an account, in the order in which they refer to each other.
+pub(super) const TABLES: [&Table; 7] = [
+    &LOCATIONS,
+    &CATEGORIES,
+    &ITEMS,
+    &ITEM_CATEGORIES,
+    &VARIATIONS,
+    &OVERRIDES,
+    &INVENTORY,
+];
+
+/// The tables whose rows are objects of a data type; the others hang on them.
+pub(super) const OBJECTS: [&Table; 5] = [&LOCATIONS, &CATEGORIES, &ITEMS, &VARIATIONS, &INVENTORY];
+
+/// PostgreSQL's longest name.
+const NAME_MAX: usize = 63;
+
+/// Rows by data type.
+pub(super) type Rows = BTreeMap<&'static str, i64>;
+
+/// The schema of a run's backup, as an identifier in quotes. Run ids hold no quotes.
+pub(super) fn schema_of(run_id: &str) -> String {
+    let name = format!("backup_{run_id}");
+    // The end of a long name tells runs apart: it is the random part.
+    let cut = name.len().saturating_sub(NAME_MAX);
+    format!(
+        "\"{}\"",
+        if cut == 0 {
+            name
+        } else {
+            format!("backup_{}", &run_id[cut..])
+        }
+    )
+}
+
+/// What counts as a live row.
+fn live(table: &Table) -> &'static str {
+    if table.name == LOCATIONS.name {
+        "status is distinct from 'INACTIVE'"
+    } else {
+        "not is_deleted"
+    }
+}
+
+/// Copies all tables into a schema of their own, and how far their lists were read.
+pub(super) async fn copy_to(transaction: &Transaction<'_>, schema: &str) -> Result<(), SyncError> {
+    // A schema of that name can only be left from a run that was not recorded.
+    let mut script = format!("drop schema if exists {schema} cascade; create schema {schema}");
+    for table in TABLES {
+        let name = table.name;
+        script.push_str(&format!(
+            "; create table {schema}.{name} as table public.{name}; analyze {schema}.{name}"
+        ));
+    }
+    script.push_str(&format!(
+        "; create table {schema}.sync_watermarks as select * from public.sync_watermarks \
+         where list in ('catalog', 'inventory')"
+    ));
+    transaction.batch_execute(&script).await?;
+    Ok(())
+}
+
+/// Lets the lists go on from where they stood when the copy was made, and be
+/// listed as a whole by the next run: what was deleted since leaves its tombstones.
+pub(super) async fn rewind_lists(
+    transaction: &Transaction<'_>,
+    schema: &str,
+    run_id: &str,
+) -> Result<(), SyncError> {
+    transaction
+        .batch_execute("delete from sync_watermarks where list in ('catalog', 'inventory')")
+        .await?;
+    transaction
+        .execute(
+            &format!(
+                "insert into sync_watermarks \
+                 (list, position, settled, reconciled_at, reconcile_wanted, updated_by_run) \
+                 select list, position, false, reconciled_at, true, $1 from {schema}.sync_watermarks"
+            ),
+            &[&run_id],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Deletes all rows, those first that refer to others. Orders go on referring to
+/// their locations; that is checked at the commit.
+pub(super) async fn empty(transaction: &Transaction<'_>) -> Result<Rows, SyncError> {
+    transaction
+        .batch_execute("set constraints orders_location_id_fkey deferred")
+        .await?;
+    let mut removed = Rows::new();
+    for table in TABLES.into_iter().rev() {
+        let rows = transaction
+            .execute(&format!("delete from {}", table.name), &[])
+            .await?;
+        add(&mut removed, table, rows);
+    }
+    Ok(removed)
+}
+
+/// Fills the empty tables from a schema.
+pub(super) async fn fill_from(
+    transaction: &Transaction<'_>,
+    schema: &str,
+) -> Result<Rows, SyncError> {
+    let mut inserted = Rows::new();
+    for table in TABLES {
+        let name = table.name;
+        let rows = transaction
+            .execute(
+                &format!("insert into public.{name} select * from {schema}.{name}"),
+                &[],
+            )
+            .await?;
+        add(&mut inserted, table, rows);
+    }
+    Ok(inserted)
+}
+
+fn add(rows: &mut Rows, table: &Table, count: u64) {
+    if OBJECTS.iter().any(|object| object.name == table.name) {
+        *rows.entry(table.data_type).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
+    }
+}
+
+/// Brings locations back, as inactive, that are gone but that orders refer to.
+pub(super) async fn keep_needed_locations(
+    transaction: &Transaction<'_>,
+    copy: &str,
+    run_id: &str,
+) -> Result<i64, SyncError> {
+    let columns = LOCATIONS.columns.join(", ");
+    let values = list(LOCATIONS.columns, "c.").replace("c.status", "'INACTIVE'");
+    let rows = transaction
+        .execute(
+            &format!(
+                "insert into locations \
+                 ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
+                 select {values}, c.first_synced_at, now(), $1 from {copy}.locations c \
+                 where not exists (select from locations l where l.id = c.id) \
+                 and exists (select from orders o where o.location_id = c.id)"
+            ),
+            &[&run_id],
+        )
+        .await?;
+    Ok(i64::try_from(rows).unwrap_or(i64::MAX))
+}
+
+/// Per table, how many rows were live in the copy, and how many of them are gone.
+pub(super) async fn vanishing(
+    transaction: &Transaction<'_>,
+    copy: &str,
+) -> Result<Vec<(&'static str, i64, i64)>, SyncError> {
+    let mut found = Vec::new();
+    for table in OBJECTS {
+        let row = transaction
+            .query_one(
+                &format!(
+                    "select count(*), count(*) filter (where not exists ( \
+                     select from public.{name} n where {same})) \
+                     from {copy}.{name} c where {live}",
+                    name = table.name,
+                    same = same_key(table.key, "n", "c"),
+                    live = live(table),
+                ),
+                &[],
+            )
+            .await?;
+        found.push((table.name, row.get(0), row.get(1)));
+    }
+    Ok(found)
+}
+
+/// For the test that prepares every statement: those that name no schema.
+pub(super) fn statements() -> Vec<String> {
+    TABLES
+        .iter()
+        .map(|table| format!("delete from {}", table.name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::schema_of;
+
+    #[test]
+    fn a_backups_schema_is_named_after_its_run_within_postgresqls_limit() {
+        assert_eq!(
+            schema_of("sync-20261122T180000Z-3fa2c1"),
+            "\"backup_sync-20261122T180000Z-3fa2c1\""
+        );
+        let long = schema_of(&"x".repeat(80));
+        assert_eq!(long.len(), 63 + 2);
+    }
+}

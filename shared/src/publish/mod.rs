@@ -1,0 +1,252 @@
+//! Publishing: what a run's steps have staged is applied in one transaction.
+//!
+//! A full refresh replaces the account: the present tables are kept as a backup,
+//! emptied, and filled from staging. Readers see the old account until the
+//! commit and the new one from then on; whatever fails before leaves the old one.
+//! A preview does the very same, looks at what came of it, and rolls it back: so
+//! its figures are those of the run that would follow.
+
+mod account;
+pub mod backups;
+mod preview;
+mod restore;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use deadpool_postgres::{Object, Transaction};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_postgres::types::Json;
+
+use crate::env::Env;
+use crate::error::SyncError;
+use crate::run::stats::{Counts, StagedStep, Stats, StepOutput};
+use crate::run::step::{self, Step, StepContext, StepInput};
+use crate::run::watermark::Watermark;
+use crate::{catalog, guard, inventory, locations};
+
+/// As long as Lambda allows, less what it takes to say so.
+const TIMEOUT: Duration = Duration::from_secs(890);
+
+/// What the state machine hands over.
+#[derive(Debug, Deserialize)]
+pub struct Input {
+    #[serde(flatten)]
+    pub step: StepInput,
+    pub work: Work,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Apply what the steps have staged, or preview it.
+    Publish,
+    /// Put a backup back.
+    Restore,
+    /// Keep the leases while the state machine waits for a snapshot.
+    Hold,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Output {
+    Step(Box<StepOutput>),
+    Held { run_id: String },
+}
+
+/// What is kept of a preview beside its figures.
+#[derive(Debug, Serialize)]
+struct Previewed<'a> {
+    #[serde(flatten)]
+    step: &'a StepOutput,
+    /// By data type, up to twenty rows each.
+    preview: BTreeMap<&'static str, preview::Sample>,
+}
+
+/// Does the work that the state machine asks for.
+///
+/// # Errors
+/// The database's, `DeletionGuard`, `LeaseLost`, `Cancelled`; `InputInvalid` or
+/// `DatabaseSchemaOutdated` for a backup that cannot be put back.
+pub async fn handle(
+    env: &Env,
+    input: Input,
+    lambda_deadline: Instant,
+) -> Result<Output, SyncError> {
+    let named = |name| Step {
+        name,
+        timeout: TIMEOUT,
+        timeout_setting: "the function's time-out",
+        lambda_deadline,
+    };
+    let output = match input.work {
+        Work::Publish => step::perform(env, input.step, named("publish"), publish).await?,
+        Work::Restore => step::perform(env, input.step, named("restore"), restore::restore).await?,
+        Work::Hold => {
+            let client = env.database.client().await?;
+            let (run, _lease) = step::enter(&client, &input.step).await?;
+            return Ok(Output::Held { run_id: run.run_id });
+        }
+    };
+    Ok(Output::Step(Box::new(output)))
+}
+
+async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
+    let mut client = context.env.database.client().await?;
+    let staged = staged_steps(&client, &context.run.run_id).await?;
+    let request = &context.run.request;
+    let transaction = context.begin(&mut client).await?;
+    for (_, part) in &staged {
+        part.rows.verify(&transaction, part.attempt).await?;
+    }
+    let copy = account::schema_of(&context.run.run_id);
+    account::copy_to(&transaction, &copy).await?;
+    let removed = if request.full_refresh {
+        account::empty(&transaction).await?
+    } else {
+        BTreeMap::new()
+    };
+    let mut stats = Stats::new();
+    for (step, part) in &staged {
+        for (data_type, counts) in apply(context, &transaction, step, part).await? {
+            stats.entry(data_type).or_default().add(&counts);
+        }
+    }
+    if request.full_refresh {
+        check_vanishing(context, &transaction, &copy).await?;
+        let kept = account::keep_needed_locations(&transaction, &copy, &context.run.run_id).await?;
+        stats.entry("locations".to_owned()).or_default().created += kept;
+        for (data_type, rows) in removed {
+            stats.entry(data_type.to_owned()).or_default().deleted += rows;
+        }
+    }
+    if request.dry_run {
+        let preview = preview::samples(&transaction, &copy).await?;
+        transaction.rollback().await?;
+        return keep_preview(context, &mut client, stats, preview).await;
+    }
+    save_watermarks(context, &transaction, &staged).await?;
+    let kept = context.env.settings.backups_kept;
+    backups::record(&transaction, &copy, &context.run.run_id, kept).await?;
+    context
+        .commit(transaction, "full_refresh", stats, Vec::new())
+        .await
+}
+
+/// What the run's steps have staged, in their order.
+async fn staged_steps(
+    client: &Object,
+    run_id: &str,
+) -> Result<Vec<(String, StagedStep)>, SyncError> {
+    let rows = client
+        .query(
+            "select step, result -> 'staged' as staged from sync_steps
+             where run_id = $1 and status = 'succeeded' and result ? 'staged' order by ordinal",
+            &[&run_id],
+        )
+        .await?;
+    let steps = rows
+        .iter()
+        .map(|row| (row.get(0), row.get::<_, Json<StagedStep>>(1).0));
+    Ok(steps.collect())
+}
+
+/// Applies what one step has staged, as that step does in any other run.
+async fn apply(
+    context: &StepContext<'_>,
+    transaction: &Transaction<'_>,
+    step: &str,
+    part: &StagedStep,
+) -> Result<Stats, SyncError> {
+    let context = context.for_attempt(part.attempt);
+    let one = |data_type: &str, counts| Stats::from([(data_type.to_owned(), counts)]);
+    match step {
+        "locations" => {
+            let counts = locations::store::apply(&context, transaction).await?;
+            Ok(one("locations", counts))
+        }
+        "catalog" => catalog::store::apply(&context, transaction, part.listed_all).await,
+        "inventory" => {
+            let counts = inventory::store::apply(&context, transaction, part.listed_all).await?;
+            Ok(one("inventory", counts))
+        }
+        other => Err(SyncError::Internal(format!("step {other} stages nothing"))),
+    }
+}
+
+/// A refresh that leaves much out is more likely misread than right.
+async fn check_vanishing(
+    context: &StepContext<'_>,
+    transaction: &Transaction<'_>,
+    copy: &str,
+) -> Result<(), SyncError> {
+    for (table, live, vanishing) in account::vanishing(transaction, copy).await? {
+        guard::check_refresh(context, table, live, vanishing)?;
+    }
+    Ok(())
+}
+
+/// The lists were read from their beginning, so their watermarks are new.
+async fn save_watermarks(
+    context: &StepContext<'_>,
+    transaction: &Transaction<'_>,
+    staged: &[(String, StagedStep)],
+) -> Result<(), SyncError> {
+    for (step, part) in staged {
+        let list = match step.as_str() {
+            "catalog" => catalog::LIST,
+            "inventory" => inventory::LIST,
+            _ => continue,
+        };
+        let mark = Watermark {
+            position: part.position,
+            ..Watermark::default()
+        };
+        mark.save(&**transaction, list, part.listed_all, &context.run.run_id)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Stores what a preview found; nothing else of it is left.
+async fn keep_preview(
+    context: &StepContext<'_>,
+    client: &mut Object,
+    stats: Stats,
+    preview: BTreeMap<&'static str, preview::Sample>,
+) -> Result<StepOutput, SyncError> {
+    let transaction = context.begin(client).await?;
+    let output = context.output("preview", stats, Vec::new());
+    let kept = Previewed {
+        step: &output,
+        preview,
+    };
+    context.commit_as(transaction, &output, &kept).await?;
+    Ok(output)
+}
+
+/// The figures of rows put in and taken out.
+fn replaced(inserted: BTreeMap<&'static str, i64>, removed: BTreeMap<&'static str, i64>) -> Stats {
+    let mut stats = Stats::new();
+    for (data_type, rows) in inserted {
+        stats.entry(data_type.to_owned()).or_default().created += rows;
+    }
+    for (data_type, rows) in removed {
+        stats.entry(data_type.to_owned()).or_default().deleted += rows;
+    }
+    stats.retain(|_, counts| *counts != Counts::default());
+    stats
+}
+
+/// For the test that prepares every statement.
+#[must_use]
+pub fn statements() -> Vec<String> {
+    account::statements()
+}
+
+/// JSON of a row, as a sample shows it.
+type JsonRow = serde_json::Map<String, Value>;

@@ -1,0 +1,179 @@
+//! What a preview shows: of each data type some rows that would be created,
+//! changed, column by column, and deleted.
+
+use std::collections::BTreeMap;
+
+use deadpool_postgres::Transaction;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::JsonRow;
+use super::account::OBJECTS;
+use crate::error::SyncError;
+use crate::locations::store::LOCATIONS;
+use crate::postgres::table::{Table, list, same_key};
+
+/// Rows of each sort.
+const ROWS_MAX: i64 = 20;
+
+/// Some of a data type's rows that would change.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub(super) struct Sample {
+    created: Vec<Value>,
+    updated: Vec<Change>,
+    deleted: Vec<Value>,
+}
+
+/// A row that would change.
+#[derive(Debug, PartialEq, Serialize)]
+struct Change {
+    /// The row's key.
+    key: JsonRow,
+    /// What would change, by column.
+    changes: BTreeMap<String, FromTo>,
+}
+
+/// A column's value now, and as it would be.
+#[derive(Debug, PartialEq, Serialize)]
+struct FromTo {
+    from: Value,
+    to: Value,
+}
+
+/// Compares the tables as this transaction has left them with their copy.
+pub(super) async fn samples(
+    transaction: &Transaction<'_>,
+    copy: &str,
+) -> Result<BTreeMap<&'static str, Sample>, SyncError> {
+    let mut samples = BTreeMap::new();
+    for table in OBJECTS {
+        let sample = Sample {
+            created: rows(transaction, &created_sql(table, copy)).await?,
+            updated: changes(transaction, table, copy).await?,
+            deleted: rows(transaction, &deleted_sql(table, copy)).await?,
+        };
+        if sample != Sample::default() {
+            samples.insert(table.data_type, sample);
+        }
+    }
+    Ok(samples)
+}
+
+async fn rows(transaction: &Transaction<'_>, sql: &str) -> Result<Vec<Value>, SyncError> {
+    let rows = transaction.query(sql, &[&ROWS_MAX]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+async fn changes(
+    transaction: &Transaction<'_>,
+    table: &Table,
+    copy: &str,
+) -> Result<Vec<Change>, SyncError> {
+    let rows = transaction
+        .query(&updated_sql(table, copy), &[&ROWS_MAX])
+        .await?;
+    let changes = rows.iter().filter_map(|row| {
+        let (from, to): (Value, Value) = (row.get(0), row.get(1));
+        Some(change(table.key, from.as_object()?, to.as_object()?))
+    });
+    Ok(changes.collect())
+}
+
+fn change(key: &[&str], from: &JsonRow, to: &JsonRow) -> Change {
+    let value = |row: &JsonRow, name: &str| row.get(name).cloned().unwrap_or_default();
+    let key = key
+        .iter()
+        .map(|name| ((*name).to_owned(), value(to, name)))
+        .collect();
+    let changes = to
+        .iter()
+        .filter(|(name, to)| from.get(*name) != Some(to))
+        .map(|(name, to)| {
+            let from_to = FromTo {
+                from: value(from, name),
+                to: to.clone(),
+            };
+            (name.clone(), from_to)
+        })
+        .collect();
+    Change { key, changes }
+}
+
+/// A row as JSON, without the bookkeeping.
+fn json(alias: &str) -> String {
+    format!(
+        "to_jsonb({alias}) - array['first_synced_at', 'last_changed_at', 'last_changed_by_run']"
+    )
+}
+
+/// Whether a row lives.
+fn lives(table: &Table, alias: &str) -> String {
+    if table.name == LOCATIONS.name {
+        format!("{alias}.status is distinct from 'INACTIVE'")
+    } else {
+        format!("not {alias}.is_deleted")
+    }
+}
+
+fn created_sql(table: &Table, copy: &str) -> String {
+    format!(
+        "select {json} from public.{name} n left join {copy}.{name} c on {same} \
+         where c.{first} is null order by {key} limit $1",
+        json = json("n"),
+        name = table.name,
+        same = same_key(table.key, "n", "c"),
+        first = table.key[0],
+        key = list(table.key, "n."),
+    )
+}
+
+/// Rows that differ and live on.
+fn updated_sql(table: &Table, copy: &str) -> String {
+    format!(
+        "select {from}, {to} from public.{name} n join {copy}.{name} c on {same} \
+         where ({ours}) is distinct from ({theirs}) and ({lives} or not ({lived})) \
+         order by {key} limit $1",
+        from = json("c"),
+        to = json("n"),
+        name = table.name,
+        same = same_key(table.key, "n", "c"),
+        ours = list(table.columns, "n."),
+        theirs = list(table.columns, "c."),
+        lives = lives(table, "n"),
+        lived = lives(table, "c"),
+        key = list(table.key, "n."),
+    )
+}
+
+/// Rows that lived, and would be marked or gone.
+fn deleted_sql(table: &Table, copy: &str) -> String {
+    format!(
+        "select {json} from {copy}.{name} c left join public.{name} n on {same} \
+         where {lived} and (n.{first} is null or not ({lives})) order by {key} limit $1",
+        json = json("c"),
+        name = table.name,
+        same = same_key(table.key, "n", "c"),
+        first = table.key[0],
+        lived = lives(table, "c"),
+        lives = lives(table, "n"),
+        key = list(table.key, "c."),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_change_names_the_row_and_only_what_differs() {
+        let row = |name: &str| json!({"id": "I", "name": name, "version": 1});
+        let (from, to) = (row("old"), row("new"));
+        let change = change(&["id"], from.as_object().unwrap(), to.as_object().unwrap());
+        assert_eq!(
+            serde_json::to_value(change).unwrap(),
+            json!({"key": {"id": "I"}, "changes": {"name": {"from": "old", "to": "new"}}})
+        );
+    }
+}

@@ -1,0 +1,33 @@
+//! Putting a backup back, in one transaction. What it replaces becomes a backup
+//! itself, and the next incremental run reconciles with Square.
+
+use super::{account, backups, replaced};
+use crate::error::SyncError;
+use crate::run::stats::StepOutput;
+use crate::run::step::StepContext;
+
+pub(super) async fn restore(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
+    let mut client = context.env.database.client().await?;
+    let run_id = &context.run.run_id;
+    let backup_id = context.run.request.backup_id.as_deref().unwrap_or_default();
+    let transaction = context.begin(&mut client).await?;
+    let backup = backups::find(&*transaction, backup_id).await?;
+    let copy = account::schema_of(run_id);
+    account::copy_to(&transaction, &copy).await?;
+    let removed = account::empty(&transaction).await?;
+    let mut inserted = account::fill_from(&transaction, &backup).await?;
+    let kept = account::keep_needed_locations(&transaction, &copy, run_id).await?;
+    *inserted.entry("locations").or_default() += kept;
+    account::rewind_lists(&transaction, &backup, run_id).await?;
+    backups::record(
+        &transaction,
+        &copy,
+        run_id,
+        context.env.settings.backups_kept,
+    )
+    .await?;
+    let stats = replaced(inserted, removed);
+    context
+        .commit(transaction, "restore", stats, Vec::new())
+        .await
+}
