@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use shared::error::SyncError;
 
-const DEFINITIONS: [(&str, &str); 3] = [
+const DEFINITIONS: [(&str, &str); 4] = [
     (
         "complete-sync",
         include_str!("../infra/statemachines/complete-sync.asl.json"),
@@ -18,6 +18,10 @@ const DEFINITIONS: [(&str, &str); 3] = [
     (
         "migration",
         include_str!("../infra/statemachines/migration.asl.json"),
+    ),
+    (
+        "restore",
+        include_str!("../infra/statemachines/restore.asl.json"),
     ),
 ];
 
@@ -35,6 +39,59 @@ const AWS: [&str; 11] = [
     "States.ALL",
     "States.Timeout",
 ];
+
+/// Names of RDS's errors as Step Functions writes them: what the API's reference
+/// has for these calls, with the suffix `Exception`; `RdsException` for what it
+/// has not, throttling included; `SdkClientException` for a call that never came
+/// through.
+const RDS: [&str; 6] = [
+    "Rds.DbClusterSnapshotAlreadyExistsException",
+    "Rds.DbSnapshotAlreadyExistsException",
+    "Rds.InvalidDbClusterStateException",
+    "Rds.InvalidDbInstanceStateException",
+    "Rds.RdsException",
+    "Rds.SdkClientException",
+];
+
+/// The calls of RDS, and what of theirs passes if it is waited for.
+const SNAPSHOTS: [(&str, &[&str]); 4] = [
+    (
+        "createDBSnapshot",
+        &[
+            "Rds.InvalidDbInstanceStateException",
+            "Rds.RdsException",
+            "Rds.SdkClientException",
+            "States.Timeout",
+        ],
+    ),
+    (
+        "createDBClusterSnapshot",
+        &[
+            "Rds.InvalidDbClusterStateException",
+            "Rds.RdsException",
+            "Rds.SdkClientException",
+            "States.Timeout",
+        ],
+    ),
+    (
+        "describeDBSnapshots",
+        &[
+            "Rds.RdsException",
+            "Rds.SdkClientException",
+            "States.Timeout",
+        ],
+    ),
+    (
+        "describeDBClusterSnapshots",
+        &[
+            "Rds.RdsException",
+            "Rds.SdkClientException",
+            "States.Timeout",
+        ],
+    ),
+];
+
+const LAMBDA: &str = "arn:aws:states:::lambda:invoke";
 
 /// A state, and where it stands.
 struct State {
@@ -75,9 +132,16 @@ fn names(rules: &Value) -> BTreeSet<String> {
         .collect()
 }
 
+/// The states that call a function.
+fn functions() -> Vec<State> {
+    let mut tasks = states("Task");
+    tasks.retain(|state| state.value["Resource"] == LAMBDA);
+    tasks
+}
+
 #[test]
 fn every_name_is_known_and_every_passing_error_is_retried() {
-    for State { name, value, .. } in states("Task") {
+    for State { name, value, .. } in functions() {
         let retried = names(&value["Retry"]);
         for error in retried.iter().chain(&names(&value["Catch"])) {
             let known = SyncError::NAMES.contains(&error.as_str()) || AWS.contains(&error.as_str());
@@ -90,6 +154,53 @@ fn every_name_is_known_and_every_passing_error_is_retried() {
             let passes = SyncError::RETRYABLE.contains(&error);
             assert_eq!(retried.contains(error), passes, "{name}: {error}");
         }
+    }
+}
+
+/// What is no function is one of the calls for a snapshot, once each.
+#[test]
+fn every_other_task_asks_for_a_snapshot_and_retries_what_passes() {
+    let mut tasks = states("Task");
+    tasks.retain(|state| state.value["Resource"] != LAMBDA);
+    assert_eq!(tasks.len(), SNAPSHOTS.len());
+    for (call, passing) in SNAPSHOTS {
+        let resource = format!("arn:aws:states:::aws-sdk:rds:{call}");
+        let task = tasks
+            .iter()
+            .find(|task| task.value["Resource"] == resource.as_str());
+        let State {
+            machine,
+            name,
+            value,
+        } = task.unwrap();
+        assert_eq!(*machine, "complete-sync", "{name}");
+        let retried: Vec<String> = names(&value["Retry"]).into_iter().collect();
+        assert_eq!(retried, passing, "{name}");
+        for error in retried.iter().chain(&names(&value["Catch"])) {
+            let known = RDS.contains(&error.as_str()) || AWS.contains(&error.as_str());
+            assert!(known, "{name}: {error}");
+        }
+    }
+}
+
+/// A snapshot that is there already was begun by an earlier attempt.
+#[test]
+fn a_snapshot_that_exists_is_waited_for_like_a_new_one() {
+    for (state, exists) in [
+        (
+            "complete-sync: SnapshotInstance",
+            "Rds.DbSnapshotAlreadyExistsException",
+        ),
+        (
+            "complete-sync: SnapshotCluster",
+            "Rds.DbClusterSnapshotAlreadyExistsException",
+        ),
+    ] {
+        let tasks = states("Task");
+        let task = tasks.iter().find(|task| task.name == state).unwrap();
+        let first = &task.value["Catch"][0];
+        assert_eq!(first["ErrorEquals"], serde_json::json!([exists]), "{state}");
+        assert_eq!(first["Next"], task.value["Next"], "{state}");
     }
 }
 
@@ -122,7 +233,7 @@ fn every_run_is_opened_and_closed_as_its_machines_kind() {
         machine,
         name,
         value,
-    } in states("Task")
+    } in functions()
     {
         let function = value["Arguments"]["FunctionName"].as_str().unwrap();
         if ["${PreflightFunctionArn}", "${FinishFunctionArn}"].contains(&function) {
@@ -132,4 +243,28 @@ fn every_run_is_opened_and_closed_as_its_machines_kind() {
         }
     }
     assert_eq!(told, 3 * DEFINITIONS.len());
+}
+
+/// A failure is told under a step that the run has.
+#[test]
+fn every_failure_names_a_known_error_or_the_one_that_was_caught() {
+    let mut told = 0;
+    for kind in ["Task", "Map", "Pass"] {
+        for State { name, value, .. } in states(kind) {
+            let caught = value["Catch"].as_array().cloned().unwrap_or_default();
+            for rule in caught.iter().chain([&value]) {
+                let failure = &rule["Assign"]["failure"];
+                if failure.is_null() {
+                    continue;
+                }
+                let error = failure["error"].as_str().unwrap();
+                let known =
+                    error == "{% $states.errorOutput.Error %}" || SyncError::NAMES.contains(&error);
+                assert!(known, "{name}: {error}");
+                assert_eq!(rule["Next"], "CloseFailedRun", "{name}");
+                told += 1;
+            }
+        }
+    }
+    assert!(told > 0);
 }

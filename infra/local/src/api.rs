@@ -149,6 +149,8 @@ pub struct Run {
     pub warnings: Vec<Value>,
     pub steps: Vec<Step>,
     pub totals: Option<Counts>,
+    /// Of a preview: a sample of what would change.
+    pub preview: Option<Value>,
 }
 
 impl Run {

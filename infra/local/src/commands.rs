@@ -10,7 +10,7 @@ use std::time::Duration;
 use local::api::{Api, Run as SyncRun, SyncRequest, Wanted, refusal};
 use local::show::Show;
 use local::{Aws, MachineClient, Options, Settings, SquareAccount, Stack, StackError, StackFile};
-use local::{deploy, table};
+use local::{deploy, preview, table};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Run;
@@ -103,7 +103,8 @@ async fn show_run(api: &Api, wanted: &Wanted) -> bool {
 
 /// A finished run: its table, its warnings, and its error in a block of its own.
 fn outcome(name: &str, run: &SyncRun) -> String {
-    let mut parts: Vec<String> = table::statistics(run).into_iter().collect();
+    let mut parts: Vec<String> = run.preview.iter().flat_map(preview::lines).collect();
+    parts.extend(table::statistics(run));
     parts.extend(run.warnings.iter().map(|warning| {
         let text = warning.as_str().map(str::to_owned);
         format!("  warning: {}", text.unwrap_or_else(|| warning.to_string()))

@@ -22,11 +22,12 @@ use crate::guard::{Guard, log_end};
 pub const STACK: &str = "square-sync";
 const BUCKET: &str = "square-sync-deployment";
 /// The functions of the template; each is a crate and a binary of this name.
-pub const FUNCTIONS: [&str; 8] = [
+pub const FUNCTIONS: [&str; 9] = [
     "preflight",
     "locations",
     "catalog",
     "inventory",
+    "publish",
     "orders",
     "migrate",
     "finish",

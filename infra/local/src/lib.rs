@@ -16,6 +16,7 @@ mod guard;
 mod http;
 mod ports;
 pub mod postgres;
+pub mod preview;
 mod processes;
 mod random;
 mod settings;

@@ -226,6 +226,7 @@ async fn describe(parts: &Parts) -> Result<StackFile, StackError> {
             complete_sync: output("CompleteSyncStateMachineArn"),
             historical_orders: output("HistoricalOrdersStateMachineArn"),
             migration: output("MigrationStateMachineArn"),
+            restore: output("RestoreStateMachineArn"),
         },
         sign_in,
         bearer_token,

@@ -17,6 +17,7 @@ pub struct StateMachines {
     pub complete_sync: String,
     pub historical_orders: String,
     pub migration: String,
+    pub restore: String,
 }
 
 /// A running stack's addresses and keys.
