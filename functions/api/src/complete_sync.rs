@@ -20,7 +20,8 @@ use crate::starts::{self, StartResponses, Started};
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CompleteSync {
-    /// Replace the whole account in one go. Not in this release: only `false` is taken.
+    /// Replace the whole account in one go. Readers see the old one until the new one
+    /// is complete; the old one is kept as a backup.
     full_refresh: bool,
     /// The data types to sync: `locations`, `catalog`, `inventory`, `orders`; left
     /// out, the first three.
@@ -28,7 +29,7 @@ pub(crate) struct CompleteSync {
     only: Option<Vec<DataType>>,
     /// List everything that Square has, instead of what changed since the last run.
     reconcile: bool,
-    /// Count without applying. Not in this release: only `false` is taken.
+    /// Preview: the figures and a sample of what would change, and nothing changed.
     dry_run: bool,
     /// Go on even where the deletion guard would stop the run.
     allow_mass_deletion: bool,
@@ -58,18 +59,10 @@ pub(crate) async fn post(
 
 impl CompleteSync {
     fn into_request(self, requested_by: &str) -> Result<Request, SyncError> {
-        let later = |field: &str, what: &str| {
-            let problem = format!("{what} is not in this release; leave it out");
-            Err(SyncError::input(field, problem))
-        };
-        if self.full_refresh {
-            return later("full_refresh", "a full refresh");
-        }
-        if self.dry_run {
-            return later("dry_run", "a preview");
-        }
         let request = Request {
             only: self.only,
+            full_refresh: self.full_refresh,
+            dry_run: self.dry_run,
             reconcile: self.reconcile,
             allow_mass_deletion: self.allow_mass_deletion,
             ..starts::request(Kind::CompleteSync, requested_by, self.idempotency_key)?

@@ -30,6 +30,7 @@ pub struct Machines {
     complete_sync: Machine,
     historical_orders: Machine,
     migration: Machine,
+    restore: Machine,
 }
 
 #[derive(Debug)]
@@ -50,6 +51,7 @@ impl Machines {
             complete_sync: machine("COMPLETE_SYNC_STATE_MACHINE_ARN")?,
             historical_orders: machine("HISTORICAL_ORDERS_STATE_MACHINE_ARN")?,
             migration: machine("MIGRATION_STATE_MACHINE_ARN")?,
+            restore: machine("RESTORE_STATE_MACHINE_ARN")?,
         })
     }
 
@@ -58,6 +60,7 @@ impl Machines {
             Kind::CompleteSync => &self.complete_sync,
             Kind::HistoricalOrders => &self.historical_orders,
             Kind::Migration => &self.migration,
+            Kind::Restore => &self.restore,
         }
     }
 }

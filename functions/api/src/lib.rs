@@ -7,6 +7,7 @@
 
 mod app;
 mod auth;
+mod backups;
 mod body;
 mod complete_sync;
 mod error;
@@ -45,6 +46,8 @@ pub fn router(app: App) -> Router {
             post(historical_orders::post),
         )
         .route("/admin/migrate-order-line-items", post(migration::post))
+        .route("/admin/backups", get(backups::list))
+        .route("/admin/restore", post(backups::restore))
         .route("/admin/runs", get(runs::list))
         .route("/admin/runs/{run_id}", get(runs::get))
         .route("/admin/runs/{run_id}/stop", post(runs::stop))

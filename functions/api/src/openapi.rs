@@ -5,7 +5,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::starts::Started;
-use crate::{complete_sync, historical_orders, migration, runs};
+use crate::{backups, complete_sync, historical_orders, migration, runs};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -18,6 +18,8 @@ use crate::{complete_sync, historical_orders, migration, runs};
         complete_sync::post,
         historical_orders::post,
         migration::post,
+        backups::list,
+        backups::restore,
         runs::list,
         runs::get,
         runs::stop,
@@ -28,6 +30,7 @@ use crate::{complete_sync, historical_orders, migration, runs};
     components(schemas(Started)),
     tags(
         (name = "runs", description = "Syncs: start, follow, stop."),
+        (name = "backups", description = "Replaced accounts: list, put back."),
         (name = "service", description = "The service itself."),
     ),
     security(("bearer" = [])),

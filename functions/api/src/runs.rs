@@ -132,7 +132,8 @@ pub(crate) async fn get(
         reload(&client, &mut run).await?;
     }
     let steps = store::steps(&client, &[&run.run_id]).await?;
-    Ok(Json(RunView::new(run, &steps)))
+    let preview = store::preview(&client, &run.run_id).await?;
+    Ok(Json(RunView::new(run, &steps).with_preview(preview)))
 }
 
 /// Stops a run; one that has ended stays as it is.

@@ -9,6 +9,7 @@ use shared::run::stats::{Counts, Stats};
 use tokio_postgres::types::Json;
 use tokio_postgres::{Client, GenericClient, Row};
 
+use crate::backups::Backup;
 use crate::view::{SquareView, WindowsView};
 
 macro_rules! run_columns {
@@ -49,6 +50,14 @@ const STEPS: &str = "select run_id, step, status, started_at,
     where run_id = any($1)
     order by run_id, ordinal, step";
 
+const PREVIEW: &str = "select result -> 'preview' from sync_steps
+    where run_id = $1 and step = 'publish' and result ? 'preview'";
+
+const BACKUPS: &str = "select backup_id, run_id, created_at,
+        extract(epoch from clock_timestamp() - created_at)::bigint as age_seconds,
+        bytes, rows, schema_version = $1 as restorable
+    from sync_backups order by created_at desc, backup_id desc";
+
 const SET_EXECUTION_ARN: &str = "update sync_runs set execution_arn = $2
     where run_id = $1 and execution_arn is null";
 
@@ -80,6 +89,8 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("runs", RUNS),
         ("queued_at", QUEUED_AT),
         ("steps", STEPS),
+        ("preview", PREVIEW),
+        ("backups", BACKUPS),
         ("set_execution_arn", SET_EXECUTION_ARN),
         ("forget_key", FORGET_KEY),
         ("close_failed", CLOSE_FAILED),
@@ -175,6 +186,30 @@ pub(crate) async fn runs(
 pub(crate) async fn steps(client: &Client, run_ids: &[&str]) -> Result<Vec<StepRow>, SyncError> {
     let rows = client.query(STEPS, &[&run_ids]).await?;
     rows.iter().map(step_of).collect()
+}
+
+/// What a preview has shown, if the run was one and came that far.
+pub(crate) async fn preview(client: &Client, run_id: &str) -> Result<Option<Value>, SyncError> {
+    let row = client.query_opt(PREVIEW, &[&run_id]).await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+/// The backups, newest first; `wanted` is this release's schema version.
+pub(crate) async fn backups(client: &Client, wanted: i64) -> Result<Vec<Backup>, SyncError> {
+    let rows = client.query(BACKUPS, &[&wanted]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Backup {
+                backup_id: row.try_get("backup_id")?,
+                run_id: row.try_get("run_id")?,
+                created_at: row.try_get("created_at")?,
+                age_seconds: row.try_get("age_seconds")?,
+                bytes: row.try_get("bytes")?,
+                rows: row.try_get::<_, Json<_>>("rows")?.0,
+                restorable: row.try_get("restorable")?,
+            })
+        })
+        .collect()
 }
 
 /// Keeps the execution's address, unless the first step was faster.

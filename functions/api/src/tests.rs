@@ -136,6 +136,8 @@ async fn the_description_covers_every_route_and_refers_to_nothing_missing() {
         ("get", "/admin/runs/{run_id}"),
         ("get", "/healthz"),
         ("get", "/openapi.json"),
+        ("get", "/admin/backups"),
+        ("post", "/admin/restore"),
         ("post", "/admin/complete-sync"),
         ("post", "/admin/historical-orders-sync"),
         ("post", "/admin/migrate-order-line-items"),

@@ -20,6 +20,8 @@ pub(crate) struct RunView {
     kind: String,
     /// `incremental` or `full_refresh`.
     mode: String,
+    /// Whether it only showed what it would change.
+    dry_run: bool,
     /// What started it: `admin`, `schedule` or `api`.
     trigger: String,
     /// Who asked for it.
@@ -44,6 +46,11 @@ pub(crate) struct RunView {
     warnings: Vec<String>,
     /// All it is to do, in order, from the start.
     steps: Vec<StepView>,
+    /// Of a preview: by data type, up to twenty rows each that would be `created`,
+    /// `updated` (`key` and `changes`, each `from` and `to`) and `deleted`. Only
+    /// where one run is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<serde_json::Value>,
     /// All data types together. Until the run has succeeded: of the steps that are
     /// done; none before the first of them.
     totals: Option<CountsView>,
@@ -66,8 +73,9 @@ struct RunErrorView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Step)]
 pub(crate) struct StepView {
-    /// `preflight`, `locations`, `catalog`, `inventory`, `orders` and `finish`; of an
-    /// import `plan` and `orders`, of a migration `migrate` and `rederive`.
+    /// `preflight`, `locations`, `catalog`, `inventory`, `publish`, `orders` and
+    /// `finish`; of an import `plan` and `orders`, of a migration `migrate` and
+    /// `rederive`, and `restore`.
     step: String,
     /// `pending`, `running`, `succeeded`, `failed` or `skipped`.
     status: String,
@@ -159,6 +167,8 @@ impl RunView {
             run_id: run.run_id,
             kind: run.kind,
             mode: run.mode,
+            dry_run: run.request["dry_run"] == true,
+            preview: None,
             trigger: run.trigger,
             requested_by: run.requested_by,
             status: run.status,
@@ -169,6 +179,13 @@ impl RunView {
             execution_arn: run.execution_arn,
             warnings: run.warnings,
         }
+    }
+}
+
+impl RunView {
+    /// The same with what a preview has shown.
+    pub(crate) fn with_preview(self, preview: Option<serde_json::Value>) -> Self {
+        Self { preview, ..self }
     }
 }
 
@@ -314,6 +331,7 @@ mod tests {
                 "run_id": "sync-1",
                 "kind": "complete_sync",
                 "mode": "incremental",
+                "dry_run": false,
                 "trigger": "api",
                 "requested_by": "ada",
                 "status": "running",

@@ -63,6 +63,9 @@ fn every_field_reaches_the_run() {
         read(r#"{"only": ["orders"]}"#).unwrap().leases(),
         ["orders"]
     );
+    let refresh = read(r#"{"full_refresh": true, "dry_run": true}"#).unwrap();
+    assert_eq!(refresh.mode(), "full_refresh");
+    assert!(refresh.steps().contains(&"publish"));
     assert!(request.reconcile && request.allow_mass_deletion);
     assert_eq!(request.repeat_key().as_deref(), Some("k-1"));
     assert_eq!(request.requester(), "ada");
@@ -78,11 +81,20 @@ async fn a_wrong_body_is_refused_and_the_field_named() {
     let long_key = format!(r#"{{"idempotency_key": "{}"}}"#, "k".repeat(201));
     for (body, field, words) in [
         (
-            r#"{"full_refresh": true}"#,
-            "full_refresh",
-            "not in this release",
+            r#"{"full_refresh": true, "only": ["catalog"]}"#,
+            "only",
+            "replaces everything",
         ),
-        (r#"{"dry_run": true}"#, "dry_run", "not in this release"),
+        (
+            r#"{"dry_run": true, "only": ["orders"]}"#,
+            "only",
+            "cannot be previewed",
+        ),
+        (
+            r#"{"full_refresh": "yes"}"#,
+            "full_refresh",
+            "cannot be used",
+        ),
         (r#"{"only": []}"#, "only", "empty list"),
         (r#"{"only": "catalog"}"#, "only", "cannot be used"),
         (r#"{"only": ["cataloge"]}"#, "only[0]", "cataloge"),

@@ -21,6 +21,7 @@ fn machine(variable: &str) -> Option<String> {
         "COMPLETE_SYNC_STATE_MACHINE_ARN" => "sync",
         "HISTORICAL_ORDERS_STATE_MACHINE_ARN" => "orders",
         "MIGRATION_STATE_MACHINE_ARN" => "migration",
+        "RESTORE_STATE_MACHINE_ARN" => "restore",
         _ => return None,
     };
     Some(MACHINE.replace("sync", name))
@@ -202,6 +203,7 @@ async fn each_kind_of_run_has_its_machine() {
         (Kind::CompleteSync, "sync"),
         (Kind::HistoricalOrders, "orders"),
         (Kind::Migration, "migration"),
+        (Kind::Restore, "restore"),
     ] {
         let arn = executions.arn_of(kind, "r");
         assert!(arn.ends_with(&format!(":execution:{name}:r")), "{arn}");
@@ -217,6 +219,7 @@ fn only_a_state_machines_arn_is_taken() {
         "COMPLETE_SYNC_STATE_MACHINE_ARN",
         "HISTORICAL_ORDERS_STATE_MACHINE_ARN",
         "MIGRATION_STATE_MACHINE_ARN",
+        "RESTORE_STATE_MACHINE_ARN",
     ] {
         let read = Machines::read(|name| {
             if name == variable {

@@ -1,0 +1,148 @@
+//! `GET /admin/backups` and `POST /admin/restore`: what refreshes have replaced,
+//! and putting it back.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use shared::error::SyncError;
+use shared::postgres::schema;
+use shared::run::request::{Kind, Request};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::body;
+use crate::error::{ApiError, ErrorBody};
+use crate::starts::{self, StartResponses, Started};
+use crate::store;
+
+/// Longer ids name no run, and so no backup.
+const ID_CHARS_MAX: usize = 80;
+
+/// The replaced accounts that are kept, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Backups {
+    backups: Vec<Backup>,
+}
+
+/// A replaced account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Backup {
+    pub(crate) backup_id: String,
+    /// The run that replaced it.
+    pub(crate) run_id: String,
+    pub(crate) created_at: Timestamp,
+    /// Seconds since then.
+    pub(crate) age_seconds: i64,
+    /// On disk.
+    pub(crate) bytes: i64,
+    /// Rows by table.
+    pub(crate) rows: BTreeMap<String, i64>,
+    /// Whether this release can put it back: it is of the same schema version.
+    pub(crate) restorable: bool,
+}
+
+/// Lists the backups, newest first.
+#[utoipa::path(
+    get,
+    path = "/admin/backups",
+    operation_id = "listBackups",
+    tag = "backups",
+    responses(
+        (status = 200, description = "The backups that are kept.", body = Backups),
+        (status = 401, description = "No valid token.", body = ErrorBody),
+        (status = 403, description = "Signed in, but no admin.", body = ErrorBody),
+        (status = 500, description = "A fault of the service.", body = ErrorBody),
+        (status = 503, description = "The database is away.", body = ErrorBody),
+    )
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    _caller: Caller,
+) -> Result<Json<Backups>, ApiError> {
+    let client = app.env().await?.database.client().await?;
+    let backups = if schema::found(&client).await? == 0 {
+        Vec::new()
+    } else {
+        store::backups(&client, schema::wanted()).await?
+    };
+    Ok(Json(Backups { backups }))
+}
+
+/// Which backup to put back.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Restore {
+    /// As `GET /admin/backups` names it.
+    #[schema(example = "sync-20261122T180000Z-3fa2c1")]
+    backup_id: Option<String>,
+    /// A second request with the same key gets the first one's run.
+    #[schema(min_length = 1, max_length = 200)]
+    idempotency_key: Option<String>,
+}
+
+/// Starts putting a backup back. What it replaces becomes a backup itself, and the
+/// next incremental sync reconciles with Square.
+#[utoipa::path(
+    post,
+    path = "/admin/restore",
+    operation_id = "startRestore",
+    tag = "backups",
+    request_body(content = Restore),
+    responses(StartResponses)
+)]
+pub(crate) async fn restore(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Started>), ApiError> {
+    let asked: Restore = body::read(&headers, body).await?;
+    let request = asked.into_request(&caller.name)?;
+    starts::accept(&app, &caller, &request).await
+}
+
+impl Restore {
+    fn into_request(self, requested_by: &str) -> Result<Request, SyncError> {
+        let is_name = |id: &String| {
+            id.len() <= ID_CHARS_MAX && id.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if self.backup_id.as_ref().is_some_and(|id| !is_name(id)) {
+            let problem = "names no backup; GET /admin/backups lists them";
+            return Err(SyncError::input("backup_id", problem));
+        }
+        let request = Request {
+            backup_id: self.backup_id,
+            ..starts::request(Kind::Restore, requested_by, self.idempotency_key)?
+        };
+        request.checked()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restore_names_its_backup() {
+        let restore = |id: Option<&str>| {
+            let asked = Restore {
+                backup_id: id.map(str::to_owned),
+                idempotency_key: None,
+            };
+            asked.into_request("ada")
+        };
+        let request = restore(Some("sync-1")).unwrap();
+        assert_eq!(request.steps(), ["preflight", "restore", "finish"]);
+        assert_eq!(request.leases(), ["catalog", "orders"]);
+        for wrong in [None, Some("a b"), Some("a\0")] {
+            let error = restore(wrong).unwrap_err();
+            assert!(error.to_string().starts_with("backup_id"), "{error}");
+        }
+    }
+}
