@@ -19,6 +19,8 @@ mod order_views;
 mod orders;
 mod orders_end_to_end;
 mod quarantine;
+mod refresh;
+mod refresh_end_to_end;
 mod state_machine;
 mod statements;
 mod support;

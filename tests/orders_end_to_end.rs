@@ -33,18 +33,6 @@ fn orders_read(run: &Value) -> i64 {
     orders_step(run)["progress"]["done"].as_i64().unwrap()
 }
 
-fn kill_an_orders_function(cloud: &Cloud) {
-    let processes = cloud.stack.aws().processes();
-    let orders = processes
-        .iter()
-        .find(|process| process.function.to_lowercase().ends_with("orders"))
-        .unwrap();
-    let killed = std::process::Command::new("kill")
-        .args(["-9", &orders.pid.to_string()])
-        .status();
-    assert!(killed.unwrap().success());
-}
-
 #[test]
 fn a_history_survives_a_kill_a_stop_and_a_failing_window_and_orders_stay_fresh() {
     run(async {
@@ -54,7 +42,7 @@ fn a_history_survives_a_kill_a_stop_and_a_failing_window_and_orders_stay_fresh()
         // Killed in the middle of a window, then stopped.
         let run_id = start(&cloud, IMPORT, json!({})).await;
         cloud.until(&run_id, |run| orders_read(run) > 500).await;
-        kill_an_orders_function(&cloud);
+        cloud.kill("orders");
         let running = cloud.until(&run_id, |run| orders_read(run) > 5_000).await;
         let progress = &orders_step(&running)["progress"];
         assert!(
@@ -158,7 +146,7 @@ fn an_outdated_schema_refuses_syncs_until_it_is_migrated() {
         let run_id = start(&cloud, IMPORT, json!({})).await;
         assert_eq!(cloud.end_of(&run_id).await["status"], "succeeded");
         let back = "drop table sync_order_windows;
-            delete from refinery_schema_history where version = 8;
+            delete from refinery_schema_history where version >= 8;
             update orders set total_amount = 0; delete from order_line_items";
         cloud.client.batch_execute(back).await.unwrap();
 

@@ -2,7 +2,7 @@
 //! migrated schema prepare every one that the steps are made of.
 
 use shared::postgres::table::Table;
-use shared::{catalog, inventory, locations, migrate, orders, quarantine, validation};
+use shared::{catalog, inventory, locations, migrate, orders, publish, quarantine, validation};
 
 use crate::support::{database, run};
 
@@ -36,6 +36,8 @@ fn every_statement_prepares_against_the_migrated_schema() {
         statements.push(locations::store::add_missing_sql());
         statements.extend(orders::statements().into_iter().map(str::to_owned));
         statements.extend(migrate::STATEMENTS.map(str::to_owned));
+        statements.extend(publish::statements());
+        statements.extend(publish::backups::STATEMENTS.map(str::to_owned));
         let (creates, uses) = orders::store::statements();
         client.batch_execute(&creates.join("; ")).await.unwrap();
         statements.extend(uses);

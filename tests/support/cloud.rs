@@ -19,6 +19,12 @@ const EMPTY: &str = "
         catalog_variations, catalog_variation_overrides, catalog_inventory,
         catalog_inventory_history, sync_runs, sync_steps, sync_watermarks, sync_quarantine,
         orders, order_line_items, order_return_line_items, order_tenders, sync_order_windows;
+    do $$ declare name text; begin
+        for name in select nspname from pg_namespace where nspname like 'backup%' loop
+            execute format('drop schema %I cascade', name);
+        end loop;
+    end $$;
+    truncate sync_backups;
     update sync_leases set holder = null, expires_at = '-infinity'";
 
 /// One scenario's turn at the stack, with a fresh account and an empty database.
@@ -121,6 +127,19 @@ impl Cloud {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
         panic!("run {run_id} did not get there: {}", self.run(run_id).await);
+    }
+
+    /// Kills a process of that function, as a machine that dies does.
+    pub(crate) fn kill(&self, function: &str) {
+        let processes = self.stack.aws().processes();
+        let process = processes
+            .iter()
+            .find(|process| process.function.to_lowercase().ends_with(function))
+            .unwrap();
+        let killed = std::process::Command::new("kill")
+            .args(["-9", &process.pid.to_string()])
+            .status();
+        assert!(killed.unwrap().success());
     }
 
     /// What Step Functions says of an execution that has ended.

@@ -12,7 +12,8 @@ use tokio_postgres::{Client, NoTls};
 
 const TEMPLATE: &str = "migrated";
 
-struct Server {
+/// A server of a test's own, for what the others would not survive.
+pub(crate) struct Server {
     postgres: Postgres,
     /// Ends PostgreSQL with the test process, however that ends.
     _guard: Guard,
@@ -22,17 +23,45 @@ static SERVER: OnceCell<Server> = OnceCell::const_new();
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 static CREATING: Mutex<()> = Mutex::const_new(());
 
+impl Server {
+    async fn start(name: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        let guard = Guard::new(&directory, &directory.join("none")).unwrap();
+        let checkout = Checkout::find().unwrap();
+        let postgres = Postgres::start(&checkout, &guard).await.unwrap();
+        Self {
+            postgres,
+            _guard: guard,
+        }
+    }
+
+    /// Its empty database.
+    pub(crate) fn url(&self) -> &str {
+        self.postgres.url()
+    }
+}
+
+/// A server that may be broken.
+pub(crate) async fn own() -> Server {
+    Server::start("own").await
+}
+
+/// A connection to a server that is coming up again.
+pub(crate) async fn once_ready(url: &str) -> Client {
+    for _ in 0..300 {
+        if let Ok((client, connection)) = tokio_postgres::connect(url, NoTls).await {
+            tokio::spawn(connection);
+            return client;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("PostgreSQL does not come back");
+}
+
 async fn server() -> &'static Server {
     SERVER
         .get_or_init(|| async {
-            let directory = std::env::temp_dir().join(format!("tests-{}", std::process::id()));
-            let guard = Guard::new(&directory, &directory.join("none")).unwrap();
-            let checkout = Checkout::find().unwrap();
-            let postgres = Postgres::start(&checkout, &guard).await.unwrap();
-            let server = Server {
-                postgres,
-                _guard: guard,
-            };
+            let server = Server::start("tests").await;
             let url = create(&server, TEMPLATE, "template1").await;
             let database = Database::connect(&url.into()).unwrap();
             schema::migrate(&mut database.client().await.unwrap())

@@ -8,10 +8,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::env::Env;
 use shared::error::SyncError;
+use shared::run::start;
 use shared::run::stats::{Counts, StepOutput};
 use shared::run::step::StepInput;
 use shared::settings::Settings;
-use shared::{catalog, finish, inventory, locations, migrate, orders, preflight};
+use shared::{catalog, finish, inventory, locations, migrate, orders, preflight, publish};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
@@ -131,6 +132,7 @@ impl World {
             "locations" => locations::sync(&self.env, input, deadline()).await,
             "catalog" => catalog::sync(&self.env, input, deadline()).await,
             "inventory" => inventory::sync(&self.env, input, deadline()).await,
+            "publish" => self.publish_call(run_id, "publish").await,
             "orders" => Box::pin(self.fresh_orders(run_id, redrive_count)).await,
             other => panic!("no step {other}"),
         }
@@ -242,6 +244,38 @@ impl World {
         self.finish(report, json!({})).await
     }
 
+    /// One call of the publish function.
+    pub(crate) async fn publish_call(
+        &self,
+        run_id: &str,
+        work: &str,
+    ) -> Result<StepOutput, SyncError> {
+        let event = json!({"run_id": run_id, "work": work});
+        let input = serde_json::from_value(event).unwrap();
+        match Box::pin(publish::handle(&self.env, input, deadline())).await? {
+            publish::Output::Step(output) => Ok(*output),
+            publish::Output::Held { run_id } => panic!("{run_id} only holds its leases"),
+        }
+    }
+
+    /// A restore as the state machine does it.
+    pub(crate) async fn restore(&self, backup_id: &str) -> Report {
+        let (run_id, kind) = (new_run_id(), "restore");
+        let request = json!({"backup_id": backup_id});
+        let report = Report {
+            run_id: run_id.clone(),
+            kind: kind.to_owned(),
+            ..Report::default()
+        };
+        if let Err(error) = self.open_as(kind, &run_id, request.clone()).await {
+            return self.close(report, "preflight", error, request).await;
+        }
+        match self.publish_call(&run_id, "restore").await {
+            Ok(_) => self.finish(report, request).await,
+            Err(error) => self.close(report, "restore", error, request).await,
+        }
+    }
+
     /// One call of the migrate function.
     pub(crate) async fn migration_call(
         &self,
@@ -252,6 +286,12 @@ impl World {
         let input = serde_json::from_value(event).unwrap();
         let output = migrate::handle(&self.env.database, input, deadline()).await?;
         Ok(serde_json::to_value(output).unwrap())
+    }
+
+    /// Stops a run as the API does.
+    pub(crate) async fn stop(&self, run_id: &str) {
+        let mut client = self.env.database.client().await.unwrap();
+        assert!(start::stop(&mut client, run_id).await.unwrap());
     }
 
     /// Ends a run whose steps are done.

@@ -1,0 +1,443 @@
+//! Full refresh, preview, backups and restore: what is replaced is replaced at
+//! once, and can be put back.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use shared::publish;
+
+use crate::support::account::Account;
+use crate::support::run::{Report, World, env, new_run_id};
+use crate::support::{database, run, tables};
+
+const COUNTS: &str = "/v2/inventory/counts/batch-retrieve";
+
+const TABLES: [&str; 7] = [
+    "locations",
+    "catalog_categories",
+    "catalog_items",
+    "catalog_item_categories",
+    "catalog_variations",
+    "catalog_variation_overrides",
+    "catalog_inventory",
+];
+
+const DATA_TYPES: [(&str, &str); 5] = [
+    ("locations", "locations"),
+    ("categories", "catalog_categories"),
+    ("items", "catalog_items"),
+    ("variations", "catalog_variations"),
+    ("inventory", "catalog_inventory"),
+];
+
+/// Each table as one number, without the columns that say who wrote it.
+async fn fingerprint(world: &World) -> BTreeMap<&'static str, i64> {
+    let mut prints = BTreeMap::new();
+    for table in TABLES {
+        let sql = format!(
+            "select coalesce(sum(hashtext((to_jsonb(t) - array['first_synced_at',
+                 'last_changed_at', 'last_changed_by_run'])::text)::bigint), 0)::bigint from {table} t"
+        );
+        prints.insert(table, world.number(&sql).await);
+    }
+    prints
+}
+
+fn refresh() -> Value {
+    json!({"full_refresh": true})
+}
+
+/// Changes of every kind, vanished rows included.
+fn changes() -> Value {
+    json!([
+        {"op": "delete_item"}, {"op": "delete_variation"}, {"op": "delete_category"},
+        {"op": "delete_silently"}, {"op": "edit_item", "count": 4}, {"op": "move_item"},
+        {"op": "add_item", "count": 3, "variations": 2, "quantity": "4"},
+        {"op": "add_location", "name": "New"}, {"op": "restock", "times": 3}, {"op": "sell"},
+    ])
+}
+
+fn figures(report: &Report) -> Vec<(&'static str, i64, i64, i64)> {
+    DATA_TYPES
+        .iter()
+        .map(|(data_type, _)| {
+            let counts = report.counts(data_type);
+            (*data_type, counts.created, counts.updated, counts.deleted)
+        })
+        .collect()
+}
+
+#[test]
+fn a_refresh_replaces_the_account_and_leaves_no_marked_row() {
+    run(async {
+        let world = World::small().await;
+        let first = world.sync(refresh()).await;
+        tables::assert_equal_truth(&world.client, &world.account).await;
+        assert_eq!(first.counts("locations").deleted, 0);
+        let none = "select count(*) from sync_backups";
+        assert_eq!(world.number(none).await, 0);
+
+        world.account.change(changes()).await;
+        world.sync(json!({})).await;
+        let marked = "select count(*) from catalog_items where is_deleted";
+        assert!(world.number(marked).await > 0);
+        let history = "select count(*) from catalog_inventory_history";
+        let kept = world.number(history).await;
+        let mut before = BTreeMap::new();
+        for (data_type, table) in DATA_TYPES {
+            let rows = world.number(&format!("select count(*) from {table}")).await;
+            before.insert(data_type, rows);
+        }
+        world.account.change(changes()).await;
+        let report = world.sync(refresh()).await;
+        tables::assert_equal_truth(&world.client, &world.account).await;
+        assert_eq!(world.number(marked).await, 0);
+        assert!(world.number(history).await >= kept);
+        for (data_type, table) in DATA_TYPES {
+            let counts = report.counts(data_type);
+            let rows = world.number(&format!("select count(*) from {table}")).await;
+            assert_eq!(counts.created, rows, "{data_type}");
+            assert_eq!(counts.deleted, before[data_type], "{data_type}");
+            assert_eq!((counts.updated, counts.unchanged), (0, 0), "{data_type}");
+        }
+        // The watermarks are the refresh's own: nothing comes twice.
+        world.sync(json!({})).await;
+        let idle = world.sync(json!({})).await;
+        let totals = idle.totals.unwrap();
+        assert_eq!((totals.created, totals.updated, totals.deleted), (0, 0, 0));
+    });
+}
+
+#[test]
+fn a_refresh_that_fails_anywhere_leaves_the_old_account() {
+    run(async {
+        let settings = [("CATALOG_BATCH_SIZE", "20"), ("INVENTORY_BATCH_SIZE", "20")];
+        let world = World::new(Account::small(), &settings).await;
+        world.sync(json!({})).await;
+        world.account.change(changes()).await;
+        let old = fingerprint(&world).await;
+        for request in [1, 4, 8] {
+            let fault = json!({"endpoint": COUNTS, "request": request, "times": 1000,
+                "kind": "status", "status": 400});
+            world.account.faults(json!([fault])).await;
+            let (name, _) = world.fail(refresh()).await;
+            assert_eq!(name, "SquareRejected");
+            assert_eq!(fingerprint(&world).await, old);
+            world.account.clear_faults().await;
+        }
+        // Staging is lost between the steps and the publishing.
+        let run_id = new_run_id();
+        world.open(&run_id, refresh()).await.unwrap();
+        for step in ["locations", "catalog", "inventory"] {
+            world.step(&run_id, step).await.unwrap();
+        }
+        world
+            .client
+            .batch_execute("truncate staging.catalog_items")
+            .await
+            .unwrap();
+        let lost = world.step(&run_id, "publish").await.unwrap_err();
+        assert_eq!(lost.name(), "DatabaseUnavailable");
+        assert_eq!(fingerprint(&world).await, old);
+        world.stop(&run_id).await;
+        world.sync(refresh()).await;
+        tables::assert_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+#[test]
+fn publishing_cut_off_anywhere_leaves_one_account_or_the_other_whole() {
+    run(async {
+        let account = Account::start(json!({
+            "locations": 3, "items": 400, "variations": 900, "counts": 4_000, "orders": 0
+        }));
+        let world = World::new(account, &[]).await;
+        world.sync(json!({})).await;
+        for milliseconds in [1, 10, 30, 60, 120, 250, 500, 900] {
+            world.account.change(changes()).await;
+            let old = fingerprint(&world).await;
+            let run_id = new_run_id();
+            world.open(&run_id, refresh()).await.unwrap();
+            for step in ["locations", "catalog", "inventory"] {
+                world.step(&run_id, step).await.unwrap();
+            }
+            let patience = std::time::Duration::from_millis(milliseconds);
+            let call = world.publish_call(&run_id, "publish");
+            if tokio::time::timeout(patience, call).await.is_err() {
+                let now = fingerprint(&world).await;
+                if now != old {
+                    tables::assert_equal_truth(&world.client, &world.account).await;
+                }
+            }
+            // Retried, as the state machine does.
+            world.publish_call(&run_id, "publish").await.unwrap();
+            world.finished(&run_id, "complete_sync").await;
+            tables::assert_equal_truth(&world.client, &world.account).await;
+        }
+    });
+}
+
+#[test]
+fn a_previews_figures_are_those_of_the_run_that_follows() {
+    run(async {
+        for request in [
+            json!({}),
+            json!({"reconcile": true}),
+            json!({"full_refresh": true}),
+            json!({"only": ["locations", "catalog"]}),
+        ] {
+            let world = World::small().await;
+            world.sync(json!({})).await;
+            world.sync(json!({})).await;
+            world.account.change(changes()).await;
+            let old = fingerprint(&world).await;
+            let watermarks = "select coalesce(sum(hashtext(w::text)::bigint), 0)::bigint
+                from sync_watermarks w";
+            let marks = world.number(watermarks).await;
+            let mut dry = request.clone();
+            dry["dry_run"] = json!(true);
+            let preview = world.sync(dry).await;
+            assert_eq!(fingerprint(&world).await, old, "{request}");
+            assert_eq!(world.number(watermarks).await, marks, "{request}");
+            let quarantined = "select count(*) from sync_quarantine";
+            assert_eq!(world.number(quarantined).await, 0);
+            let schemas = "select count(*) from pg_namespace where nspname like 'backup%'";
+            assert_eq!(world.number(schemas).await, 0);
+
+            let sql = "select result -> 'preview' from sync_steps
+                where run_id = $1 and step = 'publish'";
+            let row = world.client.query_one(sql, &[&preview.run_id]).await;
+            let sample: Value = row.unwrap().get(0);
+            assert!(!sample["items"]["created"].as_array().unwrap().is_empty());
+            assert!(!sample["items"]["deleted"].as_array().unwrap().is_empty());
+            let changed = &sample["items"]["updated"][0]["changes"];
+            assert!(changed["version"]["from"].is_i64(), "{sample}");
+
+            let real = world.sync(request.clone()).await;
+            assert_eq!(figures(&preview), figures(&real), "{request}");
+            // A delta cannot know of what vanished without a trace.
+            if request["reconcile"] == true || request["full_refresh"] == true {
+                tables::assert_equal_truth(&world.client, &world.account).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_restore_puts_back_what_was_and_the_next_sync_reconciles() {
+    run(async {
+        let world = World::new(Account::small(), &[("BACKUPS_KEPT", "2")]).await;
+        world.sync(json!({})).await;
+        let old = fingerprint(&world).await;
+        world.account.change(changes()).await;
+        let refreshed = world.sync(refresh()).await;
+        let new = fingerprint(&world).await;
+        assert_ne!(old, new);
+        let backups = "select count(*) from sync_backups";
+        assert_eq!(world.number(backups).await, 1);
+
+        let restored = world.restore(&refreshed.run_id).await;
+        assert_eq!(restored.error, None, "{restored:?}");
+        assert_eq!(fingerprint(&world).await, old);
+        // What it replaced can be put back as well.
+        let again = world.restore(&restored.run_id).await;
+        assert_eq!(again.error, None, "{again:?}");
+        assert_eq!(fingerprint(&world).await, new);
+        assert_eq!(world.number(backups).await, 2);
+        let schemas = "select count(*) from pg_namespace where nspname like 'backup%'";
+        assert_eq!(world.number(schemas).await, 2);
+
+        world.restore(&restored.run_id).await;
+        let sync = world.sync(json!({})).await;
+        assert_eq!(sync.steps["catalog"].scope, "reconcile");
+        tables::assert_equal_truth(&world.client, &world.account).await;
+
+        let unknown = world.restore("nothing").await.error.unwrap();
+        assert_eq!(
+            (&*unknown.name, &*unknown.step),
+            ("InputInvalid", "restore")
+        );
+        let other = "update sync_backups set schema_version = 1";
+        world.client.batch_execute(other).await.unwrap();
+        let id: String = world
+            .client
+            .query_one("select max(backup_id) from sync_backups", &[])
+            .await
+            .unwrap()
+            .get(0);
+        let outdated = world.restore(&id).await.error.unwrap();
+        assert_eq!(outdated.name, "DatabaseSchemaOutdated");
+        assert!(outdated.message.contains("full refresh"), "{outdated:?}");
+    });
+}
+
+#[test]
+fn orders_keep_their_locations_through_a_refresh_and_a_restore() {
+    run(async {
+        let account = Account::start(json!({
+            "locations": 4, "items": 5, "variations": 5, "counts": 5, "orders": 200
+        }));
+        let world = World::new(account, &[("DELETION_GUARD_PERCENT", "100")]).await;
+        world.sync(json!({})).await;
+        world.import(json!({})).await;
+        let orders = world.number("select count(*) from orders").await;
+        let location: String = world
+            .client
+            .query_one("select location_id from orders limit 1", &[])
+            .await
+            .unwrap()
+            .get(0);
+        let gone = json!([{"op": "remove_location", "id": location, "drop_counts": true}]);
+        world.account.change(gone).await;
+        let refreshed = world.sync(refresh()).await;
+        let inactive = format!(
+            "select count(*) from locations where id = '{location}' and status = 'INACTIVE'"
+        );
+        assert_eq!(world.number(&inactive).await, 1);
+        assert_eq!(world.number("select count(*) from orders").await, orders);
+        let report = world.restore(&refreshed.run_id).await;
+        assert_eq!(report.error, None, "{report:?}");
+        assert_eq!(world.number(&inactive).await, 0);
+        assert_eq!(world.number("select count(*) from orders").await, orders);
+    });
+}
+
+#[test]
+fn a_refresh_that_would_lose_much_is_stopped_but_not_its_preview() {
+    run(async {
+        let account = Account::start(json!({
+            "locations": 2, "items": 100, "variations": 150, "counts": 200, "orders": 0
+        }));
+        let world = World::new(account, &[]).await;
+        world.sync(json!({})).await;
+        let old = fingerprint(&world).await;
+        let gone = json!([{"op": "delete_silently", "count": 50}]);
+        world.account.change(gone).await;
+        let (name, report) = world.fail(refresh()).await;
+        assert_eq!(name, "DeletionGuard");
+        let error = report.error.unwrap();
+        assert_eq!(error.step, "publish");
+        assert!(error.message.contains("50 of 100"), "{error:?}");
+        assert_eq!(fingerprint(&world).await, old);
+        let preview = json!({"full_refresh": true, "dry_run": true});
+        world.sync(preview).await;
+        assert_eq!(fingerprint(&world).await, old);
+        let allowed = json!({"full_refresh": true, "allow_mass_deletion": true});
+        world.sync(allowed).await;
+        tables::assert_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+#[test]
+fn postgresql_restarting_while_it_publishes_leaves_the_old_account() {
+    run(async {
+        let server = database::own().await;
+        let account = Account::small();
+        let world = World {
+            env: env(&account.url, server.url(), &[]),
+            client: database::connect(server.url()).await,
+            account,
+        };
+        world.sync(json!({})).await;
+        world.account.change(changes()).await;
+        let old = fingerprint(&world).await;
+        let run_id = new_run_id();
+        world.open(&run_id, refresh()).await.unwrap();
+        for step in ["locations", "catalog", "inventory"] {
+            world.step(&run_id, step).await.unwrap();
+        }
+        // Held up half-way, and then one of its processes is killed, for which
+        // PostgreSQL ends all the others and starts anew.
+        let lock = "begin; lock table catalog_items in share row exclusive mode";
+        world.client.batch_execute(lock).await.unwrap();
+        let (published, ()) = tokio::join!(world.publish_call(&run_id, "publish"), async {
+            let waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock'";
+            let pid: i32 = loop {
+                if let Some(row) = world.client.query_opt(waiting, &[]).await.unwrap() {
+                    break row.get(0);
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            };
+            let killed = std::process::Command::new("kill")
+                .args(["-9", &pid.to_string()])
+                .status();
+            assert!(killed.unwrap().success());
+        });
+        assert_eq!(published.unwrap_err().name(), "DatabaseUnavailable");
+        let world = World {
+            client: database::once_ready(server.url()).await,
+            ..world
+        };
+        assert_eq!(fingerprint(&world).await, old);
+        // What was staged is gone with the restart: the run cannot go on.
+        let again = world.publish_call(&run_id, "publish").await;
+        assert_eq!(again.unwrap_err().name(), "DatabaseUnavailable");
+        assert_eq!(fingerprint(&world).await, old);
+        world.stop(&run_id).await;
+        world.sync(refresh()).await;
+        tables::assert_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+#[test]
+fn a_refresh_that_finds_no_room_does_not_start() {
+    run(async {
+        let url = database::migrated().await;
+        let account = Account::small();
+        let world = World {
+            env: env(&account.url, &url, &[]),
+            client: database::connect(&url).await,
+            account,
+        };
+        world.sync(json!({})).await;
+        let used = world
+            .number("select pg_database_size(current_database())")
+            .await;
+        let synced = world
+            .number(
+                "select sum(pg_total_relation_size(oid))::bigint from pg_class
+                 where relnamespace = 'public'::regnamespace and relkind = 'r'
+                     and relname like any (array['locations', 'catalog%'])",
+            )
+            .await;
+        let limit = (used + 2 * synced).to_string();
+        let tight = World {
+            env: env(
+                &world.account.url,
+                &url,
+                &[("DATABASE_STORAGE_LIMIT_BYTES", &limit)],
+            ),
+            ..world
+        };
+        tight.sync(json!({})).await;
+        let (name, report) = tight.fail(refresh()).await;
+        assert_eq!(name, "DatabaseRejected");
+        let error = report.error.unwrap();
+        assert_eq!(error.step, "preflight");
+        assert!(
+            error.message.contains("DATABASE_STORAGE_LIMIT_BYTES"),
+            "{error:?}"
+        );
+    });
+}
+
+#[test]
+fn a_refresh_that_waits_for_a_snapshot_keeps_its_leases() {
+    run(async {
+        let world = World::small().await;
+        world.open("waiting", refresh()).await.unwrap();
+        let old = "update sync_leases set expires_at = now() + interval '1 second'
+            where holder is not null";
+        world.client.batch_execute(old).await.unwrap();
+        let event = json!({"run_id": "waiting", "work": "hold"});
+        let input = serde_json::from_value(event).unwrap();
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+        let held = publish::handle(&world.env, input, deadline).await.unwrap();
+        assert_eq!(json!(held), json!({"run_id": "waiting"}));
+        let kept = "select count(*) from sync_leases
+            where holder = 'waiting' and expires_at > now() + interval '1 minute'";
+        assert_eq!(world.number(kept).await, 2);
+        let report = world.run_named("waiting", refresh()).await;
+        assert_eq!(report.status, "succeeded");
+    });
+}
