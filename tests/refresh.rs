@@ -441,3 +441,22 @@ fn a_refresh_that_waits_for_a_snapshot_keeps_its_leases() {
         assert_eq!(report.status, "succeeded");
     });
 }
+
+#[test]
+fn a_preview_of_an_empty_database_and_a_scheduled_refresh_are_runs_like_any_other() {
+    run(async {
+        let world = World::small().await;
+        let preview = world.sync(json!({"dry_run": true})).await;
+        assert_eq!(world.number("select count(*) from catalog_items").await, 0);
+        assert!(preview.counts("items").created > 0);
+        world.import(json!({})).await;
+        let scheduled = json!({"trigger": "schedule", "scheduled_time": "1", "full_refresh": true});
+        let report = world.sync(scheduled).await;
+        // The import has brought the locations, which the refresh replaces.
+        assert_eq!(figures(&report)[1..], figures(&preview)[1..]);
+        let read = "select count(*) from sync_steps where step in ('locations', 'catalog', 'inventory')
+            and progress_done = 0";
+        assert_eq!(world.number(read).await, 0);
+        tables::assert_equal_truth(&world.client, &world.account).await;
+    });
+}

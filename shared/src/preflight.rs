@@ -135,7 +135,8 @@ async fn earlier_result(client: &Object, run_id: &str) -> Result<Option<Output>,
 async fn with_orders(client: &Object, request: Request) -> Result<Request, SyncError> {
     let is_open = request.trigger == Trigger::Schedule
         && request.kind == Kind::CompleteSync
-        && request.only.is_none();
+        && request.only.is_none()
+        && !request.stages_only();
     if !is_open {
         return Ok(request);
     }

@@ -223,8 +223,8 @@ impl Request {
                 "is an empty list; leave it out to sync everything",
             ));
         }
-        if self.full_refresh && self.only.is_some() {
-            let problem = "goes with full_refresh only if left out: a refresh replaces everything";
+        if self.full_refresh && self.data_types() != DataType::COMPLETE {
+            let problem = "names other data types than a refresh replaces, which is all but orders";
             return Err(SyncError::input("only", problem));
         }
         if self.dry_run && self.data_types().contains(&DataType::Orders) {

@@ -296,7 +296,11 @@ impl StepContext<'_> {
             staged: Some(Box::new(staged)),
             ..self.output(scope, Stats::new(), warnings)
         };
-        self.commit_as(transaction, &output, &output).await?;
+        let (run_id, stats, square) = (&self.run.run_id, &output.stats, &output.square);
+        succeed(&transaction, run_id, self.step, stats, square, &output).await?;
+        store::set_done(&*transaction, run_id, self.step, self.progress.done()).await?;
+        lease::fence(&*transaction, &self.lease).await?;
+        transaction.commit().await?;
         Ok(output)
     }
 

@@ -329,6 +329,23 @@ pub(crate) async fn succeed_step(
     Ok(written == 1)
 }
 
+/// How many objects a step has read that leaves the figures to a later one.
+pub(crate) async fn set_done(
+    client: &impl GenericClient,
+    run_id: &str,
+    step: &str,
+    done: i64,
+) -> Result<(), SyncError> {
+    client
+        .execute(
+            "update sync_steps set progress_done = $3, progress_total = $3
+             where run_id = $1 and step = $2",
+            &[&run_id, &step, &done],
+        )
+        .await?;
+    Ok(())
+}
+
 /// The step ended with an error.
 pub(crate) async fn fail_step(
     client: &impl GenericClient,

@@ -83,7 +83,7 @@ async fn a_wrong_body_is_refused_and_the_field_named() {
         (
             r#"{"full_refresh": true, "only": ["catalog"]}"#,
             "only",
-            "replaces everything",
+            "all but orders",
         ),
         (
             r#"{"dry_run": true, "only": ["orders"]}"#,
