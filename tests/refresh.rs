@@ -454,7 +454,8 @@ fn a_preview_of_an_empty_database_and_a_scheduled_refresh_are_runs_like_any_othe
         let report = world.sync(scheduled).await;
         // The import has brought the locations, which the refresh replaces.
         assert_eq!(figures(&report)[1..], figures(&preview)[1..]);
-        let read = "select count(*) from sync_steps where step in ('locations', 'catalog', 'inventory')
+        let read =
+            "select count(*) from sync_steps where step in ('locations', 'catalog', 'inventory')
             and progress_done = 0";
         assert_eq!(world.number(read).await, 0);
         tables::assert_equal_truth(&world.client, &world.account).await;

@@ -104,12 +104,14 @@ pub enum SyncError {
 
     /// The step would delete suspiciously much.
     #[error(
-        "This run would delete {deleting} of {live} live rows of {table}, more than {percent} %. If that is right, start it with allow_mass_deletion."
+        "This run would delete {deleting} of {live} live rows of {table}{also}, more than {percent} %. If that is right, start it with allow_mass_deletion."
     )]
     DeletionGuard {
         table: String,
         deleting: i64,
         live: i64,
+        /// The same figures of other tables, as they read on; empty if there are none.
+        also: String,
         percent: u32,
     },
 

@@ -39,25 +39,38 @@ fn is_on(context: &StepContext<'_>) -> bool {
     !request.allow_mass_deletion && !request.dry_run
 }
 
-/// Refuses a refresh that would leave too many of a table's `live` rows out.
+/// Refuses a refresh that would leave too many rows out: per table, how many were
+/// live and how many of them would vanish.
 ///
 /// # Errors
-/// `DeletionGuard` with the figures.
+/// `DeletionGuard` with the figures of every such table.
 pub(crate) fn check_refresh(
     context: &StepContext<'_>,
-    table: &str,
-    live: i64,
-    vanishing: i64,
+    tables: &[(&str, i64, i64)],
 ) -> Result<(), SyncError> {
     if !is_on(context) {
         return Ok(());
     }
-    judge(
-        table,
-        live,
-        vanishing,
-        context.env.settings.deletion_guard_percent,
-    )
+    judge_all(tables, context.env.settings.deletion_guard_percent)
+}
+
+fn judge_all(tables: &[(&str, i64, i64)], percent: u32) -> Result<(), SyncError> {
+    let mut refused = tables
+        .iter()
+        .filter(|(table, live, vanishing)| judge(table, *live, *vanishing, percent).is_err());
+    let Some((table, live, deleting)) = refused.next() else {
+        return Ok(());
+    };
+    let also = refused
+        .map(|(table, live, vanishing)| format!(", {vanishing} of {live} of {table}"))
+        .collect();
+    Err(SyncError::DeletionGuard {
+        table: (*table).to_owned(),
+        deleting: *deleting,
+        live: *live,
+        also,
+        percent,
+    })
 }
 
 fn judge(table: &str, live: i64, deleting: i64, percent: u32) -> Result<(), SyncError> {
@@ -66,6 +79,7 @@ fn judge(table: &str, live: i64, deleting: i64, percent: u32) -> Result<(), Sync
             table: table.to_owned(),
             deleting,
             live,
+            also: String::new(),
             percent,
         });
     }
@@ -74,7 +88,7 @@ fn judge(table: &str, live: i64, deleting: i64, percent: u32) -> Result<(), Sync
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::{judge, judge_all};
 
     #[test]
     fn exactly_the_limit_passes_and_one_more_does_not() {
@@ -82,6 +96,24 @@ mod tests {
         let error = judge("catalog_items", 100, 31, 30).unwrap_err();
         assert_eq!(error.name(), "DeletionGuard");
         assert!(error.to_string().contains("31 of 100"), "{error}");
+    }
+
+    #[test]
+    fn a_refresh_is_refused_with_the_figures_of_every_table() {
+        let tables = [
+            ("locations", 4, 4),
+            ("catalog_items", 100, 50),
+            ("catalog_categories", 100, 1),
+            ("catalog_variations", 200, 90),
+        ];
+        let message = judge_all(&tables, 30).unwrap_err().to_string();
+        assert!(
+            message.contains(
+                "50 of 100 live rows of catalog_items, 90 of 200 of catalog_variations, more"
+            ),
+            "{message}"
+        );
+        assert!(judge_all(&tables, 60).is_ok());
     }
 
     #[test]

@@ -184,10 +184,8 @@ async fn check_vanishing(
     transaction: &Transaction<'_>,
     copy: &str,
 ) -> Result<(), SyncError> {
-    for (table, live, vanishing) in account::vanishing(transaction, copy).await? {
-        guard::check_refresh(context, table, live, vanishing)?;
-    }
-    Ok(())
+    let tables = account::vanishing(transaction, copy).await?;
+    guard::check_refresh(context, &tables)
 }
 
 /// The lists were read from their beginning, so their watermarks are new.
