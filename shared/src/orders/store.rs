@@ -63,31 +63,39 @@ pub const ORDERS: OrderTable = OrderTable {
     kept: "",
 };
 
+/// The columns of a line, and those that only some lines have.
+macro_rules! line_columns {
+    ($($more:literal),*) => {
+        &[
+            "order_id",
+            "uid",
+            "ordinal",
+            "name",
+            "variation_name",
+            "catalog_object_id",
+            "catalog_version",
+            "item_type",
+            "quantity",
+            "unit",
+            "note",
+            "base_price_amount",
+            "gross_sales_amount",
+            "total_tax_amount",
+            "total_discount_amount",
+            "total_service_charge_amount",
+            "total_amount",
+            "currency",
+            $($more),*
+        ]
+    };
+}
+
 /// `order_line_items`.
 pub const LINES: OrderTable = OrderTable {
     name: "order_line_items",
     staged: "staged_order_line_items",
     key: &["order_id", "uid"],
-    columns: &[
-        "order_id",
-        "uid",
-        "ordinal",
-        "name",
-        "variation_name",
-        "catalog_object_id",
-        "catalog_version",
-        "item_type",
-        "quantity",
-        "unit",
-        "note",
-        "base_price_amount",
-        "gross_sales_amount",
-        "total_tax_amount",
-        "total_discount_amount",
-        "total_service_charge_amount",
-        "total_amount",
-        "currency",
-    ],
+    columns: line_columns!(),
     kept: "line_uids",
 };
 
@@ -96,28 +104,7 @@ pub const RETURNED: OrderTable = OrderTable {
     name: "order_return_line_items",
     staged: "staged_order_return_line_items",
     key: &["order_id", "uid"],
-    columns: &[
-        "order_id",
-        "uid",
-        "ordinal",
-        "name",
-        "variation_name",
-        "catalog_object_id",
-        "catalog_version",
-        "item_type",
-        "quantity",
-        "unit",
-        "note",
-        "base_price_amount",
-        "gross_sales_amount",
-        "total_tax_amount",
-        "total_discount_amount",
-        "total_service_charge_amount",
-        "total_amount",
-        "currency",
-        "source_order_id",
-        "source_line_item_uid",
-    ],
+    columns: line_columns!("source_order_id", "source_line_item_uid"),
     kept: "returned_uids",
 };
 
