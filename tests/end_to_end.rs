@@ -179,9 +179,10 @@ fn bursts_of_429_are_waited_out() {
 #[test]
 fn a_square_that_stays_away_fails_the_run_after_the_state_machines_own_retries() {
     run(async {
-        let cloud = Cloud::turn().await;
+        let cloud = Cloud::own("away").await;
         cloud.sync(json!({})).await;
-        // Refused at once, so that the client's own patience is not in the way.
+        // It waits for Square three times, a minute in all: at a stack of its own, so
+        // that the other scenarios need not.
         cloud
             .account
             .faults(json!([{"endpoint": CATALOG, "kind": "status", "status": 503, "retry_after": "3600"}]))

@@ -33,14 +33,24 @@ pub(crate) struct Cloud {
     pub(crate) account: Account,
     pub(crate) client: Client,
     http: reqwest::Client,
-    _turn: MutexGuard<'static, ()>,
+    /// None at a stack of the scenario's own.
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Cloud {
     /// Waits for its turn.
     pub(crate) async fn turn() -> Self {
         let turn = TURN.lock().await;
-        let stack = STACK.get_or_init(start).await;
+        Self::at(STACK.get_or_init(start).await, Some(turn)).await
+    }
+
+    /// A stack of its own, for a scenario that takes long and needs little.
+    pub(crate) async fn own(name: &str) -> Self {
+        let stack = Stack::start(quick(name)).await.unwrap();
+        Self::at(Box::leak(Box::new(stack)), None).await
+    }
+
+    async fn at(stack: &'static Stack, turn: Option<MutexGuard<'static, ()>>) -> Self {
         let account = Account::at(&stack.file().square_base_url);
         account.reset(json!({"orders": 0})).await;
         let client = database::connect(&stack.file().database_url).await;
@@ -173,13 +183,17 @@ async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
 }
 
 async fn start() -> Stack {
-    let mut options = options("cloud");
+    Stack::start(quick("cloud")).await.unwrap()
+}
+
+fn quick(name: &str) -> Options {
+    let mut options = options(name);
     // A minute between attempts becomes half a second.
     options.wait_scale = Some(0.01);
     options
         .settings
         .set("SQUARE_MAX_REQUESTS_PER_SECOND", "200");
-    Stack::start(options).await.unwrap()
+    options
 }
 
 /// A stack in a directory of its own, with an account without orders.
