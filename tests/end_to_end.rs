@@ -181,7 +181,7 @@ fn a_square_that_stays_away_fails_the_run_after_the_state_machines_own_retries()
     run(async {
         let cloud = Cloud::own("away").await;
         cloud.sync(json!({})).await;
-        // It waits for Square three times, a minute in all: at a stack of its own, so
+        // It waits for Square three times, almost two minutes in all: at a stack of its own, so
         // that the other scenarios need not.
         cloud
             .account

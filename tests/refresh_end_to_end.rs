@@ -54,7 +54,7 @@ struct Seen {
 }
 
 /// Reads until it is told to stop; every sample must be of one run alone.
-async fn read(client: Client, sql: &'static str, stop: Arc<AtomicBool>) -> Seen {
+async fn read(client: Client, sql: &'static str, pause: Duration, stop: Arc<AtomicBool>) -> Seen {
     let mut seen = Seen::default();
     let statement = client.prepare(sql).await.unwrap();
     while !stop.load(Ordering::Relaxed) {
@@ -67,6 +67,7 @@ async fn read(client: Client, sql: &'static str, stop: Arc<AtomicBool>) -> Seen 
         assert!(runs.iter().all(|run| *run == first), "mixed: {runs:?}");
         seen.runs.extend(first);
         seen.samples += 1;
+        tokio::time::sleep(pause).await;
     }
     seen
 }
@@ -84,9 +85,10 @@ fn readers_see_the_old_account_or_the_new_one_and_nothing_between() {
         let stop = Arc::new(AtomicBool::new(false));
         let url = &cloud.stack.file().database_url;
         let mut readers = Vec::new();
-        for sql in [PROBE, PROBE, WHOLE] {
+        for (sql, milliseconds) in [(PROBE, 2), (PROBE, 2), (WHOLE, 100)] {
             let client = database::connect(url).await;
-            readers.push(tokio::spawn(read(client, sql, Arc::clone(&stop))));
+            let pause = Duration::from_millis(milliseconds);
+            readers.push(tokio::spawn(read(client, sql, pause, Arc::clone(&stop))));
         }
         let begun = Instant::now();
         let second = cloud.sync(json!({"full_refresh": true})).await;

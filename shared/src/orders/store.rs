@@ -289,6 +289,11 @@ pub enum Origin {
     Raw,
 }
 
+/// Leaves `raw` as it comes: what is compressed here goes on to `orders` that way,
+/// whatever that table's own settings are, and mostly it is only found equal.
+const STAGE_PLAIN: &str = "alter table staged_orders
+    alter column raw set storage external, set (toast_tuple_target = 8160)";
+
 /// Makes the temporary tables that pages are copied into, once a connection.
 ///
 /// # Errors
@@ -296,6 +301,7 @@ pub enum Origin {
 pub async fn prepare(client: &Object) -> Result<(), SyncError> {
     let mut statements = vec![ORDERS.create_sql()];
     statements.extend(PARTS.iter().map(|table| table.create_sql()));
+    statements.push(STAGE_PLAIN.to_owned());
     client.batch_execute(&statements.join("; ")).await?;
     Ok(())
 }
