@@ -12,6 +12,7 @@ mod end_to_end;
 mod faults;
 mod figures;
 mod fresh_orders;
+mod freshness;
 mod judges;
 mod leases;
 mod migration;

@@ -38,6 +38,12 @@ fn every_statement_prepares_against_the_migrated_schema() {
         statements.extend(migrate::STATEMENTS.map(str::to_owned));
         statements.extend(publish::statements());
         statements.extend(publish::backups::STATEMENTS.map(str::to_owned));
+        let freshness = shared::run::freshness::statements();
+        statements.extend(
+            freshness
+                .into_iter()
+                .map(|(_, statement)| statement.to_owned()),
+        );
         let (creates, uses) = orders::store::statements();
         client.batch_execute(&creates.join("; ")).await.unwrap();
         statements.extend(uses);

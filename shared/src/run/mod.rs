@@ -3,6 +3,7 @@
 //! A run is one execution of the state machine. Its record, its steps' records
 //! and its lease live in PostgreSQL, beside the data they guard.
 
+pub mod freshness;
 pub mod lease;
 pub mod part;
 pub mod progress;
