@@ -12,6 +12,8 @@ use tokio::sync::OnceCell;
 
 use crate::auth::Guard;
 use crate::executions::{Executions, Machines};
+use crate::schedule::Schedule;
+use crate::sign_in::SignIn;
 
 /// What the API works with.
 pub struct Env {
@@ -21,11 +23,16 @@ pub struct Env {
     pub executions: Executions,
     /// Who may ask.
     pub guard: Guard,
+    /// How people sign in.
+    pub sign_in: SignIn,
+    /// When syncs start by themselves.
+    pub schedule: Schedule,
 }
 
 impl Env {
     async fn from_environment() -> Result<Self, SyncError> {
-        let variables = Variables::resolve(&["DATABASE_URL"]).await?;
+        let variables =
+            Variables::resolve(&["DATABASE_URL", "SESSION_KEY", "OIDC_CLIENT_SECRET"]).await?;
         let lookup = |name: &str| variables.get(name);
         let database_url = SecretString::from(required(lookup, "DATABASE_URL")?);
         let machines = Machines::read(lookup)?;
@@ -34,6 +41,8 @@ impl Env {
             database: Database::connect(&database_url)?,
             executions: Executions::new(step_functions, machines),
             guard: Guard::read(lookup)?,
+            sign_in: SignIn::read(lookup)?,
+            schedule: Schedule::read(lookup),
         })
     }
 }

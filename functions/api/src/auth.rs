@@ -1,9 +1,11 @@
 //! Who asks, and whether they may.
 //!
-//! A caller shows a token of the configured OpenID Connect issuer. It counts if
+//! A script shows a token of the configured OpenID Connect issuer. It counts if
 //! the issuer signed it, for us, and it has not expired; its owner is an admin by
-//! a group or a scope. A refusal says which of the two failed and no more; the
-//! reason is in the log, without the token.
+//! a group or a scope. A browser shows the session that `sign_in` made of such a
+//! token, and for whatever changes something the session's own secret besides. A
+//! refusal says which of the two failed and no more; the reason is in the log,
+//! without the token.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -16,10 +18,13 @@ use lambda_http::request::RequestContext;
 use reqwest::Url;
 use serde_json::{Map, Value};
 use shared::error::SyncError;
+use shared::run::request::Trigger;
 
 use crate::app::{App, required};
 use crate::error::ApiError;
 use crate::jwks::{Jwks, Source};
+use crate::sign_in::session::Session;
+use crate::sign_in::{changes, is_same_origin};
 
 /// Between two questions for the issuer's keys.
 const FETCH_INTERVAL_MIN: Duration = Duration::from_secs(5);
@@ -29,6 +34,8 @@ const LEEWAY_SECONDS: u64 = 60;
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Longer names are cut, for the history and the audit log.
 const NAME_CHARS_MAX: usize = 200;
+/// Where a script on a page of ours puts the session's secret.
+const CSRF_HEADER: &str = "x-csrf-token";
 
 /// The rules by which tokens are judged.
 pub struct Guard {
@@ -47,6 +54,16 @@ pub(crate) struct Caller {
     pub(crate) name: String,
     /// Where the request came from, as API Gateway saw it.
     pub(crate) source_ip: Option<String>,
+    /// What a run that they start was started by.
+    pub(crate) trigger: Trigger,
+}
+
+/// Who an ID token is about.
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) admin: bool,
+    /// Unix seconds.
+    pub(crate) expires_at: i64,
 }
 
 /// Why a caller is sent away.
@@ -55,6 +72,8 @@ enum Refusal {
     NoToken,
     BadToken(&'static str),
     NotAdmin,
+    /// A session's request that another site's page may have made.
+    CrossSite,
     KeysUnavailable,
 }
 
@@ -109,6 +128,34 @@ impl Guard {
             tracing::warn!(caller = name_of(&claims), "caller is no admin");
             Err(Refusal::NotAdmin)
         }
+    }
+
+    /// The person whom an ID token for this client is about; none if it is no good.
+    /// `nonce` is the sign-in's, which its answer must repeat.
+    pub(crate) async fn person(
+        &self,
+        id_token: &str,
+        client_id: &str,
+        nonce: Option<&str>,
+    ) -> Option<Person> {
+        let claims = match self.verify(id_token).await {
+            Ok(claims) => claims,
+            Err(refusal) => {
+                tracing::warn!(?refusal, "ID token refused");
+                return None;
+            }
+        };
+        let is_ours = texts(claims.get("aud")).any(|audience| audience == client_id);
+        let answers = nonce.is_none_or(|nonce| claims.get("nonce").is_some_and(|it| it == nonce));
+        if !is_ours || !answers {
+            tracing::warn!(is_ours, answers, "ID token of another sign-in refused");
+            return None;
+        }
+        Some(Person {
+            name: name_of(&claims),
+            admin: self.is_admin(&claims),
+            expires_at: claims.get("exp")?.as_i64()?,
+        })
     }
 
     /// The claims of a token that the issuer signed, for us, and that is valid now.
@@ -248,6 +295,15 @@ impl From<Refusal> for ApiError {
                 Self::unauthorized("Bearer error=\"invalid_token\"")
             }
             Refusal::NotAdmin => Self::forbidden(),
+            Refusal::CrossSite => {
+                tracing::warn!("cross-site request refused");
+                Self::new(
+                    StatusCode::FORBIDDEN,
+                    "CrossSite",
+                    "This was not asked for by a page of this service: send the session's token \
+                     as X-CSRF-Token from there, or a bearer token.",
+                )
+            }
             Refusal::KeysUnavailable => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "SignInUnavailable",
@@ -268,14 +324,54 @@ impl FromRequestParts<App> for Caller {
             let message = "The service is not set up. Its log names the setting.";
             ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.name(), message)
         })?;
+        let source_ip = source_ip(parts);
+        let session = parts.extensions.get::<Session>();
+        if let (false, Some(session)) = (parts.headers.contains_key(header::AUTHORIZATION), session)
+        {
+            let public_url = env.sign_in.issuer.public_url();
+            if changes(&parts.method) && !is_ours(&parts.headers, session, public_url) {
+                return Err(Refusal::CrossSite.into());
+            }
+            return Self::signed_in(session, source_ip).ok_or_else(|| Refusal::NotAdmin.into());
+        }
         Ok(Self {
             name: env.guard.admin(&parts.headers).await?,
-            source_ip: source_ip(parts),
+            source_ip,
+            trigger: Trigger::Api,
         })
     }
 }
 
-fn source_ip(parts: &Parts) -> Option<String> {
+impl Caller {
+    /// Somebody for tests.
+    #[cfg(test)]
+    pub(crate) fn ada() -> Self {
+        Self {
+            name: "ada".to_owned(),
+            source_ip: None,
+            trigger: Trigger::Api,
+        }
+    }
+
+    /// An admin at the page; none if the session is no admin's.
+    pub(crate) fn signed_in(session: &Session, source_ip: Option<String>) -> Option<Self> {
+        session.admin.then(|| Self {
+            name: session.name.clone(),
+            source_ip,
+            trigger: Trigger::Admin,
+        })
+    }
+}
+
+/// A session's request that changes something: from a page of ours, with its secret.
+fn is_ours(headers: &HeaderMap, session: &Session, public_url: &str) -> bool {
+    let token = headers
+        .get(CSRF_HEADER)
+        .and_then(|value| value.to_str().ok());
+    is_same_origin(headers, public_url) && token.is_some_and(|token| session.made(token))
+}
+
+pub(crate) fn source_ip(parts: &Parts) -> Option<String> {
     match parts.extensions.get::<RequestContext>()? {
         RequestContext::ApiGatewayV2(context) => context.http.source_ip.clone(),
         _ => None,

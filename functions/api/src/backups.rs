@@ -103,12 +103,12 @@ pub(crate) async fn restore(
     body: Body,
 ) -> Result<(StatusCode, Json<Started>), ApiError> {
     let asked: Restore = body::read(&headers, body).await?;
-    let request = asked.into_request(&caller.name)?;
+    let request = asked.into_request(&caller)?;
     starts::accept(&app, &caller, &request).await
 }
 
 impl Restore {
-    fn into_request(self, requested_by: &str) -> Result<Request, SyncError> {
+    pub(crate) fn into_request(self, caller: &Caller) -> Result<Request, SyncError> {
         let is_name = |id: &String| {
             id.len() <= ID_CHARS_MAX && id.bytes().all(|byte| byte.is_ascii_graphic())
         };
@@ -118,7 +118,7 @@ impl Restore {
         }
         let request = Request {
             backup_id: self.backup_id,
-            ..starts::request(Kind::Restore, requested_by, self.idempotency_key)?
+            ..starts::request(Kind::Restore, caller, self.idempotency_key)?
         };
         request.checked()
     }
@@ -135,7 +135,7 @@ mod tests {
                 backup_id: id.map(str::to_owned),
                 idempotency_key: None,
             };
-            asked.into_request("ada")
+            asked.into_request(&Caller::ada())
         };
         let request = restore(Some("sync-1")).unwrap();
         assert_eq!(request.steps(), ["preflight", "restore", "finish"]);

@@ -54,18 +54,18 @@ pub(crate) async fn post(
     body: Body,
 ) -> Result<(StatusCode, Json<Started>), ApiError> {
     let asked: CompleteSync = body::read(&headers, body).await?;
-    starts::accept(&app, &caller, &asked.into_request(&caller.name)?).await
+    starts::accept(&app, &caller, &asked.into_request(&caller)?).await
 }
 
 impl CompleteSync {
-    fn into_request(self, requested_by: &str) -> Result<Request, SyncError> {
+    pub(crate) fn into_request(self, caller: &Caller) -> Result<Request, SyncError> {
         let request = Request {
             only: self.only,
             full_refresh: self.full_refresh,
             dry_run: self.dry_run,
             reconcile: self.reconcile,
             allow_mass_deletion: self.allow_mass_deletion,
-            ..starts::request(Kind::CompleteSync, requested_by, self.idempotency_key)?
+            ..starts::request(Kind::CompleteSync, caller, self.idempotency_key)?
         };
         request.checked()
     }

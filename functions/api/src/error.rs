@@ -102,6 +102,27 @@ impl ApiError {
         self.problem.name
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What happened and what to do.
+    pub(crate) fn message(&self) -> &str {
+        &self.problem.message
+    }
+
+    /// Into the log, if it is the service's fault.
+    pub(crate) fn log(&self) {
+        if self.status.is_server_error() {
+            tracing::error!(
+                status = self.status.as_u16(),
+                name = self.problem.name,
+                detail = self.problem.message,
+                "request failed"
+            );
+        }
+    }
+
     /// The field that cannot be used.
     #[cfg(test)]
     pub(crate) fn field(&self) -> Option<&str> {
@@ -151,14 +172,7 @@ fn status(error: &SyncError) -> StatusCode {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        if self.status.is_server_error() {
-            tracing::error!(
-                status = self.status.as_u16(),
-                name = self.problem.name,
-                detail = self.problem.message,
-                "request failed"
-            );
-        }
+        self.log();
         let body = Json(ErrorBody {
             error: self.problem,
         });

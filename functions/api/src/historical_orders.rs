@@ -59,17 +59,17 @@ pub(crate) async fn post(
     body: Body,
 ) -> Result<(StatusCode, Json<Started>), ApiError> {
     let asked: HistoricalOrders = body::read(&headers, body).await?;
-    starts::accept(&app, &caller, &asked.into_request(&caller.name)?).await
+    starts::accept(&app, &caller, &asked.into_request(&caller)?).await
 }
 
 impl HistoricalOrders {
-    fn into_request(self, requested_by: &str) -> Result<Request, SyncError> {
+    pub(crate) fn into_request(self, caller: &Caller) -> Result<Request, SyncError> {
         check_ids(self.location_ids.as_deref().unwrap_or_default())?;
         let request = Request {
             from: time("from", self.from)?,
             to: time("to", self.to)?,
             location_ids: self.location_ids,
-            ..starts::request(Kind::HistoricalOrders, requested_by, self.idempotency_key)?
+            ..starts::request(Kind::HistoricalOrders, caller, self.idempotency_key)?
         };
         request.checked()
     }
@@ -151,7 +151,7 @@ mod tests {
             HeaderValue::from_static("application/json"),
         )]);
         let asked: HistoricalOrders = body::parse(&headers, body.as_bytes())?;
-        Ok(asked.into_request("ada")?)
+        Ok(asked.into_request(&Caller::ada())?)
     }
 
     #[test]

@@ -186,7 +186,7 @@ fn usable(key: Value) -> Option<(String, Key)> {
     ))
 }
 
-fn http_client() -> Result<reqwest::Client, SyncError> {
+pub(crate) fn http_client() -> Result<reqwest::Client, SyncError> {
     let roots = rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };

@@ -3,7 +3,7 @@
 //! It checks who asks, starts and stops runs, and shows what they did. The work
 //! itself is the state machines': nothing here waits for a sync. `starts` is the
 //! way of a start, with a file for each kind of run before it; `runs` is the way
-//! of everything that reads or stops one.
+//! of everything that reads or stops one. `sign_in` and `page` are for browsers.
 
 mod app;
 mod auth;
@@ -16,8 +16,11 @@ mod historical_orders;
 mod jwks;
 mod migration;
 mod openapi;
+mod page;
 mod runs;
+mod schedule;
 mod settle;
+mod sign_in;
 mod starts;
 pub mod store;
 mod view;
@@ -25,15 +28,18 @@ mod view;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
+use tower_http::compression::CompressionLayer;
 
 pub use app::{App, Env};
 pub use auth::Guard;
 pub use executions::{Executions, Machines};
+pub use schedule::Schedule;
+pub use sign_in::SignIn;
 
 use error::ApiError;
 
@@ -51,11 +57,17 @@ pub fn router(app: App) -> Router {
         .route("/admin/runs", get(runs::list))
         .route("/admin/runs/{run_id}", get(runs::get))
         .route("/admin/runs/{run_id}/stop", post(runs::stop))
+        .merge(page::routes())
         .route("/healthz", get(health))
         .route("/openapi.json", get(openapi::description))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn(around))
+        .layer(middleware::from_fn_with_state(
+            app.clone(),
+            sign_in::sessions,
+        ))
+        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn_with_state(app.clone(), around))
         .with_state(app)
 }
 
@@ -82,18 +94,13 @@ async fn method_not_allowed() -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
 }
 
-/// Around every request: headers that keep answers out of caches and sniffers,
-/// and one line in the log.
-async fn around(request: Request, next: Next) -> Response {
+/// Around every request: headers that keep answers out of caches, sniffers and
+/// other sites' frames, and one line in the log.
+async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let started = Instant::now();
     let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    page::headers::add(&app, response.headers_mut()).await;
     tracing::info!(
         %method,
         path,

@@ -42,12 +42,12 @@ pub(crate) async fn post(
     body: Body,
 ) -> Result<(StatusCode, Json<Started>), ApiError> {
     let asked: Migration = body::read(&headers, body).await?;
-    starts::accept(&app, &caller, &asked.into_request(&caller.name)?).await
+    starts::accept(&app, &caller, &asked.into_request(&caller)?).await
 }
 
 impl Migration {
-    fn into_request(self, requested_by: &str) -> Result<Request, SyncError> {
-        starts::request(Kind::Migration, requested_by, self.idempotency_key)?.checked()
+    pub(crate) fn into_request(self, caller: &Caller) -> Result<Request, SyncError> {
+        starts::request(Kind::Migration, caller, self.idempotency_key)?.checked()
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
             HeaderValue::from_static("application/json"),
         )]);
         let asked: Migration = body::parse(&headers, body.as_bytes())?;
-        Ok(asked.into_request("ada")?)
+        Ok(asked.into_request(&Caller::ada())?)
     }
 
     #[test]

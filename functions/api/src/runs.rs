@@ -26,6 +26,17 @@ use crate::view::{RunView, RunsView};
 const LIMIT_DEFAULT: i64 = 20;
 const LIMIT_MAX: i64 = 100;
 
+const KINDS: [&str; 4] = ["complete_sync", "historical_orders", "migration", "restore"];
+const STATUSES: [&str; 6] = [
+    "queued",
+    "running",
+    "succeeded",
+    "failed",
+    "stopped",
+    "skipped",
+];
+const TRIGGERS: [&str; 3] = ["admin", "schedule", "api"];
+
 /// Which part of the history. Read as text, so that a wrong value is named.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -35,6 +46,12 @@ pub(crate) struct Window {
     limit: Option<String>,
     /// The `next` of the page before; left out, the newest runs.
     before: Option<String>,
+    /// Only runs of this kind.
+    kind: Option<String>,
+    /// Only runs that are, or ended, so.
+    status: Option<String>,
+    /// Only runs that were started by this.
+    trigger: Option<String>,
 }
 
 /// What stopping a run came to.
@@ -68,40 +85,60 @@ pub(crate) async fn list(
 ) -> Result<Json<RunsView>, ApiError> {
     let Query(window) = window.map_err(|error| SyncError::input("query", error.body_text()))?;
     let limit = window.limit()?;
-    let env = app.env().await?;
+    let runs = history(app.env().await?, &caller, &window, limit).await?;
+    Ok(Json(runs))
+}
+
+/// A page of the history; runs whose executions are over are closed on the way.
+pub(crate) async fn history(
+    env: &Env,
+    caller: &Caller,
+    window: &Window,
+    limit: i64,
+) -> Result<RunsView, ApiError> {
     let mut client = env.database.client().await?;
     if schema::found(&client).await? == 0 {
-        return Ok(Json(RunsView {
+        return Ok(RunsView {
             runs: Vec::new(),
             next: None,
-        }));
+        });
     }
     let before = match &window.before {
         Some(run_id) => Some((place(&client, run_id).await?, run_id.as_str())),
         None => None,
     };
     // One more than asked for tells whether the list goes on.
-    let mut runs = store::runs(&client, before, limit + 1).await?;
+    let mut runs = store::runs(&client, window.filter()?, before, limit + 1).await?;
     let more = runs.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     if more {
         runs.pop();
-    }
-    for run in &mut runs {
-        if run.silent && settle(env, &caller, &mut client, run).await? {
-            reload(&client, run).await?;
-        }
     }
     let next = runs
         .last()
         .filter(|_| more)
         .map(|oldest| oldest.run_id.clone());
+    let runs = shown(env, caller, &mut client, runs).await?;
+    Ok(RunsView { runs, next })
+}
+
+/// These runs as they are shown; those whose executions are over are closed first.
+pub(crate) async fn shown(
+    env: &Env,
+    caller: &Caller,
+    client: &mut Object,
+    mut runs: Vec<RunRow>,
+) -> Result<Vec<RunView>, ApiError> {
+    for run in &mut runs {
+        if run.silent && settle(env, caller, client, run).await? {
+            reload(client, run).await?;
+        }
+    }
     let run_ids: Vec<&str> = runs.iter().map(|run| run.run_id.as_str()).collect();
-    let steps = store::steps(&client, &run_ids).await?;
-    let runs = runs
+    let steps = store::steps(client, &run_ids).await?;
+    Ok(runs
         .into_iter()
         .map(|run| RunView::new(run, &steps))
-        .collect();
-    Ok(Json(RunsView { runs, next }))
+        .collect())
 }
 
 /// Shows one run.
@@ -125,15 +162,21 @@ pub(crate) async fn get(
     caller: Caller,
     run_id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<RunView>, ApiError> {
-    let env = app.env().await?;
+    Ok(Json(
+        one(app.env().await?, &caller, &text_of(run_id)).await?,
+    ))
+}
+
+/// One run as it is now.
+pub(crate) async fn one(env: &Env, caller: &Caller, run_id: &str) -> Result<RunView, ApiError> {
     let mut client = env.database.client().await?;
     let mut run = find(&client, run_id).await?;
-    if run.silent && settle(env, &caller, &mut client, &run).await? {
+    if run.silent && settle(env, caller, &mut client, &run).await? {
         reload(&client, &mut run).await?;
     }
     let steps = store::steps(&client, &[&run.run_id]).await?;
     let preview = store::preview(&client, &run.run_id).await?;
-    Ok(Json(RunView::new(run, &steps).with_preview(preview)))
+    Ok(RunView::new(run, &steps).with_preview(preview))
 }
 
 /// Stops a run; one that has ended stays as it is.
@@ -158,10 +201,19 @@ pub(crate) async fn stop(
     caller: Caller,
     run_id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Stopped>, ApiError> {
-    let env = app.env().await?;
+    let stopped = stop_run(app.env().await?, &caller, &text_of(run_id)).await?;
+    Ok(Json(stopped))
+}
+
+/// Stops a run, and says so in the audit log.
+pub(crate) async fn stop_run(
+    env: &Env,
+    caller: &Caller,
+    run_id: &str,
+) -> Result<Stopped, ApiError> {
     let mut client = env.database.client().await?;
     let run = find(&client, run_id).await?;
-    let result = end(env, &caller, &mut client, &run).await;
+    let result = end(env, caller, &mut client, &run).await;
     let outcome = match &result {
         Ok(status) if run.is_open() => status.as_str(),
         Ok(_) => "had ended",
@@ -178,10 +230,10 @@ pub(crate) async fn stop(
     let logged = store::audit(&**client, &entry).await;
     let status = result?;
     logged?;
-    Ok(Json(Stopped {
+    Ok(Stopped {
         run_id: run.run_id,
         status,
-    }))
+    })
 }
 
 /// Ends the execution first: if that fails, the run goes on and can be stopped
@@ -209,16 +261,17 @@ async fn end(
     Ok(ended.map_or_else(|| run.status.clone(), |run| run.status))
 }
 
-async fn find(
-    client: &Object,
-    run_id: Result<Path<String>, PathRejection>,
-) -> Result<RunRow, ApiError> {
-    // A path that is no text, or holds what PostgreSQL's text cannot, names no run.
-    let run_id = run_id.map_or_else(|_| String::new(), |Path(run_id)| run_id);
-    if !is_run_id(&run_id) || schema::found(client).await? == 0 {
+/// A path that is no text names no run.
+pub(crate) fn text_of(run_id: Result<Path<String>, PathRejection>) -> String {
+    run_id.map_or_else(|_| String::new(), |Path(run_id)| run_id)
+}
+
+async fn find(client: &Object, run_id: &str) -> Result<RunRow, ApiError> {
+    // What PostgreSQL's text cannot hold names no run either.
+    if !is_run_id(run_id) || schema::found(client).await? == 0 {
         return Err(ApiError::no_such_run());
     }
-    let run = store::run(client, &run_id).await?;
+    let run = store::run(client, run_id).await?;
     run.ok_or_else(ApiError::no_such_run)
 }
 
@@ -248,6 +301,34 @@ async fn reload(client: &Client, run: &mut RunRow) -> Result<(), SyncError> {
 }
 
 impl Window {
+    /// Empty values, as a form sends them, choose nothing.
+    fn filter(&self) -> Result<store::Filter<'_>, SyncError> {
+        let one_of = |field: &str, value: &'_ Option<String>, all: &[&str]| match value.as_deref() {
+            Some(value) if !value.is_empty() && !all.contains(&value) => {
+                let problem = format!("wants one of {}", all.join(", "));
+                Err(SyncError::input(field, problem))
+            }
+            _ => Ok(()),
+        };
+        one_of("kind", &self.kind, &KINDS)?;
+        one_of("status", &self.status, &STATUSES)?;
+        one_of("trigger", &self.trigger, &TRIGGERS)?;
+        Ok(store::Filter {
+            kind: chosen(&self.kind),
+            status: chosen(&self.status),
+            trigger: chosen(&self.trigger),
+        })
+    }
+
+    /// The values by which the history is filtered, by the parameters' names.
+    pub(crate) fn filters(&self) -> [(&'static str, &'static [&'static str], Option<&str>); 3] {
+        [
+            ("kind", &KINDS, chosen(&self.kind)),
+            ("status", &STATUSES, chosen(&self.status)),
+            ("trigger", &TRIGGERS, chosen(&self.trigger)),
+        ]
+    }
+
     fn limit(&self) -> Result<i64, SyncError> {
         let Some(text) = &self.limit else {
             return Ok(LIMIT_DEFAULT);
@@ -264,6 +345,10 @@ impl Window {
     }
 }
 
+fn chosen(value: &Option<String>) -> Option<&str> {
+    value.as_deref().filter(|value| !value.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,7 +356,7 @@ mod tests {
     fn window(limit: &str) -> Window {
         Window {
             limit: Some(limit.to_owned()),
-            before: None,
+            ..Window::default()
         }
     }
 

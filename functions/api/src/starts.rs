@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use shared::error::SyncError;
 use shared::postgres::schema;
-use shared::run::request::{Kind, Request, Trigger};
+use shared::run::request::{Kind, Request};
 use shared::run::start::{self, Queued};
 use tokio_postgres::Client;
 use utoipa::{IntoResponses, ToSchema};
@@ -74,7 +74,7 @@ pub(crate) enum StartResponses {
 /// What every request for a run has; the rest is its kind's.
 pub(crate) fn request(
     kind: Kind,
-    requested_by: &str,
+    caller: &Caller,
     idempotency_key: Option<String>,
 ) -> Result<Request, SyncError> {
     if let Some(key) = &idempotency_key
@@ -85,8 +85,8 @@ pub(crate) fn request(
     }
     Ok(Request {
         kind,
-        trigger: Trigger::Api,
-        requested_by: Some(requested_by.to_owned()),
+        trigger: caller.trigger,
+        requested_by: Some(caller.name.clone()),
         idempotency_key,
         ..Request::default()
     })
@@ -98,12 +98,7 @@ pub(crate) async fn accept(
     caller: &Caller,
     request: &Request,
 ) -> Result<(StatusCode, Json<Started>), ApiError> {
-    let env = app.env().await?;
-    let result = start(env, caller, request).await;
-    if let Err(error) = &result {
-        audit_refusal(env, caller, request, error).await;
-    }
-    let (run_id, execution_arn) = result?;
+    let (run_id, execution_arn) = begin(app.env().await?, caller, request).await?;
     let status_url = format!("/admin/runs/{run_id}");
     let started = Started {
         run_id,
@@ -111,6 +106,20 @@ pub(crate) async fn accept(
         status_url,
     };
     Ok((StatusCode::ACCEPTED, Json(started)))
+}
+
+/// Starts a run; answers its id and its execution's address. A refusal is in the
+/// audit log too.
+pub(crate) async fn begin(
+    env: &Env,
+    caller: &Caller,
+    request: &Request,
+) -> Result<(String, String), ApiError> {
+    let result = start(env, caller, request).await;
+    if let Err(error) = &result {
+        audit_refusal(env, caller, request, error).await;
+    }
+    result
 }
 
 /// Queues the run and starts its execution; answers both names.

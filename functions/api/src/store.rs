@@ -33,9 +33,42 @@ const RUNS: &str = concat!(
     run_columns!(),
     " where (r.queued_at, r.run_id) <
         (coalesce($1::timestamptz, 'infinity'), coalesce($2::text, ''))
+        and ($4::text is null or r.kind = $4)
+        and ($5::text is null or r.status = $5)
+        and ($6::text is null or r.trigger = $6)
     order by r.queued_at desc, r.run_id desc
     limit $3"
 );
+
+/// Runs that have yet to end, and the newest of a kind that has.
+const OPEN: &str = concat!(
+    run_columns!(),
+    " where r.status in ('queued', 'running') order by r.queued_at"
+);
+const LAST: &str = concat!(
+    run_columns!(),
+    " where r.kind = $1 and r.status not in ('queued', 'running', 'skipped')
+    order by r.queued_at desc, r.run_id desc limit 1"
+);
+
+const BUSY: &str = "select name from sync_leases where expires_at > clock_timestamp()";
+
+/// What waits in quarantine, newest first: of one run, or all.
+const QUARANTINE: &str = "select data_type, object_id, reason, first_seen_at
+    from sync_quarantine
+    where resolved_at is null and ($1::text is null or run_id = $1)
+    order by last_seen_at desc, id desc limit $2";
+
+const WAITING: &str = "select count(*) from sync_quarantine where resolved_at is null";
+
+const COUNTS: &str = "
+    select 'locations', count(*) from locations
+    union all select 'catalog_categories', count(*) from catalog_categories
+    union all select 'catalog_items', count(*) from catalog_items
+    union all select 'catalog_item_categories', count(*) from catalog_item_categories
+    union all select 'catalog_variations', count(*) from catalog_variations
+    union all select 'catalog_variation_overrides', count(*) from catalog_variation_overrides
+    union all select 'catalog_inventory', count(*) from catalog_inventory";
 
 const QUEUED_AT: &str = "select queued_at from sync_runs where run_id = $1";
 
@@ -87,6 +120,12 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
     vec![
         ("run", RUN),
         ("runs", RUNS),
+        ("open", OPEN),
+        ("last", LAST),
+        ("busy", BUSY),
+        ("quarantine", QUARANTINE),
+        ("waiting", WAITING),
+        ("counts", COUNTS),
         ("queued_at", QUEUED_AT),
         ("steps", STEPS),
         ("preview", PREVIEW),
@@ -171,15 +210,91 @@ pub(crate) async fn queued_at(
     Ok(row.map(|row| row.get(0)))
 }
 
-/// Up to `count` runs, newest first, older than the run at `before`.
+/// Which runs of the history; none of a thing means all of it.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Filter<'a> {
+    pub(crate) kind: Option<&'a str>,
+    pub(crate) status: Option<&'a str>,
+    pub(crate) trigger: Option<&'a str>,
+}
+
+/// Up to `count` of those runs, newest first, older than the run at `before`.
 pub(crate) async fn runs(
     client: &Client,
+    filter: Filter<'_>,
     before: Option<(Timestamp, &str)>,
     count: i64,
 ) -> Result<Vec<RunRow>, SyncError> {
     let (queued_at, run_id) = before.unzip();
-    let rows = client.query(RUNS, &[&queued_at, &run_id, &count]).await?;
+    let Filter {
+        kind,
+        status,
+        trigger,
+    } = filter;
+    let rows = client
+        .query(
+            RUNS,
+            &[&queued_at, &run_id, &count, &kind, &status, &trigger],
+        )
+        .await?;
     rows.iter().map(run_of).collect()
+}
+
+/// The runs that have yet to end, the oldest first.
+pub(crate) async fn open_runs(client: &Client) -> Result<Vec<RunRow>, SyncError> {
+    client.query(OPEN, &[]).await?.iter().map(run_of).collect()
+}
+
+/// The newest run of a kind that has ended.
+pub(crate) async fn last_run(client: &Client, kind: &str) -> Result<Option<RunRow>, SyncError> {
+    let row = client.query_opt(LAST, &[&kind]).await?;
+    row.as_ref().map(run_of).transpose()
+}
+
+/// The leases that are held.
+pub(crate) async fn leases_held(client: &Client) -> Result<Vec<String>, SyncError> {
+    let rows = client.query(BUSY, &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Something that waits in quarantine.
+pub(crate) struct Quarantined {
+    pub(crate) data_type: String,
+    pub(crate) object_id: String,
+    pub(crate) reason: String,
+    pub(crate) first_seen_at: Timestamp,
+}
+
+/// The newest `count` that wait: of one run, or all.
+pub(crate) async fn quarantine(
+    client: &Client,
+    run_id: Option<&str>,
+    count: i64,
+) -> Result<Vec<Quarantined>, SyncError> {
+    let rows = client.query(QUARANTINE, &[&run_id, &count]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Quarantined {
+                data_type: row.try_get(0)?,
+                object_id: row.try_get(1)?,
+                reason: row.try_get(2)?,
+                first_seen_at: row.try_get(3)?,
+            })
+        })
+        .collect()
+}
+
+/// How many objects wait in quarantine.
+pub(crate) async fn waiting(client: &Client) -> Result<i64, SyncError> {
+    Ok(client.query_one(WAITING, &[]).await?.try_get(0)?)
+}
+
+/// The rows of each table that a refresh replaces.
+pub(crate) async fn counts(client: &Client) -> Result<Vec<(String, i64)>, SyncError> {
+    let rows = client.query(COUNTS, &[]).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
 }
 
 /// The steps of these runs, each run's in their order.

@@ -1,7 +1,7 @@
 //! The router as the Lambda runtime calls it, up to where a database is needed.
 
 use axum::body::Body;
-use axum::http::Method;
+use axum::http::{Method, header};
 use serde_json::{Value, json};
 use shared::postgres::Database;
 use tower::ServiceExt;
@@ -11,10 +11,17 @@ use super::*;
 /// Nothing listens there: what answers without a database answers all the same.
 const NO_DATABASE: &str = "postgres://nobody@127.0.0.1:1/nothing?sslmode=disable";
 
+const PUBLIC_URL: &str = "https://sync.example.com";
+
 fn app() -> Router {
     let lookup = |name: &str| match name {
         "OIDC_ISSUER" => Some("http://127.0.0.1:1".to_owned()),
-        "OIDC_CLIENT_IDS" => Some("people".to_owned()),
+        "OIDC_CLIENT_IDS" | "OIDC_CLIENT_ID" => Some("people".to_owned()),
+        "OIDC_AUTHORIZATION_URL" => Some("http://127.0.0.1:1/authorize".to_owned()),
+        "OIDC_TOKEN_URL" => Some("http://127.0.0.1:1/token".to_owned()),
+        "OIDC_END_SESSION_URL" => Some("http://127.0.0.1:1/logout".to_owned()),
+        "PUBLIC_URL" => Some(PUBLIC_URL.to_owned()),
+        "SESSION_KEY" => Some("k".repeat(64)),
         _ => None,
     };
     let config = aws_sdk_sfn::Config::builder()
@@ -29,6 +36,8 @@ fn app() -> Router {
             Machines::read(machines).unwrap(),
         ),
         guard: Guard::read(lookup).unwrap(),
+        sign_in: SignIn::read(lookup).unwrap(),
+        schedule: Schedule::default(),
     }))
 }
 

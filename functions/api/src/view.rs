@@ -15,58 +15,58 @@ use crate::store::{RunRow, StepRow};
 pub(crate) struct RunView {
     /// Also the execution's name in Step Functions.
     #[schema(example = "sync-20261122T180000Z-3fa2c1")]
-    run_id: String,
+    pub(crate) run_id: String,
     /// `complete_sync`, `historical_orders`, `migration` or `restore`.
-    kind: String,
+    pub(crate) kind: String,
     /// `incremental` or `full_refresh`.
-    mode: String,
+    pub(crate) mode: String,
     /// Whether it only showed what it would change.
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     /// What started it: `admin`, `schedule` or `api`.
-    trigger: String,
+    pub(crate) trigger: String,
     /// Who asked for it.
-    requested_by: String,
+    pub(crate) requested_by: String,
     /// `queued`, `running`, `succeeded`, `failed`, `stopped` or `skipped`.
-    status: String,
+    pub(crate) status: String,
     /// When it was asked for.
-    queued_at: Timestamp,
+    pub(crate) queued_at: Timestamp,
     /// When its first step began.
-    started_at: Option<Timestamp>,
+    pub(crate) started_at: Option<Timestamp>,
     /// When it ended, however it ended.
-    finished_at: Option<Timestamp>,
+    pub(crate) finished_at: Option<Timestamp>,
     /// From its first step to its end, or to now.
-    duration_ms: Option<i64>,
+    pub(crate) duration_ms: Option<i64>,
     /// The execution in Step Functions.
-    execution_arn: Option<String>,
+    pub(crate) execution_arn: Option<String>,
     /// The execution's page in the AWS console.
-    console_url: Option<String>,
+    pub(crate) console_url: Option<String>,
     /// Why it failed, if it did.
-    error: Option<RunErrorView>,
+    pub(crate) error: Option<RunErrorView>,
     /// What an operator should look at although the run went on.
-    warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// All it is to do, in order, from the start.
-    steps: Vec<StepView>,
+    pub(crate) steps: Vec<StepView>,
     /// Of a preview: by data type, up to twenty rows each that would be `created`,
     /// `updated` (`key` and `changes`, each `from` and `to`) and `deleted`. Only
     /// where one run is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    preview: Option<serde_json::Value>,
+    pub(crate) preview: Option<serde_json::Value>,
     /// All data types together. Until the run has succeeded: of the steps that are
     /// done; none before the first of them.
-    totals: Option<CountsView>,
+    pub(crate) totals: Option<CountsView>,
 }
 
 /// Why a run failed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RunError)]
-struct RunErrorView {
+pub(crate) struct RunErrorView {
     /// The name that the state machine shows as well.
     #[schema(example = "SquareUnauthorized")]
-    name: String,
+    pub(crate) name: String,
     /// What happened and what to do.
-    message: String,
+    pub(crate) message: String,
     /// The step in which it happened, if one was under way.
-    step: Option<String>,
+    pub(crate) step: Option<String>,
 }
 
 /// One step of a run.
@@ -76,52 +76,52 @@ pub(crate) struct StepView {
     /// `preflight`, `locations`, `catalog`, `inventory`, `publish`, `orders` and
     /// `finish`; of an import `plan` and `orders`, of a migration `migrate` and
     /// `rederive`, and `restore`.
-    step: String,
+    pub(crate) step: String,
     /// `pending`, `running`, `succeeded`, `failed` or `skipped`.
-    status: String,
+    pub(crate) status: String,
     /// When it first began.
-    started_at: Option<Timestamp>,
+    pub(crate) started_at: Option<Timestamp>,
     /// From its beginning to its end, or to now.
-    duration_ms: Option<i64>,
-    progress: Progress,
+    pub(crate) duration_ms: Option<i64>,
+    pub(crate) progress: Progress,
     /// What became of each data type's objects.
-    stats: BTreeMap<String, CountsView>,
-    square: SquareView,
+    pub(crate) stats: BTreeMap<String, CountsView>,
+    pub(crate) square: SquareView,
 }
 
 /// How far a step is, in objects read.
 #[derive(Debug, Serialize, ToSchema)]
-struct Progress {
-    done: i64,
+pub(crate) struct Progress {
+    pub(crate) done: i64,
     /// None while it is not known how many there are; an estimate for the orders of
     /// the past.
-    total: Option<i64>,
+    pub(crate) total: Option<i64>,
     /// How long the rest will take, if it goes on as it did so far.
-    seconds_left: Option<i64>,
+    pub(crate) seconds_left: Option<i64>,
     /// Windows of the import of historical orders.
     #[serde(skip_serializing_if = "Option::is_none")]
-    windows: Option<WindowsView>,
+    pub(crate) windows: Option<WindowsView>,
 }
 
 /// How many windows an import has, and how many are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Windows)]
 pub(crate) struct WindowsView {
-    done: i64,
-    total: i64,
+    pub(crate) done: i64,
+    pub(crate) total: i64,
 }
 
 /// What became of the objects that Square gave.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Counts)]
-struct CountsView {
-    created: i64,
-    updated: i64,
+pub(crate) struct CountsView {
+    pub(crate) created: i64,
+    pub(crate) updated: i64,
     /// Rows newly marked as deleted.
-    deleted: i64,
-    unchanged: i64,
+    pub(crate) deleted: i64,
+    pub(crate) unchanged: i64,
     /// Objects that wait in quarantine.
-    quarantined: i64,
+    pub(crate) quarantined: i64,
 }
 
 /// What a step asked of Square.
@@ -130,11 +130,13 @@ struct CountsView {
 #[serde(default)]
 pub(crate) struct SquareView {
     /// Requests, repeated ones included.
-    requests: u64,
+    pub(crate) requests: u64,
     /// Requests that repeated a failed one.
-    retries: u64,
+    pub(crate) retries: u64,
+    /// Answers that said to slow down (429).
+    pub(crate) rate_limited: u64,
     /// Bytes of the answers as they came over the wire.
-    bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// A page of the history, newest run first.
@@ -350,14 +352,14 @@ mod tests {
                         "started_at": null, "duration_ms": null,
                         "progress": {"done": 3, "total": 3, "seconds_left": null},
                         "stats": {"locations": counts(1, 2)},
-                        "square": {"requests": 2, "retries": 0, "bytes": 0},
+                        "square": {"requests": 2, "retries": 0, "rate_limited": 0, "bytes": 0},
                     },
                     {
                         "step": "finish", "status": "succeeded",
                         "started_at": null, "duration_ms": null,
                         "progress": {"done": 3, "total": 3, "seconds_left": null},
                         "stats": {},
-                        "square": {"requests": 2, "retries": 0, "bytes": 0},
+                        "square": {"requests": 2, "retries": 0, "rate_limited": 0, "bytes": 0},
                     },
                 ],
                 "totals": counts(1, 2),

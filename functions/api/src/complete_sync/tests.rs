@@ -17,7 +17,7 @@ fn headers(content_type: Option<&'static str>) -> HeaderMap {
 
 fn read(body: &str) -> Result<Request, ApiError> {
     let parsed: CompleteSync = body::parse(&headers(Some("application/json")), body.as_bytes())?;
-    Ok(parsed.into_request("ada")?)
+    Ok(parsed.into_request(&Caller::ada())?)
 }
 
 async fn refusal(error: ApiError) -> (u16, Value) {

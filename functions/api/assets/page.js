@@ -1,0 +1,100 @@
+// Keeps the page up to date without reloading it: asks for the same address
+// again, and changes what differs. Without this script the page says the same
+// things, as of when it was loaded.
+"use strict";
+
+const main = document.getElementById("main");
+const notice = document.getElementById("notice");
+const HIDDEN_SECONDS = 30;
+const RETRY_SECONDS_MAX = 30;
+let failures = 0;
+let timer = 0;
+
+/** Makes `now` like `wanted`, touching only what differs, so that focus, opened
+ * parts and what was filled in stay. */
+function become(now, wanted) {
+  if (now.nodeType !== wanted.nodeType || now.nodeName !== wanted.nodeName || (now.id || "") !== (wanted.id || "")) {
+    now.replaceWith(wanted.cloneNode(true));
+    return;
+  }
+  if (now.nodeType === Node.TEXT_NODE) {
+    if (now.data !== wanted.data) now.data = wanted.data;
+    return;
+  }
+  if (now.nodeType !== Node.ELEMENT_NODE) return;
+  for (const { name, value } of wanted.attributes) {
+    if (now.getAttribute(name) !== value) now.setAttribute(name, value);
+  }
+  for (const { name } of [...now.attributes]) {
+    const own = name === "open" || name === "disabled";
+    if (!own && !wanted.hasAttribute(name)) now.removeAttribute(name);
+  }
+  const [present, coming] = [[...now.childNodes], [...wanted.childNodes]];
+  coming.forEach((child, place) => {
+    if (present[place]) become(present[place], child);
+    else now.append(child.cloneNode(true));
+  });
+  present.slice(coming.length).forEach((child) => child.remove());
+}
+
+/** A button that needs a checkbox is dead without it. */
+function guard() {
+  for (const button of document.querySelectorAll("button[data-needs]")) {
+    const box = document.getElementById(button.dataset.needs);
+    button.disabled = !box || !box.checked;
+  }
+}
+
+function say(text, link) {
+  notice.textContent = text;
+  if (link) {
+    const anchor = document.createElement("a");
+    anchor.href = location.href;
+    anchor.textContent = link;
+    notice.append(" ", anchor);
+  }
+}
+
+async function refresh() {
+  try {
+    const answer = await fetch(location.href, { redirect: "manual", headers: { Accept: "text/html" } });
+    if (answer.type === "opaqueredirect" || answer.status === 401) {
+      say("Your session has ended.", "Sign in again");
+      return;
+    }
+    if (!answer.ok) throw new Error(answer.status);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    become(main, page.getElementById("main"));
+    guard();
+    if (failures > 0) say("");
+    failures = 0;
+  } catch {
+    failures += 1;
+    say("The page cannot be brought up to date at the moment. It goes on trying.");
+  }
+  schedule();
+}
+
+function schedule() {
+  clearTimeout(timer);
+  const seconds = Number(main.dataset.live);
+  if (!seconds) return;
+  const wait = failures > 0 ? Math.min(2 ** failures, RETRY_SECONDS_MAX) : seconds;
+  timer = setTimeout(refresh, 1000 * (document.hidden ? Math.max(wait, HIDDEN_SECONDS) : wait));
+}
+
+document.addEventListener("change", guard);
+document.addEventListener("visibilitychange", () => (document.hidden ? schedule() : main.dataset.live && refresh()));
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "post") return;
+  clearTimeout(timer);
+  // After the form has been read: a disabled button would not be sent.
+  setTimeout(() => {
+    for (const button of event.target.querySelectorAll("button")) button.disabled = true;
+    event.target.setAttribute("aria-busy", "true");
+    say("Asking…");
+  });
+});
+window.addEventListener("pageshow", (event) => event.persisted && location.reload());
+guard();
+schedule();

@@ -1,0 +1,148 @@
+//! Pages that only say something: signed out, no admin, refused, out of order.
+//! Each says what happened and what to do next.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use shared::error::SyncError;
+
+use super::Frame;
+use crate::error::ApiError;
+
+type Link = Option<(String, &'static str)>;
+
+/// A page of one message.
+#[derive(Template)]
+#[template(path = "notice.html")]
+pub(crate) struct Notice {
+    frame: Option<Frame>,
+    status: StatusCode,
+    title: String,
+    text: String,
+    link: Link,
+}
+
+const SYNC: &str = "/admin/sync";
+const SIGN_IN: &str = "/admin/sign-in";
+
+impl Notice {
+    fn new(status: StatusCode, title: &str, text: impl Into<String>, link: Link) -> Self {
+        Self {
+            frame: None,
+            status,
+            title: title.to_owned(),
+            text: text.into(),
+            link,
+        }
+    }
+
+    /// The same for somebody who is signed in.
+    pub(crate) fn within(self, frame: Frame) -> Self {
+        Self {
+            frame: Some(frame),
+            ..self
+        }
+    }
+
+    pub(crate) fn signed_out() -> Self {
+        let text = "You are signed out. Close the window if others use this computer.";
+        Self::new(
+            StatusCode::OK,
+            "Signed out",
+            text,
+            link(SIGN_IN, "Sign in again"),
+        )
+    }
+
+    pub(crate) fn session_ended() -> Self {
+        let text = "Your session has ended, so nothing was done. Sign in, then ask again.";
+        let link = link(SIGN_IN, "Sign in");
+        Self::new(StatusCode::UNAUTHORIZED, "Session ended", text, link)
+    }
+
+    pub(crate) fn not_admin(frame: Frame) -> Self {
+        let text = format!(
+            "You are signed in as {}, who is not in the group of admins. Ask whoever looks after \
+             this service for it, or sign out and come back as somebody else.",
+            frame.person
+        );
+        Self::new(StatusCode::FORBIDDEN, "For admins only", text, None).within(frame)
+    }
+
+    pub(crate) fn sign_in_expired() -> Self {
+        let text = "This sign-in took too long, was finished before, or was begun in another \
+                    browser. Nothing is wrong with your account.";
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "Sign in once more",
+            text,
+            link(SIGN_IN, "Sign in"),
+        )
+    }
+
+    pub(crate) fn sign_in_refused() -> Self {
+        let text = "The sign-in was refused or cancelled. The log of this service says why.";
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "Not signed in",
+            text,
+            link(SIGN_IN, "Try again"),
+        )
+    }
+
+    pub(crate) fn sign_in_unavailable() -> Self {
+        let text = "The sign-in service cannot be reached. Try again in a moment; if it stays, \
+                    the log of this service says more.";
+        let link = link(SIGN_IN, "Try again");
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Sign-in unavailable",
+            text,
+            link,
+        )
+    }
+
+    pub(crate) fn cross_site() -> Self {
+        let text = "This was not asked for by a page of this service, so nothing was done.";
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "Refused",
+            text,
+            link(SYNC, "To the page"),
+        )
+    }
+
+    pub(crate) fn not_confirmed() -> Self {
+        let text = "The box that confirms it was not ticked, so nothing was started.";
+        Self::new(StatusCode::BAD_REQUEST, "Not confirmed", text, None)
+    }
+
+    /// Nobody has signed in yet, so the particulars stay in the log.
+    pub(crate) fn not_set_up(error: &SyncError) -> Self {
+        tracing::error!(name = error.name(), %error, "service not set up");
+        let text = "The service is not set up. Its log names the setting.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Not set up", text, None)
+    }
+
+    /// A refusal of the API's, as a page.
+    pub(crate) fn of(error: &ApiError) -> Self {
+        let link = error
+            .run_id()
+            .map(|run_id| (format!("/admin/sync/runs/{run_id}"), "See that run"));
+        let link = link.or_else(|| self::link(SYNC, "Back to the page"));
+        Self::new(error.status(), error.name(), error.message(), link)
+    }
+}
+
+fn link(address: &str, label: &'static str) -> Link {
+    Some((address.to_owned(), label))
+}
+
+impl IntoResponse for Notice {
+    fn into_response(self) -> Response {
+        match self.render() {
+            Ok(html) => (self.status, Html(html)).into_response(),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `GET /admin/sync`: how fresh the data is, what is at work, and starting a sync.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use oauth2::CsrfToken;
+use shared::postgres::schema;
+use shared::run::freshness::{self, Freshness};
+
+use super::words::{duration, number, time};
+use super::{Admin, Frame, frame::answer};
+use crate::app::{App, Env};
+use crate::auth::Caller;
+use crate::error::ApiError;
+use crate::view::RunView;
+use crate::{runs, store};
+
+/// Seconds until the page asks again: while something is at work, and else.
+pub(crate) const SOON: u32 = 1;
+pub(crate) const LATER: u32 = 15;
+
+const TYPES: [(&str, &str, bool); 4] = [
+    ("locations", "Locations", true),
+    ("catalog", "Catalog", true),
+    ("inventory", "Inventory", true),
+    ("orders", "Orders", false),
+];
+
+#[derive(Template)]
+#[template(path = "sync.html")]
+struct Sync {
+    frame: Option<Frame>,
+    csrf_token: String,
+    key: String,
+    interval: u32,
+    fresh: Vec<Fresh>,
+    schema: String,
+    schedule: String,
+    quarantined: String,
+    open: Vec<RunView>,
+    busy: bool,
+    types: [(&'static str, &'static str, bool); 4],
+    counts: Vec<(String, String)>,
+    backup: String,
+    last: Option<RunView>,
+}
+
+struct Fresh {
+    name: String,
+    age: String,
+    since: String,
+}
+
+pub(crate) async fn page(State(app): State<App>, admin: Admin) -> Response {
+    let page = async { load(app.env().await?, &admin).await };
+    answer(admin.frame.clone(), page.await)
+}
+
+async fn load(env: &Env, admin: &Admin) -> Result<Sync, ApiError> {
+    let mut client = env.database.client().await?;
+    let (found, wanted) = (schema::found(&client).await?, schema::wanted());
+    let mut page = Sync {
+        frame: Some(admin.frame.clone()),
+        csrf_token: admin.session.csrf_token.clone(),
+        key: key(),
+        interval: LATER,
+        fresh: Vec::new(),
+        schema: schema_words(found, wanted),
+        schedule: env.schedule.words(),
+        quarantined: "0".to_owned(),
+        open: Vec::new(),
+        busy: false,
+        types: TYPES,
+        counts: Vec::new(),
+        backup: String::new(),
+        last: None,
+    };
+    if found < wanted {
+        return Ok(page);
+    }
+    let at_work = at_work(env, &admin.caller, None, &["catalog"]).await?;
+    page.interval = at_work.interval();
+    page.fresh = freshness::read(&**client)
+        .await?
+        .into_iter()
+        .map(Fresh::new)
+        .collect();
+    page.quarantined = number(store::waiting(&client).await?);
+    if !at_work.busy {
+        let counts = store::counts(&client).await?;
+        page.counts = counts
+            .into_iter()
+            .map(|(table, rows)| (table, number(rows)))
+            .collect();
+        let newest = store::backups(&client, wanted).await?.into_iter().next();
+        page.backup = newest.map_or_else(
+            || "There is no backup yet; this refresh will make the first.".to_owned(),
+            |backup| format!("The newest backup: {}", backup.facts()),
+        );
+    }
+    let last = store::last_run(&client, "complete_sync").await?;
+    page.last = runs::shown(env, &admin.caller, &mut client, last.into_iter().collect())
+        .await?
+        .pop();
+    page.busy = at_work.busy;
+    page.open = at_work.runs;
+    Ok(page)
+}
+
+/// What is at work.
+pub(crate) struct AtWork {
+    pub(crate) runs: Vec<RunView>,
+    /// A lease that is wanted is held.
+    pub(crate) busy: bool,
+}
+
+impl AtWork {
+    pub(crate) fn interval(&self) -> u32 {
+        if self.runs.is_empty() { LATER } else { SOON }
+    }
+}
+
+/// The runs at work, of one kind or all, and whether any holds one of `leases`.
+pub(crate) async fn at_work(
+    env: &Env,
+    caller: &Caller,
+    kind: Option<&str>,
+    leases: &[&str],
+) -> Result<AtWork, ApiError> {
+    let mut client = env.database.client().await?;
+    let open = store::open_runs(&client).await?;
+    let mut runs = runs::shown(env, caller, &mut client, open).await?;
+    // Some may have been closed just now.
+    runs.retain(|run| run.is_open() && kind.is_none_or(|kind| run.kind == kind));
+    let held = store::leases_held(&client).await?;
+    let busy = held.iter().any(|lease| leases.contains(&lease.as_str()));
+    Ok(AtWork { runs, busy })
+}
+
+/// A form's key: sent twice, it starts one run.
+pub(crate) fn key() -> String {
+    format!("page-{}", CsrfToken::new_random().secret())
+}
+
+pub(crate) fn schema_words(found: i64, wanted: i64) -> String {
+    match found {
+        0 => "none yet; the first run makes it".to_owned(),
+        _ if found == wanted => format!("version {found}, up to date"),
+        _ if found < wanted => {
+            format!("version {found}; this release needs {wanted}: start a migration")
+        }
+        _ => format!("version {found}, newer than this release's {wanted}"),
+    }
+}
+
+impl Fresh {
+    fn new(fresh: Freshness) -> Self {
+        let age = fresh.age_seconds.map(|seconds| duration(seconds * 1_000));
+        Self {
+            name: fresh.data_type,
+            age: age.map_or_else(|| "never".to_owned(), |age| format!("{age} ago")),
+            since: fresh.as_of.map(time).unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The pages of orders' history, migration, backups and quarantine.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use shared::postgres::schema;
+
+use super::frame::answer;
+use super::sync::{LATER, at_work, key, schema_words};
+use super::words::number;
+use super::{Admin, Frame};
+use crate::app::{App, Env};
+use crate::backups::Backup;
+use crate::error::ApiError;
+use crate::runs;
+use crate::store::{self, Quarantined};
+use crate::view::RunView;
+
+const QUARANTINE_SHOWN: i64 = 200;
+
+/// What the pages of one kind of run have in common.
+struct Tool {
+    frame: Option<Frame>,
+    csrf_token: String,
+    key: String,
+    interval: u32,
+    open: Vec<RunView>,
+    busy: bool,
+    last: Option<RunView>,
+    found: i64,
+}
+
+impl Tool {
+    async fn load(env: &Env, admin: &Admin, kind: &str, leases: &[&str]) -> Result<Self, ApiError> {
+        let mut client = env.database.client().await?;
+        let found = schema::found(&client).await?;
+        let mut tool = Self {
+            frame: Some(admin.frame.clone()),
+            csrf_token: admin.session.csrf_token.clone(),
+            key: key(),
+            interval: LATER,
+            open: Vec::new(),
+            busy: false,
+            last: None,
+            found,
+        };
+        if found > 0 {
+            let at_work = at_work(env, &admin.caller, Some(kind), leases).await?;
+            tool.interval = at_work.interval();
+            tool.busy = at_work.busy;
+            tool.open = at_work.runs;
+            let last = store::last_run(&client, kind).await?;
+            let last = last.into_iter().collect();
+            tool.last = runs::shown(env, &admin.caller, &mut client, last)
+                .await?
+                .pop();
+        }
+        Ok(tool)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "orders.html")]
+struct Orders {
+    frame: Option<Frame>,
+    csrf_token: String,
+    key: String,
+    interval: u32,
+    open: Vec<RunView>,
+    busy: bool,
+    last: Option<RunView>,
+}
+
+pub(crate) async fn orders(State(app): State<App>, admin: Admin) -> Response {
+    let page = async {
+        let env = app.env().await?;
+        let tool = Tool::load(env, &admin, "historical_orders", &["orders"]).await?;
+        Ok(Orders {
+            frame: tool.frame,
+            csrf_token: tool.csrf_token,
+            key: tool.key,
+            interval: tool.interval,
+            open: tool.open,
+            busy: tool.busy,
+            last: tool.last,
+        })
+    };
+    answer(admin.frame.clone(), page.await)
+}
+
+#[derive(Template)]
+#[template(path = "migration.html")]
+struct Migration {
+    frame: Option<Frame>,
+    csrf_token: String,
+    key: String,
+    interval: u32,
+    open: Vec<RunView>,
+    busy: bool,
+    last: Option<RunView>,
+    schema: String,
+}
+
+pub(crate) async fn migration(State(app): State<App>, admin: Admin) -> Response {
+    let page = async {
+        let env = app.env().await?;
+        let tool = Tool::load(env, &admin, "migration", &["catalog", "orders"]).await?;
+        Ok(Migration {
+            frame: tool.frame,
+            csrf_token: tool.csrf_token,
+            key: tool.key,
+            interval: tool.interval,
+            open: tool.open,
+            busy: tool.busy,
+            last: tool.last,
+            schema: format!(
+                "The schema: {}.",
+                schema_words(tool.found, schema::wanted())
+            ),
+        })
+    };
+    answer(admin.frame.clone(), page.await)
+}
+
+#[derive(Template)]
+#[template(path = "backups.html")]
+struct Backups {
+    frame: Option<Frame>,
+    csrf_token: String,
+    key: String,
+    interval: u32,
+    open: Vec<RunView>,
+    busy: bool,
+    last: Option<RunView>,
+    backups: Vec<Backup>,
+}
+
+pub(crate) async fn backups(State(app): State<App>, admin: Admin) -> Response {
+    let page = async {
+        let env = app.env().await?;
+        let tool = Tool::load(env, &admin, "restore", &["catalog", "orders"]).await?;
+        let backups = if tool.found == 0 {
+            Vec::new()
+        } else {
+            let client = env.database.client().await?;
+            store::backups(&client, schema::wanted()).await?
+        };
+        Ok(Backups {
+            frame: tool.frame,
+            csrf_token: tool.csrf_token,
+            key: tool.key,
+            interval: tool.interval,
+            open: tool.open,
+            busy: tool.busy,
+            last: tool.last,
+            backups,
+        })
+    };
+    answer(admin.frame.clone(), page.await)
+}
+
+#[derive(Template)]
+#[template(path = "quarantine.html")]
+struct Quarantine {
+    frame: Option<Frame>,
+    quarantine: Vec<Quarantined>,
+    waiting: String,
+}
+
+pub(crate) async fn quarantine(State(app): State<App>, admin: Admin) -> Response {
+    let page = async {
+        let client = app.env().await?.database.client().await?;
+        let is_empty = schema::found(&client).await? == 0;
+        Ok(Quarantine {
+            frame: Some(admin.frame.clone()),
+            quarantine: if is_empty {
+                Vec::new()
+            } else {
+                store::quarantine(&client, None, QUARANTINE_SHOWN).await?
+            },
+            waiting: if is_empty {
+                String::new()
+            } else {
+                number(store::waiting(&client).await?)
+            },
+        })
+    };
+    answer(admin.frame.clone(), page.await)
+}

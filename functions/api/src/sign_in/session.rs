@@ -1,0 +1,202 @@
+//! Who is signed in, kept in a sealed cookie: the server remembers nothing, and
+//! nobody but the server can read or make one.
+//!
+//! A session ends after eight hours. In between it is only as good as the
+//! issuer's last word: when that expires it is asked again with the refresh token,
+//! and a person who left the group, or was disabled, is out.
+
+use axum_extra::extract::PrivateCookieJar;
+use axum_extra::extract::cookie::{Cookie, Key, SameSite};
+use jiff::Timestamp;
+use oauth2::CsrfToken;
+use serde::{Deserialize, Serialize};
+use shared::error::SyncError;
+use subtle::ConstantTimeEq;
+
+/// A day's work.
+pub(crate) const SECONDS_MAX: i64 = 8 * 60 * 60;
+/// Browsers take cookies of 4096 bytes, name and attributes included.
+const SEALED_BYTES_MAX: usize = 3_800;
+/// The prefix has browsers insist on `Secure` and on no other host's writing it.
+const NAME: &str = "__Host-square-sync";
+/// Shorter keys could be guessed.
+const KEY_CHARS_MIN: usize = 32;
+
+/// A person who signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Session {
+    pub(crate) name: String,
+    pub(crate) admin: bool,
+    /// Forms carry it, other sites cannot know it.
+    pub(crate) csrf_token: String,
+    /// When the person signed in; Unix seconds, as all times here.
+    pub(crate) began_at: i64,
+    /// Until when the issuer's word is good.
+    pub(crate) good_until: i64,
+    pub(crate) refresh_token: Option<String>,
+}
+
+/// What a session is at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    Good,
+    /// The issuer has to be asked again.
+    Stale,
+    Over,
+}
+
+impl Session {
+    /// A session that begins now.
+    pub(crate) fn begin(now: Timestamp) -> Self {
+        Self {
+            name: String::new(),
+            admin: false,
+            csrf_token: CsrfToken::new_random().into_secret(),
+            began_at: now.as_second(),
+            good_until: now.as_second(),
+            refresh_token: None,
+        }
+    }
+
+    pub(crate) fn age(&self, now: Timestamp) -> Age {
+        let now = now.as_second();
+        if now < self.began_at || now - self.began_at >= SECONDS_MAX {
+            Age::Over
+        } else if now < self.good_until {
+            Age::Good
+        } else if self.refresh_token.is_some() {
+            Age::Stale
+        } else {
+            Age::Over
+        }
+    }
+
+    /// Whether a form came from a page of this session.
+    pub(crate) fn made(&self, csrf_token: &str) -> bool {
+        self.csrf_token
+            .as_bytes()
+            .ct_eq(csrf_token.as_bytes())
+            .into()
+    }
+}
+
+/// Reads the key that seals the cookies.
+pub(crate) fn key(text: &str) -> Result<Key, SyncError> {
+    if text.len() < KEY_CHARS_MIN {
+        let problem = format!("wants at least {KEY_CHARS_MIN} random characters");
+        return Err(SyncError::config("SESSION_KEY", problem));
+    }
+    Ok(Key::derive_from(text.as_bytes()))
+}
+
+/// The session that the cookies hold; none if there is none or it was not ours.
+pub(crate) fn read(jar: &PrivateCookieJar) -> Option<Session> {
+    serde_json::from_str(jar.get(NAME)?.value()).ok()
+}
+
+/// Whether a cookie came along, readable or not.
+pub(crate) fn was_sent(headers: &axum::http::HeaderMap) -> bool {
+    headers
+        .get_all(axum::http::header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains(&format!("{NAME}=")))
+}
+
+/// The same cookies with this session.
+pub(crate) fn write(jar: PrivateCookieJar, mut session: Session) -> PrivateCookieJar {
+    // Sealing adds its nonce, its tag and a third for the encoding. A refresh token
+    // too long for a cookie is left out: then the session ends with the issuer's word.
+    let sealed = |session: &Session| (json(session).len() + 28) * 4 / 3 + NAME.len() + 80;
+    if sealed(&session) > SEALED_BYTES_MAX {
+        session.refresh_token = None;
+    }
+    jar.add(cookie(NAME.to_owned(), json(&session), SECONDS_MAX))
+}
+
+/// The same cookies without a session.
+pub(crate) fn clear(jar: PrivateCookieJar) -> PrivateCookieJar {
+    jar.remove(cookie(NAME.to_owned(), String::new(), 0))
+}
+
+/// A cookie as all of ours are: not for scripts, not for other hosts, not sent
+/// along by other sites except when they link here, as the issuer does.
+pub(crate) fn cookie(name: String, value: String, seconds: i64) -> Cookie<'static> {
+    let mut cookie = Cookie::new(name, value);
+    cookie.set_path("/");
+    cookie.set_secure(true);
+    cookie.set_http_only(true);
+    cookie.set_same_site(SameSite::Lax);
+    cookie.set_max_age(time::Duration::seconds(seconds));
+    cookie
+}
+
+fn json(session: &Session) -> String {
+    serde_json::to_string(session).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn session() -> Session {
+        Session {
+            good_until: 1_000 + 3_600,
+            refresh_token: Some("r".to_owned()),
+            ..Session::begin(at(1_000))
+        }
+    }
+
+    #[test]
+    fn a_session_is_renewed_for_eight_hours_and_then_over() {
+        let session = session();
+        assert_eq!(session.age(at(999)), Age::Over);
+        assert_eq!(session.age(at(1_000)), Age::Good);
+        assert_eq!(session.age(at(4_600)), Age::Stale);
+        assert_eq!(session.age(at(1_000 + SECONDS_MAX)), Age::Over);
+        let short = Session {
+            refresh_token: None,
+            ..session
+        };
+        assert_eq!(short.age(at(4_600)), Age::Over);
+    }
+
+    #[test]
+    fn only_its_own_forms_are_a_sessions() {
+        let (one, other) = (session(), session());
+        assert!(one.made(&one.csrf_token.clone()));
+        assert!(!one.made(&other.csrf_token));
+        assert!(!one.made(""));
+    }
+
+    #[test]
+    fn a_cookie_is_sealed_and_fits_into_a_browser() {
+        let key = key(&"k".repeat(32)).unwrap();
+        let long = Session {
+            refresh_token: Some("r".repeat(4_000)),
+            ..session()
+        };
+        for (session, keeps) in [(session(), true), (long, false)] {
+            let jar = write(PrivateCookieJar::new(key.clone()), session.clone());
+            assert_eq!(read(&jar).unwrap().refresh_token.is_some(), keeps);
+            let response = axum::response::IntoResponse::into_response(jar);
+            let sent = response.headers()["set-cookie"].to_str().unwrap();
+            assert!(sent.len() < 4_096, "{}", sent.len());
+            assert!(!sent.contains(&session.csrf_token));
+            for word in ["Secure", "HttpOnly", "SameSite=Lax", "Path=/", "__Host-"] {
+                assert!(sent.contains(word), "{sent}");
+            }
+            assert!(!sent.contains("Domain"), "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_short_key_is_refused() {
+        let error = key("short").unwrap_err();
+        assert!(error.to_string().contains("SESSION_KEY"), "{error}");
+    }
+}
