@@ -39,7 +39,7 @@ bench: prepared ## Measure an import of orders, and one of twice as many (ARGS='
 # -------------------------------------------------------------- To work on it
 
 .PHONY: test
-test: prepared ## Run all tests (ARGS='-p shared name')
+test: browser prepared ## Run all tests (ARGS='-p shared name')
 	@cargo test $(or $(ARGS),--workspace)
 
 .PHONY: lint
@@ -54,7 +54,7 @@ build: ## Build the functions, the simulated account and the local stack
 	@cargo build --workspace --bins
 
 .PHONY: tools
-tools: .venv/.ready .tools/sam/.ready ## Install what run and test need into the checkout
+tools: .venv/.ready .tools/sam/.ready tests/browser/node_modules/.ready ## Install what run and test need into the checkout
 
 # Compiling and installing wait for different things: side by side they take
 # little longer than the compiling alone.
@@ -108,6 +108,23 @@ infra/lint/node_modules/.ready: infra/lint/package.json infra/lint/package-lock.
 	@echo "Installing the state machines' lint into infra/lint/node_modules"
 	@cd infra/lint && PATH="$(CURDIR)/.tools/node/bin:$$PATH" npm ci --loglevel=error --no-audit --no-fund
 	@touch $@
+
+tests/browser/node_modules/.ready: tests/browser/package.json tests/browser/package-lock.json .tools/node/.ready
+	@echo "Installing the pages' judges into tests/browser/node_modules"
+	@cd tests/browser && PATH="$(CURDIR)/.tools/node/bin:$$PATH" npm ci --loglevel=error --no-audit --no-fund
+	@touch $@
+
+# Chromium is the one tool that no package index pins; without it the tests of
+# the pages are skipped, and say so.
+.PHONY: browser
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name && break; done >/dev/null && \
+	  command -v chromedriver >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	  echo "Installing Chromium and its driver" && \
+	  { apt-get update -qq || true; } && \
+	  apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null; } || \
+	  echo "NO BROWSER: install chromium and chromedriver (on Debian: apt install chromium chromium-driver); the browser tests will be skipped" >&2
 
 .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny:
 	@echo "Installing cargo-deny $(CARGO_DENY_VERSION) into .tools (some minutes, once)"
