@@ -7,6 +7,7 @@
     reason = "a test ends where something is not as expected, its helpers included"
 )]
 
+mod browser_harness;
 mod changes;
 mod end_to_end;
 mod faults;

@@ -1,0 +1,431 @@
+//! A real browser for the tests of the pages: Chromium, asked by WebDriver.
+//!
+//! Only a browser can tell what a person gets: whether the policy of a page
+//! blocks its own script, whether a page works on a phone and without
+//! JavaScript, what leaves the origin and how much is loaded. Two judges read
+//! along, both from packages pinned in `tests/browser`: axe-core judges
+//! accessibility on the finished page, html-validate the HTML as served.
+//!
+//! A machine without a browser still runs all other tests: [`Driver::start`]
+//! says so aloud, gives none, and the scenario returns.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fmt::Debug;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fantoccini::elements::Element;
+pub(crate) use fantoccini::key::Key;
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use url::{ParseError, Url};
+
+/// Longer than any page takes, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(50);
+const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+/// A running chromedriver; it ends with this value, and its browsers with it.
+pub(crate) struct Driver {
+    process: Child,
+    port: u16,
+    browser: PathBuf,
+}
+
+/// How a browser differs from the usual one on a desk.
+pub(crate) struct Options {
+    pub(crate) phone: bool,
+    pub(crate) javascript: bool,
+    pub(crate) dark: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            phone: false,
+            javascript: true,
+            dark: false,
+        }
+    }
+}
+
+impl Driver {
+    /// None where this machine has no browser or no chromedriver.
+    pub(crate) async fn start() -> Option<Self> {
+        Self::start_from(&env::var_os("PATH").unwrap_or_default()).await
+    }
+
+    /// As [`Self::start`], from the programs in these directories.
+    #[expect(
+        clippy::print_stderr,
+        reason = "tests left out must be seen to be left out"
+    )]
+    pub(crate) async fn start_from(path: &OsStr) -> Option<Self> {
+        let find = |name: &str| {
+            let mut files = env::split_paths(path).map(|directory| directory.join(name));
+            files.find(|file| file.is_file())
+        };
+        let browser = BROWSERS.into_iter().find_map(find);
+        let (Some(browser), Some(driver)) = (browser, find("chromedriver")) else {
+            eprintln!("NO BROWSER: chromium or chromedriver is missing, browser tests skipped");
+            return None;
+        };
+        for _ in 0..5 {
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let port = free.local_addr().unwrap().port();
+            drop(free);
+            let process = Command::new(&driver)
+                .arg(format!("--port={port}"))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let browser = browser.clone();
+            let mut started = Self {
+                process,
+                port,
+                browser,
+            };
+            if started.answers().await {
+                return Some(started);
+            }
+        }
+        panic!("{} does not start", driver.display());
+    }
+
+    /// False when it has ended: another process took the port.
+    async fn answers(&mut self) -> bool {
+        let status = format!("{}/status", self.url());
+        let end = Instant::now() + PATIENCE;
+        while self.process.try_wait().unwrap().is_none() {
+            if let Ok(answer) = reqwest::get(&status).await
+                && answer.status().is_success()
+            {
+                return true;
+            }
+            assert!(Instant::now() < end, "chromedriver does not answer");
+            tokio::time::sleep(PAUSE).await;
+        }
+        false
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A browser with a profile of its own.
+    pub(crate) async fn open(&self, options: Options) -> Browser {
+        let profile = TempDir::with_prefix("square-sync-browser-").unwrap();
+        let size = if options.phone { "390,844" } else { "1280,900" };
+        let mut chrome = json!({
+            "binary": self.browser,
+            "args": [
+                "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                format!("--window-size={size}"),
+                format!("--user-data-dir={}", profile.path().display()),
+            ],
+        });
+        if options.phone {
+            chrome["mobileEmulation"] = json!({"deviceMetrics":
+                {"width": 390, "height": 844, "pixelRatio": 3.0, "touch": true}});
+        }
+        if !options.javascript {
+            chrome["prefs"] = json!({"profile.managed_default_content_settings.javascript": 2});
+        }
+        let capabilities = json!({
+            "goog:chromeOptions": chrome,
+            "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"},
+        });
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities.as_object().unwrap().clone())
+            .connect(&self.url())
+            .await
+            .unwrap();
+        let browser = Browser {
+            client,
+            _profile: profile,
+        };
+        if options.dark {
+            let features = json!([{"name": "prefers-color-scheme", "value": "dark"}]);
+            let command = json!({"cmd": "Emulation.setEmulatedMedia",
+                "params": {"features": features}});
+            browser.issue("goog/cdp/execute", command).await;
+        }
+        browser
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Asked first: killed at once it would leave its browsers behind.
+        if let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)) {
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+            let request = "GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+            let _ = stream.write_all(request.as_bytes());
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// One URL that the browser asked for.
+#[derive(Debug)]
+pub(crate) struct Request {
+    id: String,
+    pub(crate) url: String,
+    /// What came over the wire for it, headers included.
+    pub(crate) bytes: u64,
+}
+
+/// A command that only chromedriver has, below the session.
+#[derive(Debug)]
+struct Extension(&'static str, Value);
+
+impl WebDriverCompatibleCommand for Extension {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap(), self.0))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.1.to_string()))
+    }
+}
+
+/// One browser window.
+pub(crate) struct Browser {
+    client: Client,
+    _profile: TempDir,
+}
+
+impl Browser {
+    pub(crate) async fn goto(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    pub(crate) async fn url(&self) -> String {
+        self.client.current_url().await.unwrap().into()
+    }
+
+    /// The text of the first such element, as shown.
+    pub(crate) async fn text(&self, css: &str) -> String {
+        self.wait_for(css).await.text().await.unwrap()
+    }
+
+    /// The texts of all such elements; none is no error.
+    pub(crate) async fn texts(&self, css: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        for element in self.client.find_all(Locator::Css(css)).await.unwrap() {
+            texts.push(element.text().await.unwrap());
+        }
+        texts
+    }
+
+    pub(crate) async fn click(&self, css: &str) {
+        self.wait_for(css).await.click().await.unwrap();
+    }
+
+    /// Types over what the field held.
+    pub(crate) async fn fill(&self, css: &str, text: &str) {
+        let field = self.wait_for(css).await;
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Whether there is such an element now.
+    pub(crate) async fn exists(&self, css: &str) -> bool {
+        !self
+            .client
+            .find_all(Locator::Css(css))
+            .await
+            .unwrap()
+            .is_empty()
+    }
+
+    pub(crate) async fn wait_for(&self, css: &str) -> Element {
+        let wait = self.client.wait().at_most(PATIENCE).every(PAUSE);
+        match wait.for_element(Locator::Css(css)).await {
+            Ok(element) => element,
+            Err(error) => self.give_up(&format!("no {css} ({error})")).await,
+        }
+    }
+
+    /// Waits until such an element shows this text.
+    pub(crate) async fn wait_text(&self, css: &str, part: &str) {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            // Read at once: an element that a page replaces is no error.
+            for element in self.client.find_all(Locator::Css(css)).await.unwrap() {
+                if element.text().await.is_ok_and(|text| text.contains(part)) {
+                    return;
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.give_up(&format!("no {css} with {part:?}")).await
+    }
+
+    async fn give_up(&self, what: &str) -> ! {
+        let text = self.texts("body").await.join("\n");
+        panic!("{what} at {}:\n{text}", self.url().await)
+    }
+
+    pub(crate) async fn attribute(&self, css: &str, name: &str) -> Option<String> {
+        self.wait_for(css).await.attr(name).await.unwrap()
+    }
+
+    pub(crate) async fn property(&self, css: &str, name: &str) -> Option<String> {
+        self.wait_for(css).await.prop(name).await.unwrap()
+    }
+
+    /// Presses a key at this element, or at the one that has the focus.
+    pub(crate) async fn key(&self, css: Option<&str>, key: Key) {
+        let element = match css {
+            Some(css) => self.wait_for(css).await,
+            None => self.client.active_element().await.unwrap(),
+        };
+        element
+            .send_keys(&char::from(key).to_string())
+            .await
+            .unwrap();
+    }
+
+    /// Runs the body of a function; what it returns.
+    pub(crate) async fn execute(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.unwrap()
+    }
+
+    pub(crate) async fn screenshot(&self, path: &Path) {
+        let image = self.client.screenshot().await.unwrap();
+        std::fs::write(path, image).unwrap();
+    }
+
+    /// The HTML as served, asked for once more with the cookies of the page.
+    /// Wants JavaScript.
+    pub(crate) async fn html(&self) -> String {
+        let script = "const done = arguments[0];
+            fetch(location.href).then(answer => answer.text()).then(done, error => done({error: `${error}`}))";
+        let html = self.client.execute_async(script, Vec::new()).await.unwrap();
+        html.as_str().unwrap_or_else(|| panic!("{html}")).to_owned()
+    }
+
+    /// Ends the session; what is not closed ends with the driver.
+    pub(crate) async fn close(self) {
+        self.client.close().await.unwrap();
+    }
+
+    async fn issue(&self, name: &'static str, body: Value) -> Value {
+        self.client.issue_cmd(Extension(name, body)).await.unwrap()
+    }
+
+    async fn log(&self, kind: &str) -> Vec<Value> {
+        let log = self.issue("se/log", json!({"type": kind})).await;
+        log.as_array().unwrap().clone()
+    }
+
+    /// What went over the network since the last call, redirects included.
+    /// Of a page still loading the bytes may be missing.
+    pub(crate) async fn requests(&self) -> Vec<Request> {
+        let mut requests: Vec<Request> = Vec::new();
+        for entry in self.log("performance").await {
+            let message: Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
+            let (method, params) = (&message["message"]["method"], &message["message"]["params"]);
+            let id = params["requestId"].as_str().unwrap_or_default();
+            let of = |value: &Value| value["encodedDataLength"].as_f64().unwrap_or_default();
+            let bytes = match method.as_str().unwrap() {
+                "Network.requestWillBeSent" => of(&params["redirectResponse"]),
+                "Network.loadingFinished" => of(params),
+                _ => continue,
+            };
+            // A redirect goes on under the id of the request it answers.
+            if let Some(request) = requests.iter_mut().rev().find(|request| request.id == id) {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a count that JSON carries as a float"
+                )]
+                let bytes = bytes as u64;
+                request.bytes = bytes;
+            }
+            let url = params["request"]["url"].as_str().unwrap_or_default();
+            if url.starts_with("http") {
+                let (id, url) = (id.to_owned(), url.to_owned());
+                requests.push(Request { id, url, bytes: 0 });
+            }
+        }
+        requests
+    }
+
+    /// What the console shows in red since the last call: scripts that failed,
+    /// files not found, and what the page's policy blocked.
+    pub(crate) async fn console_errors(&self) -> Vec<String> {
+        let mut entries = self.log("browser").await;
+        entries.retain(|entry| entry["level"] == "SEVERE");
+        let messages = entries.iter().map(|entry| entry["message"].as_str());
+        messages
+            .map(|message| message.unwrap().to_owned())
+            .collect()
+    }
+
+    /// The serious and critical complaints of axe-core about the page as it is.
+    pub(crate) async fn axe(&self) -> Vec<String> {
+        let file = Path::new(PROJECT).join("tests/browser/node_modules/axe-core/axe.min.js");
+        let axe = std::fs::read_to_string(file).expect("`make tools` installs axe-core");
+        // Not as a tag: the page's own policy would block it.
+        self.execute(&axe).await;
+        let script = "const done = arguments[0];
+            axe.run({resultTypes: ['violations'], preload: false})
+                .then(done, error => done({error: `${error}`}))";
+        let result = self.client.execute_async(script, Vec::new()).await.unwrap();
+        let Some(violations) = result["violations"].as_array() else {
+            panic!("axe did not run: {result}");
+        };
+        let grave = |violation: &&Value| {
+            violation["impact"] == "serious" || violation["impact"] == "critical"
+        };
+        let line = |violation: &Value| {
+            let targets = violation["nodes"].as_array().unwrap().iter();
+            let targets: Vec<_> = targets.map(|node| node["target"].to_string()).collect();
+            let text = |name: &str| violation[name].as_str().unwrap_or_default().to_owned();
+            format!("{}: {} at {}", text("id"), text("help"), targets.join(" "))
+        };
+        violations.iter().filter(grave).map(line).collect()
+    }
+}
+
+/// The complaints of html-validate about a page as served.
+pub(crate) fn validate_html(html: &str) -> Vec<String> {
+    let directory = TempDir::with_prefix("square-sync-html-").unwrap();
+    let page = directory.path().join("page.html");
+    std::fs::write(&page, html).unwrap();
+    let project = Path::new(PROJECT);
+    let output = Command::new(project.join(".tools/node/bin/node"))
+        .arg(project.join("tests/browser/node_modules/html-validate/bin/html-validate.mjs"))
+        .args(["--preset", "recommended", "--formatter", "json"])
+        .arg(&page)
+        .output()
+        .expect("`make tools` installs Node");
+    let Ok(files) = serde_json::from_slice::<Vec<Value>>(&output.stdout) else {
+        panic!("html-validate did not run: {output:?}");
+    };
+    let complaints = files
+        .iter()
+        .flat_map(|file| file["messages"].as_array().unwrap());
+    let line = |of: &Value| {
+        format!(
+            "{}:{} {} ({})",
+            of["line"], of["column"], of["message"], of["ruleId"]
+        )
+    };
+    complaints.map(line).collect()
+}
