@@ -20,6 +20,7 @@ mod migration;
 mod order_views;
 mod orders;
 mod orders_end_to_end;
+mod page_end_to_end;
 mod quarantine;
 mod refresh;
 mod refresh_end_to_end;

@@ -1,0 +1,176 @@
+//! The admin page in a real browser, behind the real sign-in, in front of the
+//! local AWS.
+
+use serde_json::{Value, json};
+
+use crate::support::browser::{Browser, Driver, Options, validate_html};
+use crate::support::cloud::Cloud;
+use crate::support::run;
+
+const PAGES: [&str; 6] = [
+    "/admin/sync",
+    "/admin/sync/runs",
+    "/admin/sync/orders",
+    "/admin/sync/migration",
+    "/admin/sync/backups",
+    "/admin/sync/quarantine",
+];
+/// Of one page with all its files, compressed.
+const PAGE_BYTES_MAX: u64 = 60_000;
+
+fn desktop() -> Options {
+    Options {
+        phone: false,
+        javascript: true,
+        dark: false,
+    }
+}
+
+fn origin(cloud: &Cloud) -> String {
+    let aws = &cloud.stack.file().aws_endpoint_url;
+    let (_, port) = aws.rsplit_once(':').unwrap();
+    format!("http://app.localhost:{port}")
+}
+
+/// Goes to the page and through the issuer's own form.
+async fn sign_in(browser: &Browser, cloud: &Cloud) {
+    let person = &cloud.stack.file().sign_in;
+    browser.goto(&format!("{}/admin/sync", origin(cloud))).await;
+    browser.wait_for("input[name=username]").await;
+    browser.fill("input[name=username]", &person.username).await;
+    browser.fill("input[name=password]", &person.password).await;
+    browser.click("button[type=submit]").await;
+    browser.wait_text("h1", "Sync").await;
+}
+
+#[test]
+fn an_admin_syncs_refreshes_and_signs_out_in_a_browser() {
+    run(async {
+        let Some(driver) = Driver::start().await else {
+            return;
+        };
+        let cloud = Cloud::turn().await;
+        let browser = driver.open(desktop()).await;
+        sign_in(&browser, &cloud).await;
+
+        // A sync, watched to its end without reloading.
+        browser
+            .click("form[action='/admin/sync/start'] button")
+            .await;
+        browser.wait_text(".badge", "succeeded").await;
+        let run_id = browser.text("h1").await;
+        let run = cloud.run(&run_id).await;
+        assert_eq!(
+            (&run["trigger"], &run["kind"]),
+            (&json!("admin"), &json!("complete_sync"))
+        );
+        assert!(run["totals"]["created"].as_i64().unwrap() > 0, "{run}");
+
+        // The button of a refresh is dead without the box.
+        browser
+            .goto(&format!("{}/admin/sync", origin(&cloud)))
+            .await;
+        let button = ".danger-zone button.danger";
+        let is_dead = "return document.querySelector('.danger-zone button.danger').disabled";
+        browser.wait_for(button).await;
+        assert_eq!(browser.execute(is_dead).await, json!(true));
+        browser.click("#confirm").await;
+        assert_eq!(browser.execute(is_dead).await, json!(false));
+        browser.click(button).await;
+        browser.wait_text(".badge", "succeeded").await;
+        let refresh = cloud.run(&browser.text("h1").await).await;
+        assert_eq!(refresh["mode"], "full_refresh");
+
+        // It left a backup, which can be put back.
+        browser
+            .goto(&format!("{}/admin/sync/backups", origin(&cloud)))
+            .await;
+        browser.click("details.confirm summary").await;
+        browser.click("details.confirm input[type=checkbox]").await;
+        browser.click("details.confirm button.danger").await;
+        browser.wait_text(".badge", "succeeded").await;
+        let restored = cloud.run(&browser.text("h1").await).await;
+        assert_eq!(restored["kind"], "restore");
+
+        browser.click(".person button").await;
+        browser.wait_text("h1", "Signed out").await;
+        browser
+            .goto(&format!("{}/admin/sync", origin(&cloud)))
+            .await;
+        browser.wait_for("input[name=username]").await;
+        browser.close().await;
+    });
+}
+
+#[test]
+fn every_page_is_sound_and_asks_nobody_else() {
+    run(async {
+        let Some(driver) = Driver::start().await else {
+            return;
+        };
+        let cloud = Cloud::turn().await;
+        cloud.sync(json!({})).await;
+        for phone in [false, true] {
+            let browser = driver.open(Options { phone, ..desktop() }).await;
+            sign_in(&browser, &cloud).await;
+            let origin = origin(&cloud);
+            browser.requests().await;
+            for page in PAGES {
+                browser.goto(&format!("{origin}{page}")).await;
+                browser.wait_for("h1").await;
+                assert_eq!(browser.axe().await, Vec::<String>::new(), "{page}");
+                let requests = browser.requests().await;
+                let elsewhere: Vec<&str> = requests
+                    .iter()
+                    .map(|request| request.url.as_str())
+                    .filter(|url| !url.starts_with(&origin))
+                    .collect();
+                assert_eq!(elsewhere, Vec::<&str>::new(), "{page}");
+                let bytes: u64 = requests.iter().map(|request| request.bytes).sum();
+                assert!(bytes < PAGE_BYTES_MAX, "{page}: {bytes}");
+                if phone {
+                    let overflows = "return document.documentElement.scrollWidth > innerWidth + 1";
+                    assert_eq!(browser.execute(overflows).await, json!(false), "{page}");
+                } else {
+                    let html = browser.html().await;
+                    assert_eq!(validate_html(&html), Vec::<String>::new(), "{page}");
+                }
+            }
+            assert_eq!(browser.console_errors().await, Vec::<String>::new());
+            browser.close().await;
+        }
+    });
+}
+
+#[test]
+fn without_a_session_or_from_another_site_nothing_is_done() {
+    run(async {
+        let cloud = Cloud::turn().await;
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        let url = |path: &str| format!("{}{path}", cloud.stack.file().api_url);
+        for page in PAGES {
+            let answer = http.get(url(page)).send().await.unwrap();
+            assert_eq!(answer.status(), 303, "{page}");
+            let place = answer.headers()["location"].to_str().unwrap();
+            assert!(
+                place.starts_with("/admin/sign-in?return_to=%2Fadmin%2Fsync"),
+                "{place}"
+            );
+        }
+        for form in ["start", "orders", "migration", "restore", "runs/a/stop"] {
+            let request = http
+                .post(url(&format!("/admin/sync/{form}")))
+                .header("content-type", "application/x-www-form-urlencoded")
+                .header("cookie", "__Host-square-sync=forged")
+                .body("only=catalog&confirm=yes");
+            assert_eq!(request.send().await.unwrap().status(), 401, "{form}");
+        }
+        let runs = cloud
+            .call(reqwest::Method::GET, "/admin/runs", Value::Null)
+            .await;
+        assert_eq!(runs.1["runs"], json!([]));
+    });
+}
