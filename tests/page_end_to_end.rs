@@ -114,7 +114,9 @@ fn every_page_is_sound_and_asks_nobody_else() {
             let browser = driver.open(Options { phone, ..desktop() }).await;
             sign_in(&browser, &cloud).await;
             let origin = origin(&cloud);
+            // What came so far is the issuer's.
             browser.requests().await;
+            browser.console_errors().await;
             for page in PAGES {
                 browser.goto(&format!("{origin}{page}")).await;
                 browser.wait_for("h1").await;
@@ -165,7 +167,7 @@ fn without_a_session_or_from_another_site_nothing_is_done() {
                 .post(url(&format!("/admin/sync/{form}")))
                 .header("content-type", "application/x-www-form-urlencoded")
                 .header("cookie", "__Host-square-sync=forged")
-                .body("only=catalog&confirm=yes");
+                .body("only.catalog=true&confirm=yes");
             assert_eq!(request.send().await.unwrap().status(), 401, "{form}");
         }
         let runs = cloud

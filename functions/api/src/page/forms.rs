@@ -41,13 +41,14 @@ impl Form {
                 ("confirm", answer) => form.confirmed = answer == "yes",
                 // Left empty: not asked for.
                 (_, "") => {}
-                ("only", data_type) => {
+                // Each data type is a box of its own.
+                (field, "true") if field.starts_with("only.") => {
                     let only = form
                         .fields
                         .entry("only")
                         .or_insert_with(|| Value::Array(vec![]));
                     if let Value::Array(only) = only {
-                        only.push(data_type.into());
+                        only.push(field.trim_start_matches("only.").into());
                     }
                 }
                 ("location_ids", ids) => {
@@ -171,7 +172,7 @@ mod tests {
     #[test]
     fn a_form_is_the_apis_json() {
         let form = Form::read(
-            b"csrf_token=t&idempotency_key=k&only=catalog&only=orders&reconcile=true&confirm=yes",
+            b"csrf_token=t&idempotency_key=k&only.catalog=true&only.orders=true&reconcile=true&confirm=yes",
         );
         assert_eq!((form.csrf_token.as_str(), form.confirmed), ("t", true));
         let wanted = json!({"idempotency_key": "k", "only": ["catalog", "orders"],
