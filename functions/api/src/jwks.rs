@@ -125,35 +125,38 @@ impl Jwks {
         let address = match &self.source {
             Source::Address(address) => address.clone(),
             Source::Discovery { issuer, document } => {
-                let discovery: Discovery = self.get(document.clone()).await?;
+                let discovery: Discovery = get(&self.http, document.clone()).await?;
                 if discovery.issuer != *issuer {
                     return Err(format!("{document} is another issuer's document"));
                 }
                 Url::parse(&discovery.jwks_uri).map_err(|error| error.to_string())?
             }
         };
-        let set: KeySet = self.get(address).await?;
+        let set: KeySet = get(&self.http, address).await?;
         Ok(set.keys.into_iter().filter_map(usable).collect())
     }
+}
 
-    async fn get<T: DeserializeOwned>(&self, address: Url) -> Result<T, String> {
-        let unreachable = |error: reqwest::Error| format!("{:?}", error.without_url());
-        let mut response = self
-            .http
-            .get(address)
-            .send()
-            .await
-            .and_then(reqwest::Response::error_for_status)
-            .map_err(unreachable)?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            body.extend_from_slice(&chunk);
-            if body.len() > ANSWER_BYTES_MAX {
-                return Err(format!("the answer has more than {ANSWER_BYTES_MAX} bytes"));
-            }
+/// The JSON at an address of the issuer's.
+pub(crate) async fn get<T: DeserializeOwned>(
+    http: &reqwest::Client,
+    address: Url,
+) -> Result<T, String> {
+    let unreachable = |error: reqwest::Error| format!("{:?}", error.without_url());
+    let mut response = http
+        .get(address)
+        .send()
+        .await
+        .and_then(reqwest::Response::error_for_status)
+        .map_err(unreachable)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_BYTES_MAX {
+            return Err(format!("the answer has more than {ANSWER_BYTES_MAX} bytes"));
         }
-        serde_json::from_slice(&body).map_err(|error| error.to_string())
     }
+    serde_json::from_slice(&body).map_err(|error| error.to_string())
 }
 
 /// A signing key of a kind that we accept: RSA for RS256, P-256 for ES256. Its

@@ -66,6 +66,8 @@ pub fn router(app: App) -> Router {
             app.clone(),
             sign_in::sessions,
         ))
+        // Without a session: a page's files must not each renew it.
+        .route("/admin/assets/{name}", get(page::assets::get))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(app.clone(), around))
         .with_state(app)

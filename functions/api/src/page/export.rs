@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared::error::SyncError;
 
 use super::Admin;
-use super::notice::Notice;
+use super::frame::refusal;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::runs::{self, Window};
@@ -50,14 +50,14 @@ type Asked = Result<Query<Window>, QueryRejection>;
 pub(crate) async fn runs_csv(State(app): State<App>, admin: Admin, window: Asked) -> Response {
     match newest(&app, &admin, window).await {
         Ok(found) => table("runs", &RUN_COLUMNS, found.runs.iter().map(run_row)),
-        Err(error) => refusal(&error, admin),
+        Err(error) => refusal(&error, admin.frame),
     }
 }
 
 pub(crate) async fn runs_json(State(app): State<App>, admin: Admin, window: Asked) -> Response {
     match newest(&app, &admin, window).await {
         Ok(found) => json("runs", &found),
-        Err(error) => refusal(&error, admin),
+        Err(error) => refusal(&error, admin.frame),
     }
 }
 
@@ -68,7 +68,7 @@ pub(crate) async fn run_csv(
 ) -> Response {
     match one(&app, &admin, run_id).await {
         Ok(run) => table(&run.run_id, &RESULT_COLUMNS, result_rows(&run).into_iter()),
-        Err(error) => refusal(&error, admin),
+        Err(error) => refusal(&error, admin.frame),
     }
 }
 
@@ -79,7 +79,7 @@ pub(crate) async fn run_json(
 ) -> Response {
     match one(&app, &admin, run_id).await {
         Ok(run) => json(&run.run_id, &run),
-        Err(error) => refusal(&error, admin),
+        Err(error) => refusal(&error, admin.frame),
     }
 }
 
@@ -182,11 +182,6 @@ fn file(name: &str, extension: &str, kind: &'static str, body: Vec<u8>) -> Respo
 /// Run ids are of an alphabet that needs no quoting.
 fn attachment(name: &str, extension: &str) -> String {
     format!("attachment; filename=\"square-sync-{name}.{extension}\"")
-}
-
-fn refusal(error: &ApiError, admin: Admin) -> Response {
-    error.log();
-    Notice::of(error).within(admin.frame).into_response()
 }
 
 #[cfg(test)]

@@ -12,11 +12,11 @@ use shared::run::request::Request;
 use url::form_urlencoded;
 
 use super::Admin;
+use super::frame::refusal;
 use super::notice::Notice;
 use crate::app::App;
 use crate::backups::Restore;
 use crate::complete_sync::CompleteSync;
-use crate::error::ApiError;
 use crate::historical_orders::HistoricalOrders;
 use crate::migration::Migration;
 use crate::{runs, starts};
@@ -136,7 +136,7 @@ async fn start(
     };
     match begun.await {
         Ok((run_id, _)) => Redirect::to(&format!("/admin/sync/runs/{run_id}")).into_response(),
-        Err(error) => refusal(&error, admin),
+        Err(error) => refusal(&error, admin.frame),
     }
 }
 
@@ -154,13 +154,8 @@ pub(crate) async fn stop(
     let stopped = async { runs::stop_run(app.env().await?, &admin.caller, &run_id).await };
     match stopped.await {
         Ok(_) => Redirect::to(&format!("/admin/sync/runs/{run_id}")).into_response(),
-        Err(error) => refusal(&error, admin),
+        Err(error) => refusal(&error, admin.frame),
     }
-}
-
-fn refusal(error: &ApiError, admin: Admin) -> Response {
-    error.log();
-    Notice::of(error).within(admin.frame).into_response()
 }
 
 #[cfg(test)]

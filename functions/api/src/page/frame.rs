@@ -117,9 +117,12 @@ pub(crate) fn answer<T: Template>(frame: Frame, page: Result<T, ApiError>) -> Re
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         },
-        Err(error) => {
-            error.log();
-            Notice::of(&error).within(frame).into_response()
-        }
+        Err(error) => refusal(&error, frame),
     }
+}
+
+/// Why something was not done, as a page.
+pub(crate) fn refusal(error: &ApiError, frame: Frame) -> Response {
+    error.log();
+    Notice::of(error).within(frame).into_response()
 }

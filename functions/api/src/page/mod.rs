@@ -2,7 +2,7 @@
 //! small script that keeps it up to date. Pages read what the API reads; forms
 //! start what the API starts.
 
-mod assets;
+pub(crate) mod assets;
 mod export;
 mod forms;
 mod frame;
@@ -51,7 +51,6 @@ pub(crate) fn routes() -> Router<App> {
         .route("/admin/callback", get(sign_in::callback))
         .route("/admin/sign-out", post(sign_in::end))
         .route("/admin/signed-out", get(sign_in::ended))
-        .route("/admin/assets/{name}", get(assets::get))
 }
 
 async fn home() -> Redirect {

@@ -43,6 +43,8 @@ struct Sync {
     counts: Vec<(String, String)>,
     backup: String,
     last: Option<RunView>,
+    /// The database is of an older release: a migration comes before anything else.
+    outdated: bool,
 }
 
 struct Fresh {
@@ -74,6 +76,7 @@ async fn load(env: &Env, admin: &Admin) -> Result<Sync, ApiError> {
         counts: Vec::new(),
         backup: String::new(),
         last: None,
+        outdated: found > 0 && found < wanted,
     };
     if found < wanted {
         return Ok(page);

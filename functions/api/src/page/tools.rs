@@ -20,7 +20,6 @@ const QUARANTINE_SHOWN: i64 = 200;
 
 /// What the pages of one kind of run have in common.
 struct Tool {
-    frame: Option<Frame>,
     csrf_token: String,
     key: String,
     interval: u32,
@@ -35,7 +34,6 @@ impl Tool {
         let mut client = env.database.client().await?;
         let found = schema::found(&client).await?;
         let mut tool = Self {
-            frame: Some(admin.frame.clone()),
             csrf_token: admin.session.csrf_token.clone(),
             key: key(),
             interval: LATER,
@@ -63,12 +61,7 @@ impl Tool {
 #[template(path = "orders.html")]
 struct Orders {
     frame: Option<Frame>,
-    csrf_token: String,
-    key: String,
-    interval: u32,
-    open: Vec<RunView>,
-    busy: bool,
-    last: Option<RunView>,
+    tool: Tool,
 }
 
 pub(crate) async fn orders(State(app): State<App>, admin: Admin) -> Response {
@@ -76,13 +69,8 @@ pub(crate) async fn orders(State(app): State<App>, admin: Admin) -> Response {
         let env = app.env().await?;
         let tool = Tool::load(env, &admin, "historical_orders", &["orders"]).await?;
         Ok(Orders {
-            frame: tool.frame,
-            csrf_token: tool.csrf_token,
-            key: tool.key,
-            interval: tool.interval,
-            open: tool.open,
-            busy: tool.busy,
-            last: tool.last,
+            frame: Some(admin.frame.clone()),
+            tool,
         })
     };
     answer(admin.frame.clone(), page.await)
@@ -92,12 +80,7 @@ pub(crate) async fn orders(State(app): State<App>, admin: Admin) -> Response {
 #[template(path = "migration.html")]
 struct Migration {
     frame: Option<Frame>,
-    csrf_token: String,
-    key: String,
-    interval: u32,
-    open: Vec<RunView>,
-    busy: bool,
-    last: Option<RunView>,
+    tool: Tool,
     schema: String,
 }
 
@@ -106,17 +89,12 @@ pub(crate) async fn migration(State(app): State<App>, admin: Admin) -> Response 
         let env = app.env().await?;
         let tool = Tool::load(env, &admin, "migration", &["catalog", "orders"]).await?;
         Ok(Migration {
-            frame: tool.frame,
-            csrf_token: tool.csrf_token,
-            key: tool.key,
-            interval: tool.interval,
-            open: tool.open,
-            busy: tool.busy,
-            last: tool.last,
+            frame: Some(admin.frame.clone()),
             schema: format!(
                 "The schema: {}.",
                 schema_words(tool.found, schema::wanted())
             ),
+            tool,
         })
     };
     answer(admin.frame.clone(), page.await)
@@ -126,12 +104,7 @@ pub(crate) async fn migration(State(app): State<App>, admin: Admin) -> Response 
 #[template(path = "backups.html")]
 struct Backups {
     frame: Option<Frame>,
-    csrf_token: String,
-    key: String,
-    interval: u32,
-    open: Vec<RunView>,
-    busy: bool,
-    last: Option<RunView>,
+    tool: Tool,
     backups: Vec<Backup>,
 }
 
@@ -146,14 +119,9 @@ pub(crate) async fn backups(State(app): State<App>, admin: Admin) -> Response {
             store::backups(&client, schema::wanted()).await?
         };
         Ok(Backups {
-            frame: tool.frame,
-            csrf_token: tool.csrf_token,
-            key: tool.key,
-            interval: tool.interval,
-            open: tool.open,
-            busy: tool.busy,
-            last: tool.last,
+            frame: Some(admin.frame.clone()),
             backups,
+            tool,
         })
     };
     answer(admin.frame.clone(), page.await)

@@ -230,17 +230,14 @@ mod tests {
             assert_eq!(number(figure), text);
         }
         for (ms, text) in [
-            (-5, "0.0 s"),
+            (-5_000, "0 s"),
             (1_550, "1.5 s"),
             (59_999, "59 s"),
             (60_000, "1 min 0 s"),
             (3_725_000, "1 h 2 min"),
             (90_000_000, "1 d 1 h"),
         ] {
-            assert_eq!(duration(ms.max(0)), duration(ms.max(0)));
-            if ms >= 0 {
-                assert_eq!(duration(ms), text);
-            }
+            assert_eq!(duration(ms), text);
         }
     }
 }

@@ -241,14 +241,11 @@ impl Issuer {
                     "{}/.well-known/openid-configuration",
                     self.issuer.trim_end_matches('/')
                 );
-                let unavailable = |error: reqwest::Error| {
-                    Refused::Unavailable(format!("{:?}", error.without_url()))
-                };
-                let answer = self.http.get(address).send().await.map_err(unavailable)?;
-                let answer = answer.error_for_status().map_err(unavailable)?;
-                let body = answer.bytes().await.map_err(unavailable)?;
-                let found: Endpoints = serde_json::from_slice(&body)
+                let address = Url::parse(&address)
                     .map_err(|error| Refused::Unavailable(error.to_string()))?;
+                let found: Endpoints = jwks::get(&self.http, address)
+                    .await
+                    .map_err(Refused::Unavailable)?;
                 if found.issuer != self.issuer {
                     let problem = "the description is another issuer's";
                     return Err(Refused::Unavailable(problem.to_owned()));
