@@ -200,14 +200,26 @@ fn a_schedule_syncs_orders_once_their_history_is_in_and_no_import_is_at_work() {
         let world = World::new(account, &[]).await;
         let scheduled =
             |hour: u32| json!({"trigger": "schedule", "scheduled_time": format!("{hour}")});
+        let look_back = |hour: u32| {
+            json!({"trigger": "schedule", "scheduled_time": format!("{hour}"),
+            "only": ["orders"], "reconcile": true})
+        };
         let before = world.sync(scheduled(1)).await;
         assert!(!before.steps.contains_key("orders"));
+        assert_eq!(world.run(look_back(1)).await.status, "skipped");
+        assert_eq!(world.number("select count(*) from orders").await, 0);
         world.import(json!({})).await;
         world.account.change(json!([{"op": "add_order"}])).await;
         let after = world.sync(scheduled(2)).await;
         assert_eq!(after.counts("orders").created, 1);
         tables::assert_equal_truth(&world.client, &world.account).await;
         tables::assert_orders_equal_truth(&world.client, &world.account).await;
+
+        // The day's look-back of the same moment is another run, and comes once.
+        let looked = world.sync(look_back(2)).await;
+        assert_eq!(looked.steps.len(), 1, "{:?}", looked.steps.keys());
+        assert!(looked.counts("orders").unchanged > 0);
+        assert_eq!(world.run(look_back(2)).await.status, "skipped");
 
         // An import at work does not hold up the rest.
         world

@@ -79,6 +79,11 @@ pub async fn open(env: &Env, input: Input, deadline: Instant) -> Result<Output, 
     if let Some(result) = earlier_result(&client, &input.run_id).await? {
         return Ok(result);
     }
+    // Known by what was asked for, not by what becomes of it below.
+    let request = Request {
+        idempotency_key: request.repeat_key(),
+        ..request
+    };
     let request = with_orders(&client, request).await?;
     let run = match record(&mut client, &input, &request).await? {
         Opened::Run(run) => run,
@@ -143,15 +148,26 @@ async fn with_orders(client: &Object, request: Request) -> Result<Request, SyncE
     let row = client
         .query_one(
             "select exists (
-                 select from sync_runs where kind = 'historical_orders' and status = 'succeeded')
-             and exists (
                  select from sync_leases where name = $1
                      and (holder is null or expires_at < clock_timestamp()))",
             &[&lease::ORDERS],
         )
         .await?;
-    let only = row.get::<_, bool>(0).then(|| DataType::ALL.to_vec());
+    let joins = row.get::<_, bool>(0) && has_history(client).await?;
+    let only = joins.then(|| DataType::ALL.to_vec());
     Ok(Request { only, ..request })
+}
+
+/// Whether the orders of the past were imported, wholly or in part.
+async fn has_history(client: &Object) -> Result<bool, SyncError> {
+    let row = client
+        .query_one(
+            "select exists (
+                 select from sync_runs where kind = 'historical_orders' and status = 'succeeded')",
+            &[],
+        )
+        .await?;
+    Ok(row.get(0))
 }
 
 enum Opened {
@@ -182,6 +198,14 @@ async fn record(
             run.status
         )));
     }
+    let looks_back = request.trigger == Trigger::Schedule
+        && request.only.as_deref() == Some(&[DataType::Orders]);
+    if looks_back && !has_history(client).await? {
+        // Without it, looking back would mean reading all of them.
+        let note =
+            "No orders of the past have been imported yet, so there are none to look back on.";
+        return skip(client, run_id, request, note.to_owned()).await;
+    }
     if let Err(error) = lease::acquire(&***client, run.request.leases(), run_id).await {
         let SyncError::RunInProgress { run_id: other } = &error else {
             return Err(error);
@@ -191,16 +215,26 @@ async fn record(
         }
         let note =
             format!("Run {other} was in progress when the schedule wanted to start this one.");
-        store::set_ended(&***client, run_id, "skipped", Some(&note)).await?;
-        return Ok(Opened::Skipped(Output {
-            note: Some(note),
-            ..describe(run_id, request, "skipped")
-        }));
+        return skip(client, run_id, request, note).await;
     }
     let arn = input.execution_arn.as_deref();
     store::set_running(&***client, run_id, arn, input.redrive_count).await?;
     store::start_step(&***client, run_id, "preflight").await?;
     Ok(Opened::Run(run))
+}
+
+/// Ends a run of the schedule's before it begins, quietly.
+async fn skip(
+    client: &Object,
+    run_id: &str,
+    request: &Request,
+    note: String,
+) -> Result<Opened, SyncError> {
+    store::set_ended(&***client, run_id, "skipped", Some(&note)).await?;
+    Ok(Opened::Skipped(Output {
+        note: Some(note),
+        ..describe(run_id, request, "skipped")
+    }))
 }
 
 fn describe(run_id: &str, request: &Request, status: &str) -> Output {

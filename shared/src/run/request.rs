@@ -320,14 +320,22 @@ impl Request {
         }
     }
 
-    /// The key by which a repeated request or delivery is known.
+    /// The key by which a repeated request or delivery is known. Two schedules may
+    /// mean the same moment, so a schedule's key says what it asks for as well.
     #[must_use]
     pub fn repeat_key(&self) -> Option<String> {
-        self.idempotency_key.clone().or_else(|| {
-            self.scheduled_time
-                .as_ref()
-                .map(|time| format!("schedule {time}"))
-        })
+        if self.idempotency_key.is_some() {
+            return self.idempotency_key.clone();
+        }
+        // Whoever does not fill the scheduler's placeholder in says nothing by it.
+        let time = self.scheduled_time.as_deref()?;
+        if time.starts_with('<') {
+            return None;
+        }
+        let mut words = vec!["schedule", time];
+        words.extend(self.only.iter().flatten().map(|data_type| data_type.name()));
+        words.extend(self.reconcile.then_some("reconcile"));
+        Some(words.join(" "))
     }
 
     /// Who asked, for the history.
@@ -439,11 +447,30 @@ mod tests {
 
     #[test]
     fn a_schedules_second_delivery_has_the_same_key() {
-        let input = json!({"trigger": "schedule", "scheduled_time": "2026-11-22T18:00:00Z"});
-        let request = Request::parse(Kind::CompleteSync, input).unwrap();
+        let key = |input: Value| {
+            let request = Request::parse(Kind::CompleteSync, input).unwrap();
+            request.repeat_key()
+        };
+        let hourly = json!({"trigger": "schedule", "scheduled_time": "2026-11-22T18:00:00Z"});
+        let daily = json!({
+            "trigger": "schedule", "scheduled_time": "2026-11-22T18:00:00Z",
+            "only": ["locations", "catalog"], "reconcile": true
+        });
         assert_eq!(
-            request.repeat_key().as_deref(),
+            key(hourly).as_deref(),
             Some("schedule 2026-11-22T18:00:00Z")
         );
+        assert_eq!(
+            key(daily).as_deref(),
+            Some("schedule 2026-11-22T18:00:00Z locations catalog reconcile")
+        );
+    }
+
+    #[test]
+    fn a_placeholder_that_nobody_filled_in_is_no_key() {
+        let input =
+            json!({"trigger": "schedule", "scheduled_time": "<aws.scheduler.scheduled-time>"});
+        let request = Request::parse(Kind::CompleteSync, input).unwrap();
+        assert_eq!(request.repeat_key(), None);
     }
 }
