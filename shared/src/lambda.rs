@@ -4,25 +4,31 @@
 //! inside the runtime would reach the state machine under the runtime's own type
 //! name instead of `InputInvalid`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
+use tracing::{Instrument, Span, error_span};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::SyncError;
 
-/// Serves a function until the process ends. `prepare` makes what it works with,
+/// Whether this process has yet to see its first event.
+static COLD: AtomicBool = AtomicBool::new(true);
+
+/// Serves a function, of that name, until the process ends. `prepare` makes what it works with,
 /// once; the handler gets that, the event, and the moment at which Lambda will end
 /// the invocation.
 ///
 /// # Errors
 /// The runtime's, if it cannot be reached.
 pub async fn serve<E, I, O>(
+    name: &'static str,
     prepare: impl AsyncFn() -> Result<E, SyncError> + Copy,
     handler: impl AsyncFn(&'static E, I, Instant) -> Result<O, SyncError> + Copy,
 ) -> Result<(), lambda_runtime::Error>
@@ -36,26 +42,51 @@ where
     // state under its own name; kept for the life of the process.
     let prepared: &'static OnceCell<E> = Box::leak(Box::new(OnceCell::const_new()));
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        let span = span(name, &event.payload, &event.context);
         let deadline = instant(event.context.deadline());
-        let env = prepared.get_or_try_init(async || prepare().await).await?;
-        let input = serde_json::from_value(event.payload)
-            .map_err(|error| SyncError::input("event", error.to_string()))?;
+        let work = async move {
+            let env = prepared.get_or_try_init(async || prepare().await).await?;
+            let input = serde_json::from_value(event.payload)
+                .map_err(|error| SyncError::input("event", error.to_string()))?;
+            let output = handler(env, input, deadline).await?;
+            serde_json::to_value(output).map_err(|error| SyncError::Internal(error.to_string()))
+        };
         // Boxed, because the runtime moves the future about.
-        let output = Box::pin(handler(env, input, deadline)).await?;
-        serde_json::to_value(output).map_err(|error| SyncError::Internal(error.to_string()))
+        Box::pin(work).instrument(span).await
     }))
     .await
 }
 
+/// What every line of an invocation's log says: whose it is, and where to look
+/// further. Of the highest level, so that no filter takes it away.
+fn span(function: &str, payload: &Value, context: &Context) -> Span {
+    // A state's input names the run one way, EventBridge's event another.
+    let text = |ours: &str, events: &str| {
+        let value = payload.get(ours).or_else(|| payload.pointer(events));
+        value.and_then(Value::as_str)
+    };
+    let attempt = payload.get("attempt").and_then(Value::as_i64);
+    error_span!(
+        "invocation",
+        step = text("step", "").unwrap_or(function),
+        run_id = text("run_id", "/detail/name"),
+        execution_arn = text("execution_arn", "/detail/executionArn"),
+        attempt,
+        request_id = context.request_id,
+        trace_id = context.xray_trace_id,
+        cold_start = COLD.swap(false, Ordering::Relaxed),
+    )
+}
+
 /// One JSON line per event on standard output, where CloudWatch picks it up.
+/// `RUST_LOG` says how much.
 pub fn start_logging() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // A second call in one process (tests) keeps the first subscriber.
     let _ = tracing_subscriber::fmt()
         .json()
         .with_env_filter(filter)
-        .with_current_span(true)
-        .without_time()
+        .with_span_list(false)
         .try_init();
 }
 

@@ -4,5 +4,5 @@ use shared::env::Env;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    shared::lambda::serve(Env::from_environment, shared::inventory::sync).await
+    shared::lambda::serve("inventory", Env::from_environment, shared::inventory::sync).await
 }

@@ -4,5 +4,5 @@ use shared::env::Env;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    shared::lambda::serve(Env::from_environment, shared::locations::sync).await
+    shared::lambda::serve("locations", Env::from_environment, shared::locations::sync).await
 }

@@ -4,5 +4,10 @@ use shared::env::Env;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    shared::lambda::serve(Env::database_from_environment, shared::migrate::handle).await
+    shared::lambda::serve(
+        "migrate",
+        Env::database_from_environment,
+        shared::migrate::handle,
+    )
+    .await
 }
