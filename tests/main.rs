@@ -17,6 +17,7 @@ mod freshness;
 mod judges;
 mod leases;
 mod migration;
+mod notifications;
 mod order_views;
 mod orders;
 mod orders_end_to_end;

@@ -4,9 +4,13 @@
 use deadpool_postgres::Object;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use crate::env::Env;
 use crate::error::SyncError;
+use crate::metrics;
+use crate::notification::{self, Notices};
 use crate::postgres::{Database, schema};
 use crate::run::request::{Kind, Request};
 use crate::run::stats::{Counts, Stats, total};
@@ -62,6 +66,54 @@ pub struct ErrorOutput {
     pub name: String,
     pub message: String,
     pub step: String,
+}
+
+/// What closing runs and telling of them needs. The database comes with the first
+/// event that wants it: a mail can be sent without.
+pub struct Closing {
+    notices: Notices,
+    database: OnceCell<Database>,
+}
+
+impl Closing {
+    /// Reads the process environment.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` naming the setting.
+    pub async fn from_environment() -> Result<Self, SyncError> {
+        Ok(Self {
+            notices: Notices::from_environment().await?,
+            database: OnceCell::new(),
+        })
+    }
+
+    async fn database(&self) -> Result<&Database, SyncError> {
+        self.database
+            .get_or_try_init(Env::database_from_environment)
+            .await
+    }
+}
+
+/// Closes a run for its state machine, or takes up EventBridge's report that an
+/// execution has ended.
+///
+/// # Errors
+/// As [`close`] and [`notification::execution_ended`].
+pub async fn handle(
+    closing: &Closing,
+    event: Value,
+    deadline: Instant,
+) -> Result<Option<Output>, SyncError> {
+    if event.get("detail-type").is_some() {
+        let database = closing.database().await;
+        notification::execution_ended(&closing.notices, database, &event).await?;
+        return Ok(None);
+    }
+    let input = serde_json::from_value(event)
+        .map_err(|error| SyncError::input("event", error.to_string()))?;
+    close(closing.database().await?, input, deadline)
+        .await
+        .map(Some)
 }
 
 /// Closes the run.
@@ -122,6 +174,7 @@ async fn close_succeeded(client: &mut Object, run_id: &str) -> Result<Output, Sy
     store::succeed_step(&*transaction, run_id, "finish", &stats, &square, &result).await?;
     lease::release(&*transaction, run_id).await?;
     transaction.commit().await?;
+    metrics::run_ended(&***client, run_id).await;
     tracing::info!(run_id, output = %result, "run succeeded");
     Ok(output)
 }
@@ -147,15 +200,19 @@ async fn close_failed(
     store::insert(&*transaction, run_id, &request).await?;
     let run = store::find(&*transaction, run_id).await?;
     let was_stopped = run.is_some_and(|run| run.status == "stopped");
+    let mut closed = false;
     if !was_stopped {
         store::set_arn(&*transaction, run_id, input.execution_arn.as_deref()).await?;
         let (step, name, message) = (&failure.step, &failure.name, &failure.message);
         store::fail_step(&*transaction, run_id, step, name, message, None).await?;
-        store::set_failed(&*transaction, run_id, &failure).await?;
+        closed = store::set_failed(&*transaction, run_id, &failure).await?;
         lease::release(&*transaction, run_id).await?;
     }
     let first = store::failure(&*transaction, run_id).await?;
     transaction.commit().await?;
+    if closed {
+        metrics::run_ended(&***client, run_id).await;
+    }
 
     let failure = first.unwrap_or(failure);
     tracing::error!(

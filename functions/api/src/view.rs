@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use shared::run::console;
 use shared::run::stats::{self, Counts};
 use utoipa::ToSchema;
 
@@ -158,7 +159,7 @@ impl RunView {
         let totals = run.totals.or_else(|| totals_so_far(&own));
         let step = run.error_step.filter(|step| !step.is_empty());
         Self {
-            console_url: run.execution_arn.as_deref().and_then(console_url),
+            console_url: run.execution_arn.as_deref().and_then(console::url),
             error: run.error_name.map(|name| RunErrorView {
                 name,
                 message: run.error_message.unwrap_or_default(),
@@ -254,20 +255,6 @@ fn totals_so_far(steps: &[&StepRow]) -> Option<Counts> {
         .peekable();
     with_figures.peek()?;
     Some(stats::total(with_figures))
-}
-
-/// The execution's page in the console of its partition.
-fn console_url(execution_arn: &str) -> Option<String> {
-    let mut parts = execution_arn.split(':').skip(1);
-    let (partition, _service, region) = (parts.next()?, parts.next()?, parts.next()?);
-    let host = match partition {
-        "aws-cn" => "console.amazonaws.cn",
-        "aws-us-gov" => "console.amazonaws-us-gov.com",
-        _ => "console.aws.amazon.com",
-    };
-    Some(format!(
-        "https://{region}.{host}/states/home?region={region}#/v2/executions/details/{execution_arn}"
-    ))
 }
 
 #[cfg(test)]
@@ -464,6 +451,6 @@ mod tests {
 
     #[test]
     fn an_address_that_is_no_arn_has_no_page() {
-        assert_eq!(console_url("nonsense"), None);
+        assert_eq!(console::url("nonsense"), None);
     }
 }

@@ -1,8 +1,8 @@
-//! Closes a run, well or badly.
+//! Closes a run, well or badly, and tells people of its end.
 
-use shared::env::Env;
+use shared::finish::{Closing, handle};
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    shared::lambda::serve(Env::database_from_environment, shared::finish::close).await
+    shared::lambda::serve("finish", Closing::from_environment, handle).await
 }

@@ -3,6 +3,7 @@
 //! A run is one execution of the state machine. Its record, its steps' records
 //! and its lease live in PostgreSQL, beside the data they guard.
 
+pub mod console;
 pub mod freshness;
 pub mod lease;
 pub mod part;
@@ -12,4 +13,5 @@ pub mod start;
 pub mod stats;
 pub mod step;
 pub mod store;
+pub mod summary;
 pub mod watermark;

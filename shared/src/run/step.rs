@@ -14,6 +14,7 @@ use super::stats::{Counts, StagedStep, Stats, StepOutput};
 use super::store::{self, Run};
 use crate::env::Env;
 use crate::error::SyncError;
+use crate::metrics;
 use crate::postgres::Database;
 use crate::square::{Counters, Square};
 
@@ -81,7 +82,10 @@ pub async fn perform<O: DeserializeOwned>(
     drop(client);
     let progress = Some((&context.progress, &context.square));
     match context.drive(step, progress, work(&context)).await {
-        Ok(output) => Ok(output),
+        Ok(output) => {
+            metrics::step_done(step.name, context.started.elapsed(), step.timeout);
+            Ok(output)
+        }
         Err(error) => context.failed(error).await,
     }
 }

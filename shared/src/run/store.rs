@@ -230,6 +230,21 @@ pub(crate) async fn skip_unfinished_steps(
     Ok(())
 }
 
+/// The step that a run is at.
+pub(crate) async fn step_under_way(
+    client: &impl GenericClient,
+    run_id: &str,
+) -> Result<Option<String>, SyncError> {
+    let row = client
+        .query_opt(
+            "select step from sync_steps where run_id = $1 and status = 'running'
+             order by ordinal limit 1",
+            &[&run_id],
+        )
+        .await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
 /// A step's record, if the run has that step.
 pub(crate) async fn step(
     client: &impl GenericClient,

@@ -1,0 +1,208 @@
+//! Tells people that a run has ended, and closes runs that could not do it
+//! themselves.
+//!
+//! EventBridge reports the end of every execution here, also of one that was
+//! aborted in the console or ran out of time: no state of it could have said so.
+//! These reports are best effort and may come twice, so an alarm stands behind
+//! them, and a mail may be sent again.
+
+mod advice;
+mod event;
+mod mail;
+
+use aws_sdk_sns::Client;
+use aws_sdk_sns::types::MessageAttributeValue;
+use deadpool_postgres::Object;
+use serde_json::Value;
+
+use self::event::{Ended, Status};
+pub use self::mail::Mail;
+use self::mail::Occasion;
+use crate::env::{Variables, aws_config};
+use crate::error::SyncError;
+use crate::metrics;
+use crate::postgres::{Database, schema};
+use crate::run::request::Request;
+use crate::run::summary::{self, Summary};
+use crate::run::{lease, start, store};
+
+/// Who is told of what; by default nobody of anything.
+#[derive(Default)]
+pub struct Notices {
+    topic: Option<Topic>,
+    /// Whether every success is told.
+    success: bool,
+    /// Whether the first success after failures is told.
+    recovery: bool,
+    /// Where the admin page is.
+    page: Option<String>,
+}
+
+struct Topic {
+    client: Client,
+    arn: String,
+}
+
+impl Notices {
+    /// Reads `NOTIFICATION_TOPIC_ARN`, `NOTIFY_SUCCESS`, `NOTIFY_RECOVERY` and
+    /// `PUBLIC_URL`. Without a topic nobody is told anything.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` naming the variable.
+    pub async fn from_environment() -> Result<Self, SyncError> {
+        let variables = Variables::default();
+        let flag = |name: &str| match variables.get(name).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(SyncError::config(name, "must be true or false")),
+        };
+        let topic = match variables.get("NOTIFICATION_TOPIC_ARN") {
+            Some(arn) => Some(Topic {
+                client: Client::new(&aws_config().await),
+                arn,
+            }),
+            None => None,
+        };
+        Ok(Self {
+            topic,
+            success: flag("NOTIFY_SUCCESS")?,
+            recovery: flag("NOTIFY_RECOVERY")?,
+            page: variables.get("PUBLIC_URL"),
+        })
+    }
+
+    /// Whether there is something to tell, and what.
+    fn occasion(&self, status: Status, run: &Summary) -> Option<Occasion> {
+        match status {
+            Status::Failed => Some(Occasion::Failed),
+            Status::TimedOut => Some(Occasion::TimedOut),
+            Status::Aborted => Some(Occasion::Stopped),
+            // A start of the schedule that met another run succeeds as `skipped`.
+            Status::Succeeded if run.status != "succeeded" || run.dry_run => None,
+            Status::Succeeded if run.failures_before > 0 && self.recovery => {
+                Some(Occasion::Recovered)
+            }
+            Status::Succeeded => self.success.then_some(Occasion::Succeeded),
+        }
+    }
+}
+
+/// Takes up EventBridge's report that an execution has ended. A database that is
+/// away keeps nobody from being told: that may be the very failure.
+///
+/// # Errors
+/// `InputInvalid` for another event; `Internal` if SNS does not take the mail, so
+/// that Lambda tries again and at last leaves the event in the dead-letter queue.
+pub async fn execution_ended(
+    notices: &Notices,
+    database: Result<&Database, SyncError>,
+    event: &Value,
+) -> Result<(), SyncError> {
+    let ended = Ended::read(event)?;
+    let recorded = match database {
+        Ok(database) => close_and_read(database, &ended).await,
+        Err(error) => Err(error),
+    };
+    let run = match recorded {
+        Ok(Some(run)) => run,
+        // A second delivery of a schedule's start leaves no record.
+        Ok(None) if ended.status == Status::Succeeded => return Ok(()),
+        Ok(None) => ended.summary(),
+        Err(error) => {
+            tracing::warn!(name = error.name(), %error, "told without the database");
+            if ended.status == Status::Succeeded {
+                return Ok(());
+            }
+            ended.summary()
+        }
+    };
+    let (Some(topic), Some(occasion)) = (&notices.topic, notices.occasion(ended.status, &run))
+    else {
+        return Ok(());
+    };
+    let mail = mail::compose(occasion, &run, notices.page.as_deref());
+    topic.publish(&mail, &run).await?;
+    tracing::info!(
+        run_id = run.run_id,
+        subject = mail.subject,
+        "notification sent"
+    );
+    Ok(())
+}
+
+async fn close_and_read(database: &Database, ended: &Ended) -> Result<Option<Summary>, SyncError> {
+    let mut client = database.client().await?;
+    if schema::found(&client).await? == 0 {
+        return Ok(None);
+    }
+    if close(&mut client, ended).await? {
+        metrics::run_ended(&**client, &ended.name).await;
+    }
+    summary::read(&**client, &ended.name).await
+}
+
+/// Closes the record of a run whose execution ended without doing so, and frees
+/// its lease. Answers whether it did.
+async fn close(client: &mut Object, ended: &Ended) -> Result<bool, SyncError> {
+    let run_id = ended.name.as_str();
+    let status = store::find(&***client, run_id).await?.map(|run| run.status);
+    let is_open = matches!(status.as_deref(), Some("queued" | "running"));
+    match ended.status {
+        Status::Succeeded => Ok(false),
+        Status::Aborted if is_open => start::stop(client, run_id).await,
+        Status::Failed | Status::TimedOut if is_open => fail(client, ended).await,
+        // It failed before preflight could write its record.
+        Status::Failed | Status::TimedOut if status.is_none() => {
+            let request = Request::parse(ended.kind(), ended.request()).unwrap_or(Request {
+                kind: ended.kind(),
+                ..Request::default()
+            });
+            store::insert(&***client, run_id, &request).await?;
+            fail(client, ended).await
+        }
+        _ => Ok(false),
+    }
+}
+
+async fn fail(client: &mut Object, ended: &Ended) -> Result<bool, SyncError> {
+    let run_id = ended.name.as_str();
+    let transaction = client.transaction().await?;
+    let step = store::step_under_way(&*transaction, run_id).await?;
+    let failure = ended.failure(step.as_deref().unwrap_or("preflight"));
+    store::set_arn(&*transaction, run_id, Some(&ended.execution_arn)).await?;
+    let closed = store::set_failed(&*transaction, run_id, &failure).await?;
+    lease::revoke(&*transaction, run_id).await?;
+    transaction.commit().await?;
+    Ok(closed)
+}
+
+impl Topic {
+    /// Subscribers can filter by the attributes.
+    async fn publish(&self, mail: &Mail, run: &Summary) -> Result<(), SyncError> {
+        let mut request = self
+            .client
+            .publish()
+            .topic_arn(&self.arn)
+            .subject(&mail.subject)
+            .message(&mail.body);
+        for (name, value) in [
+            ("run_id", &run.run_id),
+            ("kind", &run.kind),
+            ("status", &run.status),
+        ] {
+            let attribute = MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(value)
+                .build()
+                .map_err(|error| SyncError::Internal(error.to_string()))?;
+            request = request.message_attributes(name, attribute);
+        }
+        request.send().await.map(drop).map_err(|error| {
+            let reason = error.into_service_error();
+            SyncError::Internal(format!("SNS did not take the notification ({reason})"))
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,199 @@
+//! What is told, and in which words.
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::run::freshness::Freshness;
+use crate::run::stats::Stats;
+use crate::run::store::Failure;
+use crate::square::Counters;
+
+/// A sync that failed at its second step.
+pub(crate) fn failed() -> Summary {
+    let at = |text: &str| text.parse::<Timestamp>().ok();
+    Summary {
+        run_id: "sync-1".into(),
+        kind: "complete_sync".into(),
+        mode: "incremental".into(),
+        trigger: "schedule".into(),
+        requested_by: "schedule".into(),
+        status: "failed".into(),
+        dry_run: false,
+        started_at: at("2026-11-26T18:00:00Z"),
+        finished_at: at("2026-11-26T18:01:05Z"),
+        duration_ms: Some(65_000),
+        execution_arn: Some("arn:aws:states:eu-west-1:1:execution:m:sync-1".into()),
+        failure: Some(Failure {
+            name: "SquareUnauthorized".into(),
+            message: "Square refused the access token.".into(),
+            step: "catalog".into(),
+        }),
+        stopped_by: None,
+        warnings: Vec::new(),
+        stats: Stats::new(),
+        square: Counters::default(),
+        quarantine_waiting: 0,
+        quarantine_added: 0,
+        freshness: vec![
+            Freshness {
+                data_type: "catalog".into(),
+                as_of: at("2026-11-26T16:00:00Z"),
+                age_seconds: Some(7_265),
+            },
+            Freshness {
+                data_type: "orders".into(),
+                as_of: None,
+                age_seconds: None,
+            },
+        ],
+        failures_before: 0,
+        failing_since: None,
+    }
+}
+
+fn succeeded() -> Summary {
+    Summary {
+        status: "succeeded".into(),
+        failure: None,
+        ..failed()
+    }
+}
+
+fn notices(success: bool, recovery: bool) -> Notices {
+    Notices {
+        topic: None,
+        success,
+        recovery,
+        page: None,
+    }
+}
+
+#[test]
+fn a_failure_says_where_why_how_old_the_data_is_and_what_to_do() {
+    let mail = mail::compose(Occasion::Failed, &failed(), Some("https://shop.example"));
+    assert_eq!(
+        mail.subject,
+        "Square Sync: The sync failed at catalog: SquareUnauthorized"
+    );
+    for part in [
+        "The sync, started by the schedule, failed at the step catalog.",
+        "SquareUnauthorized: Square refused the access token.",
+        "as they were, whole but older",
+        "catalog    2 h 1 min old, as of 2026-11-26 16:00 UTC",
+        "orders     never synced",
+        "Mend what is said above.",
+        "https://shop.example/admin/sync/runs/sync-1",
+        "https://eu-west-1.console.aws.amazon.com/states/home?region=eu-west-1#/v2/executions/details/arn:aws:states:eu-west-1:1:execution:m:sync-1",
+        "took 1 min",
+    ] {
+        assert!(mail.body.contains(part), "{part} is not in: {}", mail.body);
+    }
+}
+
+#[test]
+fn a_failure_in_a_row_says_since_when() {
+    let run = Summary {
+        failures_before: 3,
+        failing_since: failed().started_at,
+        ..failed()
+    };
+    let mail = mail::compose(Occasion::Failed, &run, None);
+    let since = "It had failed 3 times in a row before, since 2026-11-26 18:00 UTC.";
+    assert!(mail.body.contains(since), "{}", mail.body);
+    let mail = mail::compose(
+        Occasion::Recovered,
+        &Summary {
+            status: "succeeded".into(),
+            ..run
+        },
+        None,
+    );
+    assert_eq!(mail.subject, "Square Sync: The sync works again");
+    assert!(
+        mail.body.contains("after it had failed 3 times in a row"),
+        "{}",
+        mail.body
+    );
+}
+
+#[test]
+fn a_subject_is_one_short_line_of_ascii_whatever_the_error_is_called() {
+    let mut run = failed();
+    run.failure = run.failure.map(|failure| Failure {
+        name: format!("Wörse\n{}", "x".repeat(200)),
+        ..failure
+    });
+    let subject = mail::compose(Occasion::Failed, &run, None).subject;
+    assert!(subject.len() <= 100, "{subject}");
+    assert!(
+        subject.chars().all(|char| matches!(char, ' '..='~')),
+        "{subject}"
+    );
+}
+
+#[test]
+fn without_the_database_the_mail_says_that_it_does_not_know() {
+    let run = Summary {
+        freshness: Vec::new(),
+        ..failed()
+    };
+    let mail = mail::compose(Occasion::Failed, &run, None);
+    assert!(
+        mail.body.contains("could not be asked how old"),
+        "{}",
+        mail.body
+    );
+}
+
+#[test]
+fn failures_and_stops_are_always_told_and_successes_by_choice() {
+    let quiet = notices(false, false);
+    let of = |notices: &Notices, status, run: &Summary| notices.occasion(status, run);
+    assert_eq!(
+        of(&quiet, Status::Failed, &failed()),
+        Some(Occasion::Failed)
+    );
+    assert_eq!(
+        of(&quiet, Status::TimedOut, &failed()),
+        Some(Occasion::TimedOut)
+    );
+    assert_eq!(
+        of(&quiet, Status::Aborted, &failed()),
+        Some(Occasion::Stopped)
+    );
+    assert_eq!(of(&quiet, Status::Succeeded, &succeeded()), None);
+    let loud = notices(true, true);
+    assert_eq!(
+        of(&loud, Status::Succeeded, &succeeded()),
+        Some(Occasion::Succeeded)
+    );
+    let recovered = Summary {
+        failures_before: 1,
+        ..succeeded()
+    };
+    assert_eq!(
+        of(&loud, Status::Succeeded, &recovered),
+        Some(Occasion::Recovered)
+    );
+    assert_eq!(
+        of(&notices(false, true), Status::Succeeded, &succeeded()),
+        None
+    );
+    assert_eq!(of(&quiet, Status::Succeeded, &recovered), None);
+}
+
+#[test]
+fn a_skipped_start_and_a_preview_are_no_news() {
+    let loud = notices(true, true);
+    let skipped = Summary {
+        status: "skipped".into(),
+        ..succeeded()
+    };
+    let preview = Summary {
+        dry_run: true,
+        ..succeeded()
+    };
+    for run in [skipped, preview] {
+        assert_eq!(loud.occasion(Status::Succeeded, &run), None);
+    }
+}
