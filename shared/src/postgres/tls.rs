@@ -1,8 +1,8 @@
 //! `sslmode` as libpq means it.
 //!
 //! `require` encrypts without looking at the certificate, `verify-ca` and
-//! `verify-full` check it against the web's authorities and those in
-//! `sslrootcert` (for Amazon RDS: its global bundle). The driver knows neither
+//! `verify-full` check it against the web's authorities, those of Amazon RDS, and
+//! those in `sslrootcert`. The driver knows neither
 //! the two strict modes nor `sslrootcert`, so they are taken out of the address
 //! before it sees it.
 
@@ -22,6 +22,8 @@ use url::Url;
 use crate::error::SyncError;
 
 const SETTING: &str = "DATABASE_URL";
+/// RDS has authorities of its own, which the web does not know.
+const RDS_ROOTS: &[u8] = include_bytes!("rds-roots.pem");
 
 /// The driver's configuration and the TLS connector that the address asks for.
 pub(super) fn parse(address: &str) -> Result<(Config, MakeRustlsConnect), SyncError> {
@@ -87,6 +89,11 @@ fn split(address: &str) -> (String, Verification) {
 fn roots(file: Option<&str>) -> Result<RootCertStore, SyncError> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    for certificate in CertificateDer::pem_slice_iter(RDS_ROOTS).flatten() {
+        roots
+            .add(certificate)
+            .map_err(|error| SyncError::Internal(error.to_string()))?;
+    }
     let Some(file) = file else {
         return Ok(roots);
     };
@@ -163,6 +170,17 @@ mod tests {
                 root_file: Some("/etc/rds.pem".to_owned())
             }
         );
+    }
+
+    #[test]
+    fn every_authority_of_rds_is_trusted() {
+        let ours = roots(None).unwrap().len();
+        let written = RDS_ROOTS
+            .split(|byte| *byte == b'\n')
+            .filter(|line| line.starts_with(b"-----BEGIN"))
+            .count();
+        assert_eq!(ours, webpki_roots::TLS_SERVER_ROOTS.len() + written);
+        assert!(written > 60, "{written}");
     }
 
     #[test]
