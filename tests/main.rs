@@ -18,6 +18,7 @@ mod judges;
 mod leases;
 mod migration;
 mod notifications;
+mod operation_end_to_end;
 mod order_views;
 mod orders;
 mod orders_end_to_end;

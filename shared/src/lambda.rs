@@ -4,6 +4,7 @@
 //! inside the runtime would reach the state machine under the runtime's own type
 //! name instead of `InputInvalid`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +12,7 @@ use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, error_span};
 use tracing_subscriber::EnvFilter;
@@ -21,16 +22,16 @@ use crate::error::SyncError;
 /// Whether this process has yet to see its first event.
 static COLD: AtomicBool = AtomicBool::new(true);
 
-/// Serves a function, of that name, until the process ends. `prepare` makes what it works with,
-/// once; the handler gets that, the event, and the moment at which Lambda will end
-/// the invocation.
+/// Serves a function of that name until the process ends. `prepare` makes what it
+/// works with; the handler gets that, the event, and the moment at which Lambda
+/// will end the invocation.
 ///
 /// # Errors
 /// The runtime's, if it cannot be reached.
 pub async fn serve<E, I, O>(
     name: &'static str,
     prepare: impl AsyncFn() -> Result<E, SyncError> + Copy,
-    handler: impl AsyncFn(&'static E, I, Instant) -> Result<O, SyncError> + Copy,
+    handler: impl AsyncFn(&E, I, Instant) -> Result<O, SyncError> + Copy,
 ) -> Result<(), lambda_runtime::Error>
 where
     E: Send + Sync + 'static,
@@ -39,22 +40,83 @@ where
 {
     start_logging();
     // On the first event rather than here, so that a missing setting fails the
-    // state under its own name; kept for the life of the process.
-    let prepared: &'static OnceCell<E> = Box::leak(Box::new(OnceCell::const_new()));
+    // state under its own name; kept from event to event.
+    let kept = &Kept::default();
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let span = span(name, &event.payload, &event.context);
         let deadline = instant(event.context.deadline());
         let work = async move {
-            let env = prepared.get_or_try_init(async || prepare().await).await?;
-            let input = serde_json::from_value(event.payload)
-                .map_err(|error| SyncError::input("event", error.to_string()))?;
-            let output = handler(env, input, deadline).await?;
+            let once = async |env: Arc<E>| {
+                let input = serde_json::from_value(event.payload.clone())
+                    .map_err(|error| SyncError::input("event", error.to_string()))?;
+                handler(&env, input, deadline).await
+            };
+            let output = kept.work(prepare, once).await?;
             serde_json::to_value(output).map_err(|error| SyncError::Internal(error.to_string()))
         };
         // Boxed, because the runtime moves the future about.
         Box::pin(work).instrument(span).await
     }))
     .await
+}
+
+/// What a function works with, kept from event to event: until a secret in it
+/// turns out to be no longer the right one.
+struct Kept<E>(Mutex<Option<Arc<E>>>);
+
+impl<E> Default for Kept<E> {
+    fn default() -> Self {
+        Self(Mutex::const_new(None))
+    }
+}
+
+impl<E> Kept<E> {
+    /// Works, once more with fresh secrets if those kept from before were refused.
+    async fn work<O>(
+        &self,
+        prepare: impl AsyncFn() -> Result<E, SyncError>,
+        work: impl AsyncFn(Arc<E>) -> Result<O, SyncError>,
+    ) -> Result<O, SyncError> {
+        let (env, is_fresh) = self.take(&prepare).await?;
+        let result = work(env).await;
+        let Err(error) = &result else { return result };
+        if !is_about_secrets(error) {
+            return result;
+        }
+        self.0.lock().await.take();
+        // A database that is away is away; the state machine waits before it tries
+        // again, and then the secret is read anew.
+        if is_fresh || !matches!(error, SyncError::SquareUnauthorized { .. }) {
+            return result;
+        }
+        tracing::warn!(%error, "the secrets are read anew");
+        let (env, _) = self.take(&prepare).await?;
+        work(env).await
+    }
+
+    /// What is kept, or a new one; and whether it is new.
+    async fn take(
+        &self,
+        prepare: &impl AsyncFn() -> Result<E, SyncError>,
+    ) -> Result<(Arc<E>, bool), SyncError> {
+        let mut kept = self.0.lock().await;
+        if let Some(env) = &*kept {
+            return Ok((env.clone(), false));
+        }
+        let env = Arc::new(prepare().await?);
+        *kept = Some(env.clone());
+        Ok((env, true))
+    }
+}
+
+/// Whether the access token or the database's password may have been replaced.
+fn is_about_secrets(error: &SyncError) -> bool {
+    matches!(
+        error,
+        SyncError::SquareUnauthorized { .. }
+            | SyncError::DatabaseUnavailable { .. }
+            | SyncError::DatabaseRejected { .. }
+    )
 }
 
 /// What every line of an invocation's log says: whose it is, and where to look
@@ -96,4 +158,66 @@ fn instant(deadline: SystemTime) -> Instant {
         .duration_since(SystemTime::now())
         .unwrap_or(Duration::ZERO);
     Instant::now() + left
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    fn unauthorized() -> SyncError {
+        SyncError::SquareUnauthorized {
+            endpoint: "GET /v2/locations".into(),
+            detail: "no".into(),
+        }
+    }
+
+    /// Reads a secret that is another one each time.
+    struct Vault(AtomicU32);
+
+    impl Vault {
+        fn read(&self) -> u32 {
+            self.0.fetch_add(1, Ordering::Relaxed)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_was_replaced_is_read_anew_and_the_work_done() {
+        let (kept, vault) = (Kept::default(), Vault(AtomicU32::new(0)));
+        let ask = async |wanted: u32| {
+            let work = async |secret: Arc<u32>| {
+                if *secret == wanted {
+                    Ok(*secret)
+                } else {
+                    Err(unauthorized())
+                }
+            };
+            kept.work(async || Ok(vault.read()), work).await
+        };
+        assert_eq!(ask(0).await.unwrap(), 0);
+        assert_eq!(ask(0).await.unwrap(), 0, "kept");
+        assert_eq!(ask(1).await.unwrap(), 1, "read anew");
+        // One that is wrong in the vault too is not asked for again and again.
+        assert_eq!(ask(7).await.unwrap_err().name(), "SquareUnauthorized");
+        assert_eq!(vault.0.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_away_is_not_tried_twice_but_next_time_asked_anew() {
+        let (kept, vault) = (Kept::default(), Vault(AtomicU32::new(0)));
+        let calls = AtomicU32::new(0);
+        for _ in 0..2 {
+            let work = async |_: Arc<u32>| -> Result<(), SyncError> {
+                calls.fetch_add(1, Ordering::Relaxed);
+                Err(SyncError::DatabaseUnavailable {
+                    detail: "no".into(),
+                })
+            };
+            let result = kept.work(async || Ok(vault.read()), work).await;
+            assert_eq!(result.unwrap_err().name(), "DatabaseUnavailable");
+        }
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+        assert_eq!(vault.0.load(Ordering::Relaxed), 2);
+    }
 }

@@ -46,7 +46,17 @@ impl Cloud {
 
     /// A stack of its own, for a scenario that takes long and needs little.
     pub(crate) async fn own(name: &str) -> Self {
-        let stack = Stack::start(quick(name)).await.unwrap();
+        Self::with_parameters(name, &[]).await
+    }
+
+    /// A stack of its own, deployed with these of the template's parameters.
+    pub(crate) async fn with_parameters(name: &str, parameters: &[(&str, &str)]) -> Self {
+        let mut options = quick(name);
+        for (name, value) in parameters {
+            let (name, value) = ((*name).to_owned(), (*value).to_owned());
+            options.parameters.insert(name, value);
+        }
+        let stack = Stack::start(options).await.unwrap();
         Self::at(Box::leak(Box::new(stack)), None).await
     }
 

@@ -231,19 +231,27 @@ impl Aws {
             .collect())
     }
 
+    /// Calls an operation of a service that speaks the older query protocol: a form
+    /// in, XML out.
+    ///
+    /// # Errors
+    /// As [`Aws::call`].
+    pub async fn query(&self, service: &str, form: String) -> Result<String, StackError> {
+        let request = http::client()
+            .post(&self.endpoint)
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(form);
+        http::succeed(service, request).await
+    }
+
     /// A deployed stack's outputs.
     ///
     /// # Errors
     /// `Unexpected` if the stack is not there; as [`Aws::call`].
     pub async fn outputs(&self, stack: &str) -> Result<BTreeMap<String, String>, StackError> {
         const WHAT: &str = "CloudFormation";
-        // CloudFormation speaks the older query protocol: a form in, XML out.
         let form = format!("Action=DescribeStacks&Version=2010-05-15&StackName={stack}");
-        let request = http::client()
-            .post(&self.endpoint)
-            .header("Content-Type", "application/x-www-form-urlencoded")
-            .body(form);
-        let body = http::succeed(WHAT, request).await?;
+        let body = self.query(WHAT, form).await?;
         match outputs_in(&body) {
             Some(outputs) if !outputs.is_empty() => Ok(outputs),
             _ => Err(StackError::Unexpected {

@@ -19,12 +19,11 @@ use crate::Run;
 pub(crate) async fn run(stack_dir: PathBuf, run: Run) -> Result<bool, StackError> {
     let settings = Settings::from_environment();
     let options = Options {
-        stack_dir,
         port: run.port,
         sim_args: run.sim_args.split_whitespace().map(str::to_owned).collect(),
         settings,
-        wait_scale: None,
         announce: Arc::new(|part| say(&format!("  ✓ {part}"))),
+        ..Options::quiet(stack_dir)
     };
     warn_about_token(&options.settings);
     say("Starting the local stack");

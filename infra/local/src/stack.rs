@@ -34,6 +34,8 @@ pub struct Options {
     pub settings: Settings,
     /// The simulator's arguments.
     pub sim_args: Vec<String>,
+    /// Parameters of the template that are to differ, for tests.
+    pub parameters: BTreeMap<String, String>,
     /// Shortens the state machine's waits and retries, for tests.
     pub wait_scale: Option<f64>,
     /// Is told each part that stands, in a sentence.
@@ -50,6 +52,7 @@ impl Options {
             port: Some(0),
             settings: Settings::default(),
             sim_args: Vec::new(),
+            parameters: BTreeMap::new(),
             wait_scale: None,
             announce: Arc::new(|_| ()),
         }
@@ -273,6 +276,7 @@ fn parameters(
     ];
     let mut parameters = options.settings.parameters();
     parameters.extend(local.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    parameters.extend(options.parameters.clone());
     parameters
 }
 
