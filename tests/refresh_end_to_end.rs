@@ -57,7 +57,9 @@ struct Seen {
 async fn read(client: Client, sql: &'static str, pause: Duration, stop: Arc<AtomicBool>) -> Seen {
     let mut seen = Seen::default();
     let statement = client.prepare(sql).await.unwrap();
-    while !stop.load(Ordering::Relaxed) {
+    loop {
+        // Once more after the end, for a slow sample may have begun before it.
+        let is_last = stop.load(Ordering::Relaxed);
         let begun = Instant::now();
         let row = client.query_one(&statement, &[]).await.unwrap();
         seen.longest = seen.longest.max(begun.elapsed());
@@ -67,9 +69,11 @@ async fn read(client: Client, sql: &'static str, pause: Duration, stop: Arc<Atom
         assert!(runs.iter().all(|run| *run == first), "mixed: {runs:?}");
         seen.runs.extend(first);
         seen.samples += 1;
+        if is_last {
+            return seen;
+        }
         tokio::time::sleep(pause).await;
     }
-    seen
 }
 
 #[test]
