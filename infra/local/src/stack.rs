@@ -268,6 +268,8 @@ fn parameters(
         ("SquareBaseUrl", &square.url),
         ("DatabaseUrl", database_url),
         ("ScheduleState", "DISABLED"),
+        ("ReconcileScheduleState", "DISABLED"),
+        ("OrderLookBackScheduleState", "DISABLED"),
         ("DomainName", DOMAIN),
         ("CertificateArn", &certificate),
         ("PublicUrl", &format!("http://{}", host(port))),
