@@ -36,6 +36,28 @@ token: $(LOCAL) ## Print a fresh bearer token for the running stack's API
 bench: prepared ## Measure an import of orders, and one of twice as many (ARGS='--orders 50000')
 	@$(LOCAL) bench $(ARGS)
 
+# ----------------------------------------------------------------- On AWS
+
+FUNCTIONS := $(notdir $(wildcard functions/*))
+
+.PHONY: release
+release: .tools/lambda/.ready ## Build the functions for AWS, as deploy and plan do
+	@rustup target list --installed | grep -q aarch64-unknown-linux-gnu || rustup target add aarch64-unknown-linux-gnu
+	@PATH="$(CURDIR)/.tools/lambda/bin:$$PATH" cargo lambda build --quiet --release --arm64 --output-format zip \
+	  --lambda-dir target/lambda $(addprefix -p ,$(FUNCTIONS))
+
+.PHONY: deploy
+deploy: release .tools/sam/.ready ## Deploy to AWS; asks the first time (ARGS='--stack-name … --parameter-overrides …')
+	@sh infra/deploy.sh deploy $(ARGS)
+
+.PHONY: plan
+plan: release .tools/sam/.ready ## Show what deploy would change on AWS, and change nothing
+	@sh infra/deploy.sh plan $(ARGS)
+
+.PHONY: destroy
+destroy: .tools/sam/.ready ## Delete the stack from AWS, after asking; the database stays
+	@sh infra/deploy.sh destroy $(ARGS)
+
 # -------------------------------------------------------------- To work on it
 
 .PHONY: test
@@ -96,6 +118,12 @@ python:
 	@echo "Installing AWS SAM into .tools/sam"
 	@$(PYTHON) -m venv .tools/sam
 	@.tools/sam/bin/python $(PIP_INSTALL) $(addprefix -r ,$^)
+	@touch $@
+
+.tools/lambda/.ready: infra/requirements/lambda.txt | python
+	@echo "Installing cargo-lambda into .tools/lambda"
+	@$(PYTHON) -m venv .tools/lambda
+	@.tools/lambda/bin/python $(PIP_INSTALL) $(addprefix -r ,$^)
 	@touch $@
 
 .tools/node/.ready: infra/requirements/node.txt | python

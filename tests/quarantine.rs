@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use crate::support::account::Account;
 use crate::support::run::World;
 use crate::support::{run, tables};
 
@@ -166,5 +167,33 @@ fn u0000_is_removed_with_a_warning() {
         let cleaned = "select count(*) from catalog_items where name = 'zerobyte'";
         assert_eq!(world.number(cleaned).await, 1);
         tables::assert_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+#[test]
+fn a_count_from_the_future_hides_none_of_the_present() {
+    run(async {
+        let sizes = json!({"locations": 2, "items": 3, "variations": 4, "counts": 6, "orders": 0,
+            "now": jiff::Timestamp::now().to_string()});
+        let world = World::new(Account::start(sizes), &[]).await;
+        world.sync(json!({})).await;
+        let row = "select variation_id, location_id, state from catalog_inventory limit 1";
+        let row = world.client.query_one(row, &[]).await.unwrap();
+        let [variation, location, state]: [String; 3] = [0, 1, 2].map(|at| row.get(at));
+        let count = json!({"catalog_object_id": variation, "catalog_object_type": "ITEM_VARIATION",
+            "location_id": location, "state": state, "quantity": "7",
+            "calculated_at": "2100-01-01T00:00:00Z"});
+        let change = json!([{"op": "put_raw", "count": count}]);
+        world.account.change(change).await;
+        world.sync(json!({})).await;
+        world
+            .account
+            .change(json!([{"op": "sell", "count": 2}]))
+            .await;
+        let report = world.sync(json!({})).await;
+        assert!(report.counts("inventory").updated >= 1, "{report:?}");
+        tables::assert_equal_truth(&world.client, &world.account).await;
+        let ahead = "select count(*) from sync_watermarks where position > now()";
+        assert_eq!(world.number(ahead).await, 0);
     });
 }

@@ -219,7 +219,7 @@ async fn close_failed(
         run_id,
         step = failure.step,
         name = failure.name,
-        message = failure.message,
+        error = failure.message,
         "run failed"
     );
     Ok(Output {

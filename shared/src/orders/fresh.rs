@@ -315,10 +315,11 @@ const WAITING: &str = "
         and payload ->> 'location_id' in (select id from locations)
     order by id limit 1000";
 
-/// Watermarks never move back. Parameters: lists, position, run id.
+/// Watermarks never move back, nor into times still to come. Parameters: lists,
+/// position, run id.
 const ADVANCE: &str = "
     insert into sync_watermarks as w (list, position, settled, updated_by_run)
-    select list, $2, false, $3 from unnest($1::text[]) as given (list)
+    select list, least($2::timestamptz, now()), false, $3 from unnest($1::text[]) as given (list)
     on conflict (list) do update set position = excluded.position,
         settled = false, updated_by_run = excluded.updated_by_run
         where w.position is null or w.position < excluded.position";

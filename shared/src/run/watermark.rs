@@ -75,7 +75,9 @@ impl Watermark {
         }
     }
 
-    /// Writes the watermark, in the transaction that applies what was read.
+    /// Writes the watermark, in the transaction that applies what was read. A time
+    /// still to come, which one wrong object in a list is enough for, is taken for
+    /// now: a watermark ahead of Square would pass over what changes until then.
     ///
     /// # Errors
     /// The database's.
@@ -90,7 +92,8 @@ impl Watermark {
             .execute(
                 "insert into sync_watermarks as w
                      (list, position, settled, reconciled_at, updated_by_run)
-                 values ($1, $2, $3, case when $4 then now() end, $5)
+                 values ($1, least($2::timestamptz, now()), $3 and $2::timestamptz <= now(),
+                     case when $4 then now() end, $5)
                  on conflict (list) do update set position = excluded.position,
                      settled = excluded.settled,
                      reconciled_at = coalesce(excluded.reconciled_at, w.reconciled_at),
