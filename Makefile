@@ -36,6 +36,11 @@ token: $(LOCAL) ## Print a fresh bearer token for the running stack's API
 bench: prepared ## Measure an import of orders, and one of twice as many (ARGS='--orders 50000')
 	@$(LOCAL) bench $(ARGS)
 
+.PHONY: measure
+measure: tools ## Measure cold starts and memory of each function as it is released, and the archives of make release
+	@cargo build --quiet --release --workspace --bins
+	@$(TARGET)/release/local measure
+
 # ----------------------------------------------------------------- On AWS
 
 FUNCTIONS := $(notdir $(wildcard functions/*))

@@ -14,6 +14,7 @@ pub mod deploy;
 mod error;
 mod guard;
 mod http;
+pub mod measure;
 mod ports;
 pub mod postgres;
 pub mod preview;

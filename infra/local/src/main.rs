@@ -33,6 +33,8 @@ enum Command {
         #[arg(long, default_value_t = 100_000)]
         orders: u32,
     },
+    /// Measure how the functions start, and how much memory they take
+    Measure,
 }
 
 #[derive(Args)]
@@ -135,6 +137,7 @@ async fn main() -> ExitCode {
         Command::Bench { orders } => {
             local::bench::bench(&cli.stack_dir, orders, commands::say).await
         }
+        Command::Measure => local::measure::measure(&cli.stack_dir, commands::say).await,
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
