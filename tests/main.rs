@@ -23,6 +23,7 @@ mod orders_end_to_end;
 mod page_end_to_end;
 mod page_history;
 mod page_people;
+mod page_pictures;
 mod page_runs;
 mod quarantine;
 mod refresh;
