@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::browser::{Browser, Driver, Options, validate_html};
+use crate::support::browser::{Driver, Options, validate_html};
 use crate::support::cloud::Cloud;
+use crate::support::page::{desktop, open, origin, sign_in};
 use crate::support::run;
 
 const PAGES: [&str; 6] = [
@@ -17,31 +18,6 @@ const PAGES: [&str; 6] = [
 ];
 /// Of one page with all its files, compressed.
 const PAGE_BYTES_MAX: u64 = 60_000;
-
-fn desktop() -> Options {
-    Options {
-        phone: false,
-        javascript: true,
-        dark: false,
-    }
-}
-
-fn origin(cloud: &Cloud) -> String {
-    let aws = &cloud.stack.file().aws_endpoint_url;
-    let (_, port) = aws.rsplit_once(':').unwrap();
-    format!("http://app.localhost:{port}")
-}
-
-/// Goes to the page and through the issuer's own form.
-async fn sign_in(browser: &Browser, cloud: &Cloud) {
-    let person = &cloud.stack.file().sign_in;
-    browser.goto(&format!("{}/admin/sync", origin(cloud))).await;
-    browser.wait_for("input[name=username]").await;
-    browser.fill("input[name=username]", &person.username).await;
-    browser.fill("input[name=password]", &person.password).await;
-    browser.click("button[type=submit]").await;
-    browser.wait_text("h1", "Sync").await;
-}
 
 #[test]
 fn an_admin_syncs_refreshes_and_signs_out_in_a_browser() {
@@ -67,9 +43,7 @@ fn an_admin_syncs_refreshes_and_signs_out_in_a_browser() {
         assert!(run["totals"]["created"].as_i64().unwrap() > 0, "{run}");
 
         // The button of a refresh is dead without the box.
-        browser
-            .goto(&format!("{}/admin/sync", origin(&cloud)))
-            .await;
+        open(&browser, &cloud, "/admin/sync").await;
         let button = ".danger-zone button.danger";
         let is_dead = "return document.querySelector('.danger-zone button.danger').disabled";
         browser.wait_for(button).await;
@@ -82,9 +56,7 @@ fn an_admin_syncs_refreshes_and_signs_out_in_a_browser() {
         assert_eq!(refresh["mode"], "full_refresh");
 
         // It left a backup, which can be put back.
-        browser
-            .goto(&format!("{}/admin/sync/backups", origin(&cloud)))
-            .await;
+        open(&browser, &cloud, "/admin/sync/backups").await;
         browser.click("details.confirm summary").await;
         browser.click("details.confirm input[type=checkbox]").await;
         browser.click("details.confirm button.danger").await;
@@ -94,9 +66,7 @@ fn an_admin_syncs_refreshes_and_signs_out_in_a_browser() {
 
         browser.click(".person button").await;
         browser.wait_text("h1", "Signed out").await;
-        browser
-            .goto(&format!("{}/admin/sync", origin(&cloud)))
-            .await;
+        open(&browser, &cloud, "/admin/sync").await;
         browser.wait_for("input[name=username]").await;
         browser.close().await;
     });
@@ -109,18 +79,27 @@ fn every_page_is_sound_and_asks_nobody_else() {
             return;
         };
         let cloud = Cloud::turn().await;
-        cloud.sync(json!({})).await;
-        for phone in [false, true] {
-            let browser = driver.open(Options { phone, ..desktop() }).await;
+        let run = cloud.sync(json!({})).await;
+        let detail = format!("/admin/sync/runs/{}", run["run_id"].as_str().unwrap());
+        let pages: Vec<&str> = PAGES.into_iter().chain([detail.as_str()]).collect();
+        for (phone, dark) in [(false, false), (true, false), (false, true), (true, true)] {
+            let options = Options {
+                phone,
+                dark,
+                ..desktop()
+            };
+            let browser = driver.open(options).await;
             sign_in(&browser, &cloud).await;
+            let is_dark = "return matchMedia('(prefers-color-scheme: dark)').matches";
+            assert_eq!(browser.execute(is_dark).await, json!(dark));
             let origin = origin(&cloud);
             // What came so far is the issuer's.
             browser.requests().await;
             browser.console_errors().await;
-            for page in PAGES {
-                browser.goto(&format!("{origin}{page}")).await;
+            for page in &pages {
+                open(&browser, &cloud, page).await;
                 browser.wait_for("h1").await;
-                assert_eq!(browser.axe().await, Vec::<String>::new(), "{page}");
+                assert_eq!(browser.axe().await, Vec::<String>::new(), "{page} {dark}");
                 let requests = browser.requests().await;
                 let elsewhere: Vec<&str> = requests
                     .iter()
@@ -133,7 +112,7 @@ fn every_page_is_sound_and_asks_nobody_else() {
                 if phone {
                     let overflows = "return document.documentElement.scrollWidth > innerWidth + 1";
                     assert_eq!(browser.execute(overflows).await, json!(false), "{page}");
-                } else {
+                } else if !dark {
                     let html = browser.html().await;
                     assert_eq!(validate_html(&html), Vec::<String>::new(), "{page}");
                 }

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
 pub(crate) use fantoccini::key::Key;
+use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -178,6 +179,9 @@ impl Drop for Driver {
     }
 }
 
+/// One of a browser's tabs.
+pub(crate) struct Tab(WindowHandle);
+
 /// One browser window.
 pub(crate) struct Browser {
     client: Client,
@@ -276,9 +280,36 @@ impl Browser {
             .unwrap();
     }
 
+    /// Opens another tab of the same browser, and goes there.
+    pub(crate) async fn new_tab(&self) -> Tab {
+        let opened = self.client.new_window(true).await.unwrap();
+        let tab = Tab(opened.handle);
+        self.switch(&tab).await;
+        tab
+    }
+
+    /// The tab that is shown.
+    pub(crate) async fn tab(&self) -> Tab {
+        Tab(self.client.window().await.unwrap())
+    }
+
+    pub(crate) async fn switch(&self, tab: &Tab) {
+        let handle = tab.0.clone();
+        self.client.switch_to_window(handle).await.unwrap();
+    }
+
+    pub(crate) async fn forget_cookie(&self, name: &str) {
+        self.client.delete_cookie(name).await.unwrap();
+    }
+
     /// Runs the body of a function; what it returns.
     pub(crate) async fn execute(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()
+    }
+
+    /// As [`Self::execute`]; the result is what the script gives its last argument.
+    pub(crate) async fn execute_async(&self, script: &str) -> Value {
+        self.client.execute_async(script, Vec::new()).await.unwrap()
     }
 
     pub(crate) async fn screenshot(&self, path: &Path) {

@@ -5,6 +5,7 @@ pub(crate) mod account;
 pub(crate) mod browser;
 pub(crate) mod cloud;
 pub(crate) mod database;
+pub(crate) mod page;
 pub(crate) mod run;
 pub(crate) mod subscriber;
 pub(crate) mod tables;

@@ -32,7 +32,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use tower_http::compression::CompressionLayer;
 
 pub use app::{App, Env};
@@ -43,34 +43,66 @@ pub use sign_in::SignIn;
 
 use error::ApiError;
 
-/// Every route of the API.
+/// Addresses, and what answers them.
+type Routes = Vec<(&'static str, MethodRouter<App>)>;
+
+/// Every route of the API. What is not in `open` or `files` is for admins.
 pub fn router(app: App) -> Router {
-    Router::new()
-        .route("/admin/complete-sync", post(complete_sync::post))
-        .route(
-            "/admin/historical-orders-sync",
-            post(historical_orders::post),
-        )
-        .route("/admin/migrate-order-line-items", post(migration::post))
-        .route("/admin/backups", get(backups::list))
-        .route("/admin/restore", post(backups::restore))
-        .route("/admin/runs", get(runs::list))
-        .route("/admin/runs/{run_id}", get(runs::get))
-        .route("/admin/runs/{run_id}/stop", post(runs::stop))
-        .merge(page::routes())
-        .route("/healthz", get(health))
-        .route("/openapi.json", get(openapi::description))
-        .fallback(not_found)
+    let with = |router: Router<App>, routes: Routes| {
+        routes.into_iter().fold(router, |router, (path, methods)| {
+            router.route(path, methods)
+        })
+    };
+    let signed_in = [scripts(), page::routes(), open()]
+        .into_iter()
+        .fold(Router::new(), with)
+        .fallback(page::not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(
             app.clone(),
             sign_in::sessions,
-        ))
-        // Without a session: a page's files must not each renew it.
-        .route("/admin/assets/{name}", get(page::assets::get))
+        ));
+    // Without a session: a page's files must not each renew it.
+    with(signed_in, files())
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(app.clone(), around))
         .with_state(app)
+}
+
+/// What scripts ask for, in JSON.
+fn scripts() -> Routes {
+    vec![
+        ("/admin/complete-sync", post(complete_sync::post)),
+        (
+            "/admin/historical-orders-sync",
+            post(historical_orders::post),
+        ),
+        ("/admin/migrate-order-line-items", post(migration::post)),
+        ("/admin/backups", get(backups::list)),
+        ("/admin/restore", post(backups::restore)),
+        ("/admin/runs", get(runs::list)),
+        ("/admin/runs/{run_id}", get(runs::get)),
+        ("/admin/runs/{run_id}/stop", post(runs::stop)),
+    ]
+}
+
+/// What anybody may ask for.
+fn open() -> Routes {
+    vec![
+        ("/", get(page::home)),
+        ("/admin", get(page::home)),
+        ("/admin/sign-in", get(sign_in::begin)),
+        ("/admin/callback", get(sign_in::callback)),
+        ("/admin/sign-out", post(sign_in::end)),
+        ("/admin/signed-out", get(sign_in::ended)),
+        ("/healthz", get(health)),
+        ("/openapi.json", get(openapi::description)),
+    ]
+}
+
+/// What pages load.
+fn files() -> Routes {
+    vec![("/admin/assets/{name}", get(page::assets::get))]
 }
 
 /// Says that the function answers, and nothing else.
@@ -86,7 +118,7 @@ async fn health() -> StatusCode {
     StatusCode::OK
 }
 
-async fn not_found() -> ApiError {
+fn not_found() -> ApiError {
     let message = "There is nothing here. GET /openapi.json describes the API.";
     ApiError::new(StatusCode::NOT_FOUND, "NotFound", message)
 }

@@ -1,10 +1,16 @@
-//! The schedule as the template set it, in words: when the next sync starts by
+//! The schedule as the template set it: in words, and when the next sync starts by
 //! itself.
 
-/// What `SCHEDULE_EXPRESSION` and `SCHEDULE_STATE` say.
+mod cron;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// What `SCHEDULE_EXPRESSION`, `SCHEDULE_TIMEZONE` and `SCHEDULE_STATE` say.
 #[derive(Debug, Clone, Default)]
 pub struct Schedule {
     expression: Option<String>,
+    /// An IANA name; none is UTC. Rates do not care.
+    zone: Option<String>,
     enabled: bool,
 }
 
@@ -12,47 +18,192 @@ impl Schedule {
     /// Reads the variables; without them nothing is scheduled.
     #[must_use]
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let given = |name: &str| {
+            let text = lookup(name).map(|text| text.trim().to_owned());
+            text.filter(|text| !text.is_empty())
+        };
         Self {
-            expression: lookup("SCHEDULE_EXPRESSION").filter(|text| !text.trim().is_empty()),
-            enabled: lookup("SCHEDULE_STATE").is_none_or(|state| state == "ENABLED"),
+            expression: given("SCHEDULE_EXPRESSION"),
+            zone: given("SCHEDULE_TIMEZONE"),
+            enabled: given("SCHEDULE_STATE").is_none_or(|state| state == "ENABLED"),
         }
     }
 
     /// `rate(1 hour)` reads as "every hour"; a cron expression stays one.
     #[must_use]
     pub fn words(&self) -> String {
-        let Some(expression) = self.expression.as_deref().filter(|_| self.enabled) else {
+        let Some(expression) = self.at_work() else {
             return "off".to_owned();
         };
-        let rate = expression
-            .strip_prefix("rate(")
-            .and_then(|rest| rest.strip_suffix(')'))
-            .and_then(|rate| rate.split_once(' '));
-        match rate {
-            Some(("1", unit)) => format!("every {unit}"),
-            Some((count, unit)) => format!("every {count} {unit}"),
-            None => expression.to_owned(),
+        match (
+            within(expression, "rate").and_then(count_and_unit),
+            &self.zone,
+        ) {
+            (Some(("1", unit)), _) => format!("every {unit}"),
+            (Some((count, unit)), _) => format!("every {count} {unit}"),
+            (None, Some(zone)) if zone != "UTC" => format!("{expression}, {zone} time"),
+            (None, _) => expression.to_owned(),
         }
     }
+
+    /// When the next sync starts by itself; none if nothing does, or if it cannot
+    /// be told. `last` is when the schedule last wanted one.
+    #[must_use]
+    pub fn next(&self, now: Timestamp, last: Option<Timestamp>) -> Option<Timestamp> {
+        let expression = self.at_work()?;
+        if let Some(rate) = within(expression, "rate") {
+            return after(last?, period(rate)?, now);
+        }
+        let zone = self.zone.as_deref().unwrap_or("UTC");
+        cron::next(within(expression, "cron")?, zone, now)
+    }
+
+    fn at_work(&self) -> Option<&str> {
+        self.expression.as_deref().filter(|_| self.enabled)
+    }
+}
+
+/// What is between `name(` and `)`.
+fn within<'a>(expression: &'a str, name: &str) -> Option<&'a str> {
+    let rest = expression.strip_prefix(name)?.strip_prefix('(')?;
+    rest.strip_suffix(')')
+}
+
+fn count_and_unit(rate: &str) -> Option<(&str, &str)> {
+    rate.trim().split_once(' ')
+}
+
+fn period(rate: &str) -> Option<SignedDuration> {
+    let (count, unit) = count_and_unit(rate)?;
+    let count: i64 = count.parse().ok().filter(|count| *count > 0)?;
+    let seconds = match unit.trim().trim_end_matches('s') {
+        "minute" => 60,
+        "hour" => 3_600,
+        "day" => 86_400,
+        _ => return None,
+    };
+    Some(SignedDuration::from_secs(count.checked_mul(seconds)?))
+}
+
+/// The first moment after `now` that is whole periods after `last`: a schedule
+/// that was off, or whose runs were lost, keeps its beat.
+fn after(last: Timestamp, period: SignedDuration, now: Timestamp) -> Option<Timestamp> {
+    let missed = now
+        .duration_since(last)
+        .as_secs()
+        .div_euclid(period.as_secs());
+    let periods = i32::try_from(missed.max(0) + 1).ok()?;
+    last.checked_add(period.checked_mul(periods)?).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn schedule(expression: &str, zone: &str, state: &str) -> Schedule {
+        Schedule::read(|name| match name {
+            "SCHEDULE_EXPRESSION" => Some(expression.to_owned()),
+            "SCHEDULE_TIMEZONE" => Some(zone.to_owned()),
+            _ => Some(state.to_owned()),
+        })
+    }
+
     #[test]
     fn a_schedule_reads_as_it_works() {
-        let words = |expression: &str, state: &str| {
-            let lookup = |name: &str| match name {
-                "SCHEDULE_EXPRESSION" => Some(expression.to_owned()),
-                _ => Some(state.to_owned()),
-            };
-            Schedule::read(lookup).words()
-        };
+        let words = |expression: &str, state: &str| schedule(expression, "UTC", state).words();
         assert_eq!(words("rate(1 hour)", "ENABLED"), "every hour");
         assert_eq!(words("rate(15 minutes)", "ENABLED"), "every 15 minutes");
         assert_eq!(words("cron(0 6 * * ? *)", "ENABLED"), "cron(0 6 * * ? *)");
         assert_eq!(words("rate(1 hour)", "DISABLED"), "off");
         assert_eq!(words("", "ENABLED"), "off");
+        let zone = schedule("cron(0 6 * * ? *)", "Europe/Berlin", "ENABLED");
+        assert_eq!(zone.words(), "cron(0 6 * * ? *), Europe/Berlin time");
+    }
+
+    #[test]
+    fn the_next_run_by_rate_keeps_the_beat_of_the_last() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let next = |expression: &str, last: Option<&str>, now: &str| {
+            let next = schedule(expression, "", "ENABLED").next(at(now), last.map(at));
+            next.map(|next| next.to_string())
+        };
+        let last = Some("2026-11-26T10:00:00Z");
+        for (expression, now, wanted) in [
+            (
+                "rate(1 hour)",
+                "2026-11-26T10:00:00Z",
+                "2026-11-26T11:00:00Z",
+            ),
+            (
+                "rate(1 hour)",
+                "2026-11-26T10:59:59Z",
+                "2026-11-26T11:00:00Z",
+            ),
+            (
+                "rate(1 hour)",
+                "2026-11-26T11:00:00Z",
+                "2026-11-26T12:00:00Z",
+            ),
+            // It was off for a while.
+            (
+                "rate(1 hour)",
+                "2026-11-28T07:20:00Z",
+                "2026-11-28T08:00:00Z",
+            ),
+            (
+                "rate(15 minutes)",
+                "2026-11-26T10:16:00Z",
+                "2026-11-26T10:30:00Z",
+            ),
+            (
+                "rate(2 days)",
+                "2026-11-26T12:00:00Z",
+                "2026-11-28T10:00:00Z",
+            ),
+            // The database's clock and ours differ.
+            (
+                "rate(1 hour)",
+                "2026-11-26T09:59:58Z",
+                "2026-11-26T11:00:00Z",
+            ),
+        ] {
+            assert_eq!(
+                next(expression, last, now).as_deref(),
+                Some(wanted),
+                "{now}"
+            );
+        }
+        for expression in [
+            "rate(0 hours)",
+            "rate(1 week)",
+            "rate(hour)",
+            "rate(-1 hours)",
+            "at(2026-12-01T00:00:00)",
+            "1 hour",
+        ] {
+            assert_eq!(
+                next(expression, last, "2026-11-26T10:20:00Z"),
+                None,
+                "{expression}"
+            );
+        }
+        assert_eq!(next("rate(1 hour)", None, "2026-11-26T10:20:00Z"), None);
+    }
+
+    #[test]
+    fn what_is_off_has_no_next_run() {
+        let now = "2026-11-26T10:20:00Z".parse().unwrap();
+        for expression in ["rate(1 hour)", "cron(0 6 * * ? *)"] {
+            assert!(
+                schedule(expression, "", "ENABLED")
+                    .next(now, Some(now))
+                    .is_some()
+            );
+            assert!(
+                schedule(expression, "", "DISABLED")
+                    .next(now, Some(now))
+                    .is_none()
+            );
+        }
     }
 }

@@ -51,6 +51,17 @@ const LAST: &str = concat!(
     order by r.queued_at desc, r.run_id desc limit 1"
 );
 
+/// The newest runs that did something, or tried to.
+const ENDED: &str = concat!(
+    run_columns!(),
+    " where r.status in ('succeeded', 'failed', 'stopped')
+    order by r.queued_at desc, r.run_id desc limit $1"
+);
+
+/// When the schedule last wanted a run, and when that was queued.
+const LAST_SCHEDULED: &str = "select request ->> 'scheduled_time', queued_at from sync_runs
+    where trigger = 'schedule' order by queued_at desc, run_id desc limit 1";
+
 const BUSY: &str = "select name from sync_leases where expires_at > clock_timestamp()";
 
 /// What waits in quarantine, newest first: of one run, or all.
@@ -122,6 +133,8 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("runs", RUNS),
         ("open", OPEN),
         ("last", LAST),
+        ("ended", ENDED),
+        ("last_scheduled", LAST_SCHEDULED),
         ("busy", BUSY),
         ("quarantine", QUARANTINE),
         ("waiting", WAITING),
@@ -249,6 +262,25 @@ pub(crate) async fn open_runs(client: &Client) -> Result<Vec<RunRow>, SyncError>
 pub(crate) async fn last_run(client: &Client, kind: &str) -> Result<Option<RunRow>, SyncError> {
     let row = client.query_opt(LAST, &[&kind]).await?;
     row.as_ref().map(run_of).transpose()
+}
+
+/// The newest `count` runs that ended, but for skipped ones, the newest first.
+pub(crate) async fn ended_runs(client: &Client, count: i64) -> Result<Vec<RunRow>, SyncError> {
+    let rows = client.query(ENDED, &[&count]).await?;
+    rows.iter().map(run_of).collect()
+}
+
+/// When the schedule last wanted a run; where it did not say, when that was queued.
+///
+/// # Errors
+/// The database's.
+pub async fn last_scheduled(client: &Client) -> Result<Option<Timestamp>, SyncError> {
+    let Some(row) = client.query_opt(LAST_SCHEDULED, &[]).await? else {
+        return Ok(None);
+    };
+    let (wanted, queued_at): (Option<String>, Timestamp) = (row.try_get(0)?, row.try_get(1)?);
+    let wanted = wanted.and_then(|wanted| wanted.parse().ok());
+    Ok(Some(wanted.unwrap_or(queued_at)))
 }
 
 /// The leases that are held.

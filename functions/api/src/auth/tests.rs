@@ -1,119 +1,13 @@
-//! A real issuer on a local port, and every token that must not pass.
+//! Every token that must not pass, at a real issuer on a local port.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use axum::http::{HeaderValue, StatusCode as Status};
-use axum::routing::get;
-use axum::{Json, Router};
-use jsonwebtoken::jwk::Jwk;
+use axum::http::HeaderValue;
 use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
 use serde_json::json;
-use tokio::net::TcpListener;
 
 use super::*;
-
-const RSA: &[u8] = include_bytes!("../../tests/fixtures/rsa.pem");
-const OTHER_RSA: &[u8] = include_bytes!("../../tests/fixtures/other-rsa.pem");
-const EC: &[u8] = include_bytes!("../../tests/fixtures/ec.pem");
-
-fn rsa() -> EncodingKey {
-    EncodingKey::from_rsa_pem(RSA).unwrap()
-}
-
-fn public(key: &EncodingKey, algorithm: Algorithm, kid: &str) -> Value {
-    let mut jwk = Jwk::from_encoding_key(key, algorithm).unwrap();
-    jwk.common.key_id = Some(kid.to_owned());
-    json!(jwk)
-}
-
-/// An issuer that counts questions and can go away.
-struct Issuer {
-    address: String,
-    questions: Arc<AtomicUsize>,
-    away: Arc<AtomicBool>,
-}
-
-impl Issuer {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let questions = Arc::new(AtomicUsize::new(0));
-        let away = Arc::new(AtomicBool::new(false));
-        let keys = json!({"keys": [
-            // A kind that nobody knows must not hide the others.
-            {"kty": "XYZ", "kid": "new", "stuff": [1]},
-            // A key for encryption signs nothing.
-            {"use": "enc", "kty": "RSA", "kid": "enc",
-                "n": public(&rsa(), Algorithm::RS256, "")["n"], "e": "AQAB"},
-            public(&rsa(), Algorithm::RS256, "rsa"),
-            public(&EncodingKey::from_ec_pem(EC).unwrap(), Algorithm::ES256, "ec"),
-        ]});
-        let discovery = json!({"issuer": address, "jwks_uri": format!("{address}/keys")});
-        let (count, gone) = (questions.clone(), away.clone());
-        let router = Router::new()
-            .route(
-                "/keys",
-                get(async move || {
-                    count.fetch_add(1, Ordering::SeqCst);
-                    if gone.load(Ordering::SeqCst) {
-                        return Err(Status::SERVICE_UNAVAILABLE);
-                    }
-                    Ok(Json(keys))
-                }),
-            )
-            .route(
-                "/.well-known/openid-configuration",
-                get(async move || Json(discovery)),
-            );
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self {
-            address,
-            questions,
-            away,
-        }
-    }
-
-    fn lookup(&self, name: &str) -> Option<String> {
-        match name {
-            "OIDC_ISSUER" => Some(self.address.clone()),
-            "OIDC_JWKS_URL" => Some(format!("{}/keys", self.address)),
-            "OIDC_CLIENT_IDS" => Some("people, machine".to_owned()),
-            _ => None,
-        }
-    }
-
-    fn guard(&self) -> Guard {
-        Guard::read(|name| self.lookup(name)).unwrap()
-    }
-
-    /// What an admin's access token holds in Cognito.
-    fn claims(&self) -> Value {
-        let now = get_current_timestamp();
-        json!({
-            "iss": self.address,
-            "exp": now + 600,
-            "iat": now,
-            "client_id": "people",
-            "token_use": "access",
-            "username": "ada",
-            "sub": "0000-1111",
-            "cognito:groups": ["staff", "admin"],
-        })
-    }
-
-    fn changed(&self, changes: Value) -> Value {
-        let mut claims = self.claims();
-        for (name, value) in changes.as_object().unwrap() {
-            claims[name] = value.clone();
-        }
-        claims
-            .as_object_mut()
-            .unwrap()
-            .retain(|_, value| !value.is_null());
-        claims
-    }
-}
+use crate::tests::issuer::{EC, Issuer, OTHER_RSA, public, rsa, sign};
 
 fn headers(token: &str) -> HeaderMap {
     let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
@@ -121,15 +15,18 @@ fn headers(token: &str) -> HeaderMap {
 }
 
 fn signed(kid: &str, claims: &Value) -> HeaderMap {
-    let (key, algorithm) = match kid {
-        "ec" => (EncodingKey::from_ec_pem(EC).unwrap(), Algorithm::ES256),
-        _ => (rsa(), Algorithm::RS256),
-    };
-    let header = Header {
-        kid: Some(kid.to_owned()),
-        ..Header::new(algorithm)
-    };
-    headers(&encode(&header, claims, &key).unwrap())
+    headers(&sign(kid, claims))
+}
+
+impl Issuer {
+    fn guard(&self) -> Guard {
+        Guard::read(|name| self.lookup(name)).unwrap()
+    }
+
+    fn jwks(&self, fetch_interval_min: Duration) -> Jwks {
+        let address = Url::parse(&format!("{}/keys", self.address)).unwrap();
+        Jwks::new(Source::Address(address), fetch_interval_min).unwrap()
+    }
 }
 
 #[tokio::test]
@@ -309,13 +206,6 @@ async fn cached_keys_outlive_the_issuer_and_missing_ones_are_told_apart() {
     );
     assert!(guard.admin(&known).await.is_ok());
     assert_eq!(issuer.questions.load(Ordering::SeqCst), 3);
-}
-
-impl Issuer {
-    fn jwks(&self, fetch_interval_min: Duration) -> Jwks {
-        let address = Url::parse(&format!("{}/keys", self.address)).unwrap();
-        Jwks::new(Source::Address(address), fetch_interval_min).unwrap()
-    }
 }
 
 #[tokio::test]

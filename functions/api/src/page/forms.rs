@@ -72,8 +72,13 @@ impl Form {
     }
 
     fn into<T: serde::de::DeserializeOwned>(self) -> Result<T, SyncError> {
-        serde_json::from_value(Value::Object(self.fields))
-            .map_err(|error| SyncError::input("form", error.to_string()))
+        serde_path_to_error::deserialize(Value::Object(self.fields)).map_err(|error| {
+            let field = match error.path().to_string() {
+                path if path == "." => "form".to_owned(),
+                path => path,
+            };
+            SyncError::input(&field, format!("cannot be used ({})", error.inner()))
+        })
     }
 }
 
@@ -183,6 +188,14 @@ mod tests {
     #[test]
     fn an_unknown_field_starts_nothing() {
         let form = Form::read(b"ful_refresh=true");
-        assert!(form.into::<CompleteSync>().is_err());
+        let error = form.into::<CompleteSync>().unwrap_err().to_string();
+        assert!(error.contains("ful_refresh"), "{error}");
+    }
+
+    #[test]
+    fn a_field_of_another_kind_is_named() {
+        let form = Form::read(b"reconcile=perhaps");
+        let error = form.into::<CompleteSync>().unwrap_err().to_string();
+        assert!(error.starts_with("reconcile: cannot be used"), "{error}");
     }
 }

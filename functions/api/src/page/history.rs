@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde_json::Value;
 use shared::error::SyncError;
+use shared::postgres::schema;
 use url::form_urlencoded::Serializer;
 
 use super::frame::answer;
@@ -13,12 +14,15 @@ use super::sync::SOON;
 use super::words::{duration, number};
 use super::{Admin, Frame};
 use crate::app::{App, Env};
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::runs::{self, Window};
 use crate::store::{self, Quarantined};
 use crate::view::RunView;
 
 const RUNS_A_PAGE: i64 = 30;
+/// As many bars as a chart has room for.
+const RUNS_CHARTED: i64 = 30;
 const QUARANTINE_SHOWN: i64 = 50;
 /// Of a bar, in the chart's units.
 const BAR_HEIGHT: f64 = 58.0;
@@ -68,6 +72,7 @@ pub(crate) async fn runs(
 
 async fn list(env: &Env, admin: &Admin, window: &Window) -> Result<Runs, ApiError> {
     let found = runs::history(env, &admin.caller, window, RUNS_A_PAGE).await?;
+    let charts = charts(&charted(env, &admin.caller).await?);
     let mut query = Serializer::new(String::new());
     let mut choices = Vec::new();
     for (name, values, chosen) in window.filters() {
@@ -91,7 +96,7 @@ async fn list(env: &Env, admin: &Admin, window: &Window) -> Result<Runs, ApiErro
     Ok(Runs {
         frame: Some(admin.frame.clone()),
         choices,
-        charts: charts(&found.runs),
+        charts,
         next: found
             .next
             .map(|next| format!("/admin/sync/runs?{query}&before={next}")),
@@ -100,8 +105,22 @@ async fn list(env: &Env, admin: &Admin, window: &Window) -> Result<Runs, ApiErro
     })
 }
 
-/// The runs of this page, the oldest on the left.
+/// The last runs that ended, whichever are listed: charts that changed with the
+/// list would tell of the list.
+async fn charted(env: &Env, caller: &Caller) -> Result<Vec<RunView>, ApiError> {
+    let mut client = env.database.client().await?;
+    if schema::found(&client).await? == 0 {
+        return Ok(Vec::new());
+    }
+    let ended = store::ended_runs(&client, RUNS_CHARTED).await?;
+    runs::shown(env, caller, &mut client, ended).await
+}
+
+/// Of these runs, the oldest on the left; none of none.
 fn charts(runs: &[RunView]) -> Vec<Chart> {
+    if runs.is_empty() {
+        return Vec::new();
+    }
     let took = |run: &RunView| run.duration_ms.unwrap_or(0);
     let failed = runs.iter().filter(|run| run.status == "failed").count();
     let longest = runs.iter().map(took).max().unwrap_or(0);
@@ -110,17 +129,17 @@ fn charts(runs: &[RunView]) -> Vec<Chart> {
     vec![
         Chart {
             title: "Records changed",
-            summary: format!("{shown} runs, at most {}", number(most)),
+            summary: format!("the last {shown} runs, at most {}", number(most)),
             bars: bars(runs, RunView::changed, |run| number(run.changed())),
         },
         Chart {
             title: "Duration",
-            summary: format!("{shown} runs, at most {}", duration(longest)),
+            summary: format!("the last {shown} runs, at most {}", duration(longest)),
             bars: bars(runs, took, |run| duration(took(run))),
         },
         Chart {
             title: "Failures",
-            summary: format!("{failed} of {shown} runs"),
+            summary: format!("{failed} of the last {shown} runs"),
             bars: bars(
                 runs,
                 |run| i64::from(run.status == "failed"),

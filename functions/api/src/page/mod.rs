@@ -15,44 +15,53 @@ mod words;
 
 pub(crate) use frame::{Admin, Frame};
 
-use axum::Router;
-use axum::response::Redirect;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use notice::Notice;
 
-use crate::app::App;
-use crate::sign_in;
+use crate::Routes;
 
-/// Everything that browsers ask for.
-pub(crate) fn routes() -> Router<App> {
-    Router::new()
-        .route("/", get(home))
-        .route("/admin", get(home))
-        .route("/admin/sync", get(sync::page))
-        .route("/admin/sync/start", post(forms::complete_sync))
-        .route("/admin/sync/runs", get(history::runs))
-        .route("/admin/sync/runs.csv", get(export::runs_csv))
-        .route("/admin/sync/runs.json", get(export::runs_json))
-        .route("/admin/sync/runs/{run_id}", get(history::run))
-        .route("/admin/sync/runs/{run_id}/csv", get(export::run_csv))
-        .route("/admin/sync/runs/{run_id}/json", get(export::run_json))
-        .route("/admin/sync/runs/{run_id}/stop", post(forms::stop))
-        .route(
+/// Everything that browsers ask for once somebody is signed in.
+pub(crate) fn routes() -> Routes {
+    vec![
+        (HOME, get(sync::page)),
+        ("/admin/sync/start", post(forms::complete_sync)),
+        ("/admin/sync/runs", get(history::runs)),
+        ("/admin/sync/runs.csv", get(export::runs_csv)),
+        ("/admin/sync/runs.json", get(export::runs_json)),
+        ("/admin/sync/runs/{run_id}", get(history::run)),
+        ("/admin/sync/runs/{run_id}/csv", get(export::run_csv)),
+        ("/admin/sync/runs/{run_id}/json", get(export::run_json)),
+        ("/admin/sync/runs/{run_id}/stop", post(forms::stop)),
+        (
             "/admin/sync/orders",
             get(tools::orders).post(forms::historical_orders),
-        )
-        .route(
+        ),
+        (
             "/admin/sync/migration",
             get(tools::migration).post(forms::migration),
-        )
-        .route("/admin/sync/backups", get(tools::backups))
-        .route("/admin/sync/restore", post(forms::restore))
-        .route("/admin/sync/quarantine", get(tools::quarantine))
-        .route("/admin/sign-in", get(sign_in::begin))
-        .route("/admin/callback", get(sign_in::callback))
-        .route("/admin/sign-out", post(sign_in::end))
-        .route("/admin/signed-out", get(sign_in::ended))
+        ),
+        ("/admin/sync/backups", get(tools::backups)),
+        ("/admin/sync/restore", post(forms::restore)),
+        ("/admin/sync/quarantine", get(tools::quarantine)),
+    ]
 }
 
-async fn home() -> Redirect {
-    Redirect::to("/admin/sync")
+/// The first page, and what all others lie below.
+pub(crate) const HOME: &str = "/admin/sync";
+
+pub(crate) async fn home() -> Redirect {
+    Redirect::to(HOME)
+}
+
+/// Where there is nothing: a page for browsers that went astray, JSON for scripts.
+pub(crate) async fn not_found(request: Request) -> Response {
+    let is_page = request.method() == Method::GET && request.uri().path().starts_with(HOME);
+    if is_page {
+        Notice::no_page().into_response()
+    } else {
+        crate::not_found().into_response()
+    }
 }

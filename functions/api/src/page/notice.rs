@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use shared::error::SyncError;
 
-use super::Frame;
+use super::{Frame, HOME};
 use crate::error::ApiError;
 
 type Link = Option<(String, &'static str)>;
@@ -22,7 +22,6 @@ pub(crate) struct Notice {
     link: Link,
 }
 
-const SYNC: &str = "/admin/sync";
 const SIGN_IN: &str = "/admin/sign-in";
 
 impl Notice {
@@ -108,13 +107,19 @@ impl Notice {
             StatusCode::FORBIDDEN,
             "Refused",
             text,
-            link(SYNC, "To the page"),
+            link(HOME, "To the page"),
         )
     }
 
     pub(crate) fn not_confirmed() -> Self {
         let text = "The box that confirms it was not ticked, so nothing was started.";
         Self::new(StatusCode::BAD_REQUEST, "Not confirmed", text, None)
+    }
+
+    pub(crate) fn no_page() -> Self {
+        let text = "There is no page at this address.";
+        let link = link(HOME, "To the first page");
+        Self::new(StatusCode::NOT_FOUND, "Not found", text, link)
     }
 
     /// Nobody has signed in yet, so the particulars stay in the log.
@@ -124,13 +129,29 @@ impl Notice {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Not set up", text, None)
     }
 
-    /// A refusal of the API's, as a page.
+    /// A refusal of the API's, as a page. Where the API's words are for scripts,
+    /// it has its own.
     pub(crate) fn of(error: &ApiError) -> Self {
-        let link = error
+        let status = error.status();
+        let run = error
             .run_id()
             .map(|run_id| (format!("/admin/sync/runs/{run_id}"), "See that run"));
-        let link = link.or_else(|| self::link(SYNC, "Back to the page"));
-        Self::new(error.status(), error.name(), error.message(), link)
+        match status {
+            StatusCode::NOT_FOUND => {
+                let text = "There is no run of this name.";
+                let link = link("/admin/sync/runs", "All runs");
+                Self::new(status, "No such run", text, link)
+            }
+            StatusCode::SERVICE_UNAVAILABLE if error.name() == "DatabaseUnavailable" => {
+                let text = format!("{} Runs under way go on by themselves.", error.message());
+                let link = link(HOME, "Try again");
+                Self::new(status, "The database does not answer", text, link)
+            }
+            _ => {
+                let link = run.or_else(|| link(HOME, "Back to the page"));
+                Self::new(status, error.name(), error.message(), link)
+            }
+        }
     }
 }
 

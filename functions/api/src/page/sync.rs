@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use jiff::Timestamp;
 use oauth2::CsrfToken;
 use shared::postgres::schema;
 use shared::run::freshness::{self, Freshness};
@@ -12,6 +13,7 @@ use super::{Admin, Frame, frame::answer};
 use crate::app::{App, Env};
 use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::schedule::Schedule;
 use crate::view::RunView;
 use crate::{runs, store};
 
@@ -36,6 +38,7 @@ struct Sync {
     fresh: Vec<Fresh>,
     schema: String,
     schedule: String,
+    next: Option<Moment>,
     quarantined: String,
     open: Vec<RunView>,
     busy: bool,
@@ -69,6 +72,7 @@ async fn load(env: &Env, admin: &Admin) -> Result<Sync, ApiError> {
         fresh: Vec::new(),
         schema: schema_words(found, wanted),
         schedule: env.schedule.words(),
+        next: None,
         quarantined: "0".to_owned(),
         open: Vec::new(),
         busy: false,
@@ -88,6 +92,8 @@ async fn load(env: &Env, admin: &Admin) -> Result<Sync, ApiError> {
         .into_iter()
         .map(Fresh::new)
         .collect();
+    let last_scheduled = store::last_scheduled(&client).await?;
+    page.next = next_run(&env.schedule, last_scheduled);
     page.quarantined = number(store::waiting(&client).await?);
     if !at_work.busy {
         let counts = store::counts(&client).await?;
@@ -156,6 +162,20 @@ pub(crate) fn schema_words(found: i64, wanted: i64) -> String {
     }
 }
 
+/// A moment for people and for programs.
+struct Moment {
+    text: String,
+    rfc_3339: String,
+}
+
+fn next_run(schedule: &Schedule, last: Option<Timestamp>) -> Option<Moment> {
+    let next = schedule.next(Timestamp::now(), last)?;
+    Some(Moment {
+        text: time(next),
+        rfc_3339: next.to_string(),
+    })
+}
+
 impl Fresh {
     fn new(fresh: Freshness) -> Self {
         let age = fresh.age_seconds.map(|seconds| duration(seconds * 1_000));
@@ -164,5 +184,56 @@ impl Fresh {
             age: age.map_or_else(|| "never".to_owned(), |age| format!("{age} ago")),
             since: fresh.as_of.map(time).unwrap_or_default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(schedule: &Schedule, last: Option<Timestamp>) -> String {
+        let page = Sync {
+            frame: None,
+            csrf_token: String::new(),
+            key: String::new(),
+            interval: LATER,
+            fresh: Vec::new(),
+            schema: String::new(),
+            schedule: schedule.words(),
+            next: next_run(schedule, last),
+            quarantined: String::new(),
+            open: Vec::new(),
+            busy: false,
+            types: TYPES,
+            counts: Vec::new(),
+            backup: String::new(),
+            last: None,
+            outdated: false,
+        };
+        page.render().unwrap()
+    }
+
+    #[test]
+    fn the_next_run_is_a_moment_beside_the_words() {
+        let schedule = |state: &str| {
+            Schedule::read(|name| match name {
+                "SCHEDULE_EXPRESSION" => Some("rate(1 day)".to_owned()),
+                "SCHEDULE_STATE" => Some(state.to_owned()),
+                _ => None,
+            })
+        };
+        let last = Timestamp::now() - jiff::SignedDuration::from_hours(1);
+        let next = last + jiff::SignedDuration::from_hours(24);
+        let words = format!(
+            "every day<small>next <time datetime=\"{next}\">{}</time></small>",
+            time(next)
+        );
+        let shown = page(&schedule("ENABLED"), Some(last));
+        assert!(shown.contains(&words), "{shown}");
+        // Without a run to count from, the words alone.
+        let shown = page(&schedule("ENABLED"), None);
+        assert!(shown.contains("<dd>every day</dd>"), "{shown}");
+        let shown = page(&schedule("DISABLED"), Some(last));
+        assert!(shown.contains("<dd>off</dd>"), "{shown}");
     }
 }

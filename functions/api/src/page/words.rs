@@ -92,12 +92,12 @@ impl RunView {
         let records: i64 = self.totals.as_ref().map_or(0, |totals| {
             totals.created + totals.updated + totals.unchanged + totals.quarantined
         });
-        let requests: u64 = self.steps.iter().map(|step| step.square.requests).sum();
+        let asked: u64 = self.steps.iter().map(|step| step.square.requests).sum();
         let mut words = vec![format!("{} records", number(records))];
         if let Some(ms) = self.duration_ms.filter(|ms| *ms > 0) {
             words.push(format!("{} a second", number(records * 1_000 / ms)));
         }
-        words.push(format!("{requests} requests to Square"));
+        words.push(format!("{} to Square", requests(asked)));
         words.join(", ")
     }
 }
@@ -149,7 +149,7 @@ impl StepView {
         }
         let square = self.square;
         if square.requests > 0 {
-            words.push(format!("{} requests", square.requests));
+            words.push(requests(square.requests));
         }
         if square.retries > 0 {
             words.push(format!("{} repeated", square.retries));
@@ -209,6 +209,13 @@ pub(crate) fn number(number: i64) -> String {
         text.push(digit);
     }
     if number < 0 { format!("-{text}") } else { text }
+}
+
+fn requests(count: u64) -> String {
+    match count {
+        1 => "1 request".to_owned(),
+        _ => format!("{count} requests"),
+    }
 }
 
 fn spaced(name: &str) -> String {

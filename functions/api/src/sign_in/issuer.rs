@@ -3,6 +3,7 @@
 //! are judged by `auth`, whoever brings them.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use oauth2::{
@@ -12,15 +13,19 @@ use oauth2::{
     TokenResponse, TokenUrl,
 };
 use reqwest::Url;
+use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 use shared::error::SyncError;
 use tokio::sync::OnceCell;
+use url::form_urlencoded::Serializer;
 
 use crate::app::required;
 use crate::jwks;
 
 /// An issuer's answer has a few kilobytes of tokens.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// How long somebody who signs out may wait for the issuer.
+const REVOKE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the token endpoint adds to OAuth's answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -65,6 +70,7 @@ struct Endpoints {
     authorization_endpoint: Option<String>,
     token_endpoint: Option<String>,
     end_session_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
 }
 
 /// A sign-in under way: what the browser's answer is checked against.
@@ -121,6 +127,7 @@ impl Issuer {
                 authorization_endpoint: optional("OIDC_AUTHORIZATION_URL"),
                 token_endpoint: optional("OIDC_TOKEN_URL"),
                 end_session_endpoint: optional("OIDC_END_SESSION_URL"),
+                revocation_endpoint: optional("OIDC_REVOCATION_URL"),
             },
             found: OnceCell::new(),
         })
@@ -183,6 +190,48 @@ impl Issuer {
             .await;
         // An issuer that does not rotate them sends none back.
         tokens(answer, Some(refresh_token.into_secret()))
+    }
+
+    /// Has the issuer forget a refresh token, where it offers that (RFC 7009). A
+    /// person who signs out does not wait long for it, and is out in any case.
+    pub(crate) async fn revoke(&self, refresh_token: &str) {
+        let asked = async {
+            let Some(address) = self.endpoints().await?.revocation_endpoint.as_deref() else {
+                return Ok(());
+            };
+            let unavailable =
+                |error: reqwest::Error| Refused::Unavailable(format!("{:?}", error.without_url()));
+            let answer = self.revocation(address, refresh_token).send().await;
+            answer
+                .map_err(unavailable)?
+                .error_for_status()
+                .map(|_| ())
+                .map_err(|error| Refused::No(format!("{:?}", error.status())))
+        };
+        let problem = match tokio::time::timeout(REVOKE_TIMEOUT, asked).await {
+            Ok(Ok(())) => return,
+            Ok(Err(refused)) => format!("{refused:?}"),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        tracing::warn!(problem, "refresh token not revoked");
+    }
+
+    fn revocation(&self, address: &str, refresh_token: &str) -> reqwest::RequestBuilder {
+        let mut form = Serializer::new(String::new());
+        form.append_pair("token", refresh_token)
+            .append_pair("token_type_hint", "refresh_token");
+        let request = self
+            .http
+            .post(address)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let request = match &self.client_secret {
+            Some(secret) => request.basic_auth(&self.client_id, Some(secret)),
+            None => {
+                form.append_pair("client_id", &self.client_id);
+                request
+            }
+        };
+        request.body(form.finish())
     }
 
     /// Where to send the browser to end the issuer's own session; Cognito's names
@@ -260,6 +309,10 @@ impl Issuer {
                         .end_session_endpoint
                         .clone()
                         .or(found.end_session_endpoint),
+                    revocation_endpoint: given
+                        .revocation_endpoint
+                        .clone()
+                        .or(found.revocation_endpoint),
                     issuer: found.issuer,
                 })
             })

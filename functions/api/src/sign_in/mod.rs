@@ -17,6 +17,7 @@ use shared::error::SyncError;
 use subtle::ConstantTimeEq;
 
 use crate::app::{App, Env, required};
+use crate::page::HOME;
 use crate::page::notice::Notice;
 use issuer::{Attempt, Issuer, Refused};
 use session::{Age, Session};
@@ -26,8 +27,6 @@ const ATTEMPT_SECONDS: i64 = 10 * 60;
 /// More attempts than this are not remembered at once.
 const ATTEMPTS_MAX: usize = 5;
 const ATTEMPT: &str = "__Host-square-sync-attempt-";
-/// Where a browser goes that did not say.
-const HOME: &str = "/admin/sync";
 const SIGNED_OUT: &str = "/admin/signed-out";
 
 /// What signing in needs.
@@ -110,7 +109,7 @@ pub(crate) async fn callback(
         tracing::warn!("sign-in answered that nobody began here");
         return Notice::sign_in_expired().into_response();
     };
-    let jar = jar.remove(session::cookie(attempt_name(&state), String::new(), 0));
+    let jar = session::forget(jar, attempt_name(&state));
     let Some(code) = answer.code else {
         let reason = answer.error.unwrap_or_default();
         tracing::warn!(reason = %shown(&reason), "issuer refused the sign-in");
@@ -149,7 +148,11 @@ pub(crate) async fn end(State(app): State<App>, headers: HeaderMap) -> Response 
     if !is_same_origin(&headers, env.sign_in.issuer.public_url()) {
         return Notice::cross_site().into_response();
     }
-    let jar = session::clear(env.sign_in.jar(&headers));
+    let jar = env.sign_in.jar(&headers);
+    if let Some(refresh_token) = session::read(&jar).and_then(|session| session.refresh_token) {
+        env.sign_in.issuer.revoke(&refresh_token).await;
+    }
+    let jar = session::clear(jar);
     let address = env.sign_in.issuer.end_session(SIGNED_OUT).await;
     let to = address.map_or_else(|| SIGNED_OUT.to_owned(), String::from);
     (jar, Redirect::to(&to)).into_response()
@@ -163,7 +166,9 @@ pub(crate) async fn ended() -> Notice {
 /// Around every request: opens the session, renews it where it is due, and hands
 /// it on. The answer carries the cookie if it changed.
 pub(crate) async fn sessions(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    if !session::was_sent(request.headers()) {
+    // Signing out says itself what becomes of the cookie, and renews nothing first.
+    let signs_out = request.uri().path() == "/admin/sign-out";
+    if signs_out || !session::was_sent(request.headers()) {
         return next.run(request).await;
     }
     let Ok(env) = app.env().await else {
@@ -190,12 +195,10 @@ pub(crate) async fn sessions(State(app): State<App>, mut request: Request, next:
         // Not ours, or sealed with a key that was changed.
         None => changed = Some(session::clear(jar)),
     }
-    let signs_out = request.uri().path() == "/admin/sign-out";
     let response = next.run(request).await;
     match changed {
-        // Signing out says itself what becomes of the cookie.
-        Some(jar) if !signs_out => (jar, response).into_response(),
-        _ => response,
+        Some(jar) => (jar, response).into_response(),
+        None => response,
     }
 }
 
@@ -301,7 +304,7 @@ fn forget_attempts(mut jar: PrivateCookieJar, headers: &HeaderMap) -> PrivateCoo
         .collect();
     if names.len() >= ATTEMPTS_MAX {
         for name in names {
-            jar = jar.remove(session::cookie(name, String::new(), 0));
+            jar = session::forget(jar, name);
         }
     }
     jar

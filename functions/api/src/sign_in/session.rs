@@ -116,7 +116,13 @@ pub(crate) fn write(jar: PrivateCookieJar, mut session: Session) -> PrivateCooki
 
 /// The same cookies without a session.
 pub(crate) fn clear(jar: PrivateCookieJar) -> PrivateCookieJar {
-    jar.remove(cookie(NAME.to_owned(), String::new(), 0))
+    forget(jar, NAME.to_owned())
+}
+
+/// Has the browser drop a cookie, also one that we cannot open: the jar does not
+/// know of those, so removing them would say nothing.
+pub(crate) fn forget(jar: PrivateCookieJar, name: String) -> PrivateCookieJar {
+    jar.add(cookie(name, String::new(), 0))
 }
 
 /// A cookie as all of ours are: not for scripts, not for other hosts, not sent

@@ -1,0 +1,169 @@
+//! A session's life: the issuer is asked again when its word expires, and its no
+//! ends the session.
+
+use std::sync::atomic::Ordering;
+
+use super::browser::{KEY, get, sealed, send, session};
+use super::issuer::Issuer;
+use super::*;
+use crate::sign_in::session::{SECONDS_MAX, Session};
+
+fn stale() -> Session {
+    Session {
+        good_until: session().began_at - 1,
+        refresh_token: Some("refresh-1".to_owned()),
+        began_at: session().began_at - 3_600,
+        ..session()
+    }
+}
+
+fn app_at(issuer: &Issuer) -> Router {
+    app_of(|name| issuer.lookup(name))
+}
+
+#[tokio::test]
+async fn a_stale_session_is_renewed_without_a_word() {
+    let issuer = Issuer::start().await;
+    let app = app_at(&issuer);
+    for path in ["/admin/sync", "/admin/runs"] {
+        issuer.gives(json!({}), "refresh-2");
+        let before = stale();
+        let answer = get(&app, path, &sealed(before.clone(), KEY)).await;
+        // Somebody is signed in; only the database is away.
+        assert_eq!(answer.status, 503, "{path}: {}", answer.text);
+        let after = answer.session().unwrap();
+        assert!(after.good_until > before.good_until + 500);
+        // Forms of pages that are open stay good, and the eight hours do not begin anew.
+        let renewed = Session {
+            good_until: after.good_until,
+            refresh_token: Some("refresh-2".to_owned()),
+            ..before
+        };
+        assert_eq!(after, renewed);
+        let asked = issuer.asked();
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        assert!(asked[0].contains("grant_type=refresh_token"), "{asked:?}");
+        assert!(asked[0].contains("refresh_token=refresh-1"), "{asked:?}");
+    }
+    // A fresh one asks nobody.
+    let answer = get(&app, "/admin/sync", &sealed(session(), KEY)).await;
+    assert_eq!(answer.status, 503);
+    assert!(issuer.asked().is_empty());
+}
+
+#[tokio::test]
+async fn the_issuers_no_ends_the_session() {
+    let issuer = Issuer::start().await;
+    let app = app_at(&issuer);
+    let ended = async |what: &str| {
+        let cookie = sealed(stale(), KEY);
+        let answer = get(&app, "/admin/sync", &cookie).await;
+        assert_eq!(answer.status, 303, "{what}");
+        assert!(answer.place().starts_with("/admin/sign-in"), "{what}");
+        assert!(answer.ends_session(), "{what}");
+        let answer = get(&app, "/admin/runs", &cookie).await;
+        assert_eq!(answer.status, 401, "{what}");
+        assert!(answer.ends_session(), "{what}");
+    };
+    issuer.says(StatusCode::BAD_REQUEST, json!({"error": "invalid_grant"}));
+    ended("refused").await;
+    // Tokens that do not pass are none.
+    let now = jiff::Timestamp::now().as_second();
+    for claims in [
+        json!({"aud": "machine"}),
+        json!({"iss": "https://evil.example"}),
+        json!({"exp": now - 120}),
+    ] {
+        issuer.gives(claims.clone(), "refresh-2");
+        ended(&claims.to_string()).await;
+    }
+}
+
+#[tokio::test]
+async fn who_left_the_group_of_admins_is_out_at_the_next_renewal() {
+    let issuer = Issuer::start().await;
+    let app = app_at(&issuer);
+    issuer.gives(json!({"cognito:groups": ["staff"]}), "refresh-2");
+    for path in ["/admin/sync", "/admin/runs"] {
+        let answer = get(&app, path, &sealed(stale(), KEY)).await;
+        assert_eq!(answer.status, 403, "{path}: {}", answer.text);
+        assert!(!answer.session().unwrap().admin);
+    }
+}
+
+#[tokio::test]
+async fn after_eight_hours_nobody_is_asked_any_more() {
+    let issuer = Issuer::start().await;
+    issuer.gives(json!({}), "refresh-2");
+    let old = Session {
+        began_at: session().began_at - SECONDS_MAX,
+        ..stale()
+    };
+    let answer = get(&app_at(&issuer), "/admin/sync", &sealed(old, KEY)).await;
+    assert_eq!(answer.status, 303);
+    assert!(answer.ends_session());
+    assert!(issuer.asked().is_empty());
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_away_leaves_the_session_for_later() {
+    let issuer = Issuer::start().await;
+    let lookup = |name: &str| match name {
+        "OIDC_TOKEN_URL" => Some("http://127.0.0.1:1/token".to_owned()),
+        "OIDC_AUTHORIZATION_URL" => Some(issuer.address.clone()),
+        _ => issuer.lookup(name),
+    };
+    let answer = get(&app_of(lookup), "/admin/sync", &sealed(stale(), KEY)).await;
+    // Not in without the issuer's word, but the next request may be.
+    assert_eq!(answer.status, 303);
+    assert!(!answer.ends_session());
+}
+
+#[tokio::test]
+async fn signing_out_has_the_issuer_forget_the_refresh_token() {
+    let issuer = Issuer::start().await;
+    let cookie = sealed(stale(), KEY);
+    let headers = [
+        ("cookie", cookie.as_str()),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    let sign_out = async |app: &Router| {
+        let answer = send(app, &Method::POST, "/admin/sign-out", &headers, "").await;
+        assert_eq!(answer.status, 303);
+        assert!(answer.ends_session());
+        assert_eq!(answer.place(), "/admin/signed-out");
+    };
+    let wanted = "revoke token=refresh-1&token_type_hint=refresh_token&client_id=people";
+
+    // As its description says; its yes and its no come to the same for the person.
+    issuer.says(StatusCode::OK, json!({}));
+    sign_out(&app_at(&issuer)).await;
+    assert_eq!(issuer.asked(), [wanted]);
+    issuer.says(StatusCode::SERVICE_UNAVAILABLE, json!({}));
+    sign_out(&app_at(&issuer)).await;
+    assert_eq!(issuer.asked(), [wanted]);
+
+    // As the settings say.
+    let fixed = |revocation: Option<String>| {
+        let (issuer, address) = (&issuer, issuer.address.clone());
+        move |name: &str| match name {
+            "OIDC_TOKEN_URL" | "OIDC_AUTHORIZATION_URL" => Some(address.clone()),
+            "OIDC_REVOCATION_URL" => revocation.clone(),
+            _ => issuer.lookup(name),
+        }
+    };
+    sign_out(&app_of(fixed(Some(format!("{}/revoke", issuer.address))))).await;
+    assert_eq!(issuer.asked(), [wanted]);
+    sign_out(&app_of(fixed(None))).await;
+    assert!(issuer.asked().is_empty());
+    // Nothing listens there.
+    sign_out(&app_of(fixed(Some("http://127.0.0.1:1/revoke".to_owned())))).await;
+
+    // One that accepts and never answers does not hold anybody up.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/revoke", silent.local_addr().unwrap());
+    let began = std::time::Instant::now();
+    sign_out(&app_of(fixed(Some(address)))).await;
+    assert!(began.elapsed().as_secs() < 4);
+    assert_eq!(issuer.questions.load(Ordering::SeqCst), 0);
+}
