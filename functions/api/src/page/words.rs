@@ -34,6 +34,15 @@ impl RunView {
         }
     }
 
+    /// Who asked for it, and by which way; the schedule is both.
+    pub(crate) fn by(&self) -> String {
+        if self.requested_by == self.trigger {
+            self.trigger.clone()
+        } else {
+            format!("{} ({})", self.requested_by, self.trigger)
+        }
+    }
+
     pub(crate) fn queued(&self) -> String {
         time(self.queued_at)
     }
