@@ -187,3 +187,40 @@ fn a_run_is_watched_stopped_and_its_failure_explained() {
         browser.close().await;
     });
 }
+
+#[test]
+fn a_run_that_the_guard_has_stopped_can_be_allowed_on_the_page() {
+    run(async {
+        let Some(driver) = Driver::start().await else {
+            return;
+        };
+        let cloud = Cloud::turn().await;
+        let sizes =
+            json!({"locations": 2, "items": 100, "variations": 100, "counts": 0, "orders": 0});
+        cloud.account.reset(sizes).await;
+        cloud.sync(json!({})).await;
+        let browser = driver.open(desktop()).await;
+        sign_in(&browser, &cloud).await;
+        let allow = "input[name=allow_mass_deletion]";
+        assert!(!browser.exists(allow).await);
+        cloud
+            .account
+            .change(json!([{"op": "delete_item", "count": 60}]))
+            .await;
+        browser.click(&format!("{START} button")).await;
+        browser.wait_text("main", "DeletionGuard").await;
+        assert_eq!(rows(&cloud, "catalog_items where is_deleted").await, 0);
+        open(&browser, &cloud, "/admin/sync").await;
+        browser.click(allow).await;
+        browser.click(&format!("{START} button")).await;
+        browser.wait_text(".run", "succeeded").await;
+        let deleted = "catalog_items where is_deleted";
+        for _ in 0..100 {
+            if rows(&cloud, deleted).await == 60 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{} items are marked", rows(&cloud, deleted).await);
+    });
+}

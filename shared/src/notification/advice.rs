@@ -20,9 +20,9 @@ pub(crate) fn for_error(name: &str) -> &'static str {
 Until it has run no sync starts; after it, the next one catches up by itself."
         }
         "DeletionGuard" => {
-            "See in Square whether so much was really deleted. If it was, start a sync that allows \
-it (allow_mass_deletion); if not, find out what Square answers before you do. \
-Until then every sync stops here, and the data stays as it is."
+            "See in Square whether so much was really deleted. If it was, start the sync from the \
+admin page with the box ticked that allows it (or with allow_mass_deletion); if not, find out what \
+Square answers before you do. Until then the data stays as it is."
         }
         "RunInProgress" | "LeaseLost" => {
             "Nothing, if another run is at work: the data is in its hands. Otherwise start a new run."

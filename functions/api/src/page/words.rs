@@ -17,6 +17,12 @@ impl RunView {
         matches!(self.status.as_str(), "queued" | "running")
     }
 
+    /// Whether it stopped because it would have deleted suspiciously much.
+    pub(crate) fn is_guarded(&self) -> bool {
+        let error = self.error.as_ref();
+        error.is_some_and(|error| error.name == "DeletionGuard")
+    }
+
     /// What it is, in two or three words.
     pub(crate) fn title(&self) -> String {
         let what = match (self.kind.as_str(), self.mode.as_str()) {
