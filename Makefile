@@ -75,7 +75,7 @@ lint-rust: .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
 .PHONY: lint-infra
 lint-infra: .tools/sam/.ready infra/lint/node_modules/.ready
-	@.tools/sam/bin/python infra/lint/template.py infra/template.yaml
+	@.tools/sam/bin/python infra/lint/template.py infra/template.yaml $(TARGET)/lint/template.json
 	@.tools/node/bin/node infra/lint/node_modules/asl-validator/dist/bin/asl-validator.js \
 	  $(foreach machine,$(wildcard infra/statemachines/*.asl.json),--json-path $(machine))
 

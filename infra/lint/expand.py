@@ -1,0 +1,41 @@
+"""Expands the serverless template to the plain one that AWS would make of it."""
+
+import json
+import os
+from pathlib import Path
+
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+REGION = "us-east-1"
+
+
+def read(path: Path) -> dict:
+    """The template with its state machines in it."""
+    template = yaml_parse(path.read_text())
+    for resource in template["Resources"].values():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::Serverless::Function":
+            # Some bucket where code would lie.
+            properties["CodeUri"] = "s3://bucket/key"
+        elif resource["Type"] == "AWS::Serverless::StateMachine":
+            definition = path.parent / properties.pop("DefinitionUri")
+            properties["Definition"] = json.loads(definition.read_text())
+    return template
+
+
+def expanded(template: dict) -> dict:
+    """The plain CloudFormation template that the serverless one stands for.
+
+    The translator changes what it is given; hand it a copy to keep the original.
+    """
+    os.environ["AWS_DEFAULT_REGION"] = REGION
+    plain = Translator({}, Parser()).translate(template, parameter_values={})
+    for resource in plain["Resources"].values():
+        if resource["Type"] == "AWS::StepFunctions::StateMachine":
+            # All lines as one: cfn-lint goes one call deeper with each part of a
+            # join, and a long definition is too much for it.
+            join = resource["Properties"]["DefinitionString"]["Fn::Join"]
+            join[1] = [join[0].join(join[1])]
+    return plain
