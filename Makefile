@@ -73,9 +73,18 @@ lint-rust: .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 	@cargo clippy --workspace --all-targets -- -D warnings
 	@sh infra/lint/dependencies.sh $<
 
+# Side by side, because neither of them waits for the other.
 .PHONY: lint-infra
-lint-infra: .tools/sam/.ready infra/lint/node_modules/.ready
+lint-infra: .tools/sam/.ready .tools/checkov/.ready infra/lint/node_modules/.ready
+	@$(MAKE) --no-print-directory -j 2 lint-template lint-machines
+
+.PHONY: lint-template
+lint-template:
 	@.tools/sam/bin/python infra/lint/template.py infra/template.yaml $(TARGET)/lint/template.json
+	@.tools/checkov/bin/python infra/lint/scan.py .tools/checkov/bin/checkov $(TARGET)/lint/template.json
+
+.PHONY: lint-machines
+lint-machines:
 	@.tools/node/bin/node infra/lint/node_modules/asl-validator/dist/bin/asl-validator.js \
 	  $(foreach machine,$(wildcard infra/statemachines/*.asl.json),--json-path $(machine))
 
@@ -96,6 +105,12 @@ python:
 	@echo "Installing AWS SAM into .tools/sam"
 	@$(PYTHON) -m venv .tools/sam
 	@.tools/sam/bin/python $(PIP_INSTALL) $(addprefix -r ,$^)
+	@touch $@
+
+.tools/checkov/.ready: infra/requirements/checkov.txt | python
+	@echo "Installing checkov into .tools/checkov"
+	@$(PYTHON) -m venv .tools/checkov
+	@.tools/checkov/bin/python $(PIP_INSTALL) $(addprefix -r ,$^)
 	@touch $@
 
 .tools/node/.ready: infra/requirements/node.txt | python

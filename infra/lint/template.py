@@ -4,8 +4,8 @@ holds the expanded one to assertions of our own.
 The first pass finds misspelt properties. The second one finds what hides inside
 the serverless resources until they are expanded: dangling references in
 policies, wrong runtimes, state machine placeholders without a value. All of it
-works offline. A second argument names the file that keeps the expanded template
-for other judges.
+works offline. The second argument is where the expanded template is left for
+other judges.
 """
 
 import json
@@ -20,6 +20,16 @@ import assertions
 import expand
 
 
+def judged(path: Path) -> tuple[dict | None, list[str]]:
+    """The expanded template, and what is to be said against it."""
+    try:
+        plain = expand.expanded(expand.read(path))
+    except InvalidDocumentException as error:
+        return None, [cause.message for cause in error.causes]
+    headings = assertions.headings((path.parent / "RUNBOOK.md").read_text())
+    return plain, assertions.complaints(plain, headings)
+
+
 def cfn_lint(path: Path) -> str:
     """What cfn-lint says about a file; nothing if it has no complaints."""
     lint = Path(sys.executable).parent / "cfn-lint"
@@ -29,19 +39,13 @@ def cfn_lint(path: Path) -> str:
 
 
 def main(path: Path, keep: Path) -> int:
-    try:
-        plain = expand.expanded(expand.read(path))
-    except InvalidDocumentException as error:
-        for cause in error.causes:
-            print(f"{path}: {cause.message}", file=sys.stderr)
-        return 1
-    keep.parent.mkdir(parents=True, exist_ok=True)
-    keep.write_text(json.dumps(plain, indent=2))
-    headings = assertions.headings((path.parent / "RUNBOOK.md").read_text())
-    with ThreadPoolExecutor() as both:
-        lints = both.map(cfn_lint, [path, keep])
-        complaints = [f"{path}: {text}" for text in assertions.complaints(plain, headings)]
-        complaints += filter(None, lints)
+    plain, found = judged(path)
+    complaints = [f"{path}: {text}" for text in found]
+    if plain is not None:
+        keep.parent.mkdir(parents=True, exist_ok=True)
+        keep.write_text(json.dumps(plain, indent=2))
+        with ThreadPoolExecutor() as both:
+            complaints += filter(None, both.map(cfn_lint, [path, keep]))
     for text in complaints:
         print(text, file=sys.stderr)
     if not complaints:
