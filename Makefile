@@ -73,10 +73,11 @@ lint-rust: .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 	@cargo clippy --workspace --all-targets -- -D warnings
 	@sh infra/lint/dependencies.sh $<
 
-# Side by side, because neither of them waits for the other.
+# Side by side, because none of them waits for another. Lint-planted sees to it
+# that the others find what they should.
 .PHONY: lint-infra
 lint-infra: .tools/sam/.ready .tools/checkov/.ready infra/lint/node_modules/.ready
-	@$(MAKE) --no-print-directory -j 2 lint-template lint-machines
+	@$(MAKE) --no-print-directory -j 3 lint-template lint-machines lint-planted
 
 .PHONY: lint-template
 lint-template:
@@ -87,6 +88,10 @@ lint-template:
 lint-machines:
 	@.tools/node/bin/node infra/lint/node_modules/asl-validator/dist/bin/asl-validator.js \
 	  $(foreach machine,$(wildcard infra/statemachines/*.asl.json),--json-path $(machine))
+
+.PHONY: lint-planted
+lint-planted:
+	@NODE=.tools/node/bin/node .tools/sam/bin/python infra/lint/test_lint.py
 
 # ---------------------------------------------------------------------- Tools
 
