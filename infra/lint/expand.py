@@ -4,16 +4,24 @@ import json
 import os
 from pathlib import Path
 
+import yaml
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
+from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 REGION = "us-east-1"
 
 
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Reads !Ref and its like; in C where there is such a reader, ten times as fast."""
+
+
+Loader.add_multi_constructor("!", intrinsics_multi_constructor)
+
+
 def read(path: Path) -> dict:
     """The template with its state machines in it."""
-    template = yaml_parse(path.read_text())
+    template = yaml.load(path.read_text(), Loader)
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})
         if resource["Type"] == "AWS::Serverless::Function":
