@@ -100,11 +100,25 @@ lint-rust: .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 	@cargo clippy --workspace --all-targets -- -D warnings
 	@sh infra/lint/dependencies.sh $<
 
+# Side by side, because none of them waits for another. Lint-planted sees to it
+# that the others find what they should.
 .PHONY: lint-infra
-lint-infra: .tools/sam/.ready infra/lint/node_modules/.ready
-	@.tools/sam/bin/python infra/lint/template.py infra/template.yaml
+lint-infra: .tools/sam/.ready .tools/checkov/.ready infra/lint/node_modules/.ready
+	@$(MAKE) --no-print-directory -j 3 lint-template lint-machines lint-planted
+
+.PHONY: lint-template
+lint-template:
+	@.tools/sam/bin/python infra/lint/template.py infra/template.yaml $(TARGET)/lint/template.json
+	@.tools/checkov/bin/python infra/lint/scan.py .tools/checkov/bin/checkov $(TARGET)/lint/template.json
+
+.PHONY: lint-machines
+lint-machines:
 	@.tools/node/bin/node infra/lint/node_modules/asl-validator/dist/bin/asl-validator.js \
 	  $(foreach machine,$(wildcard infra/statemachines/*.asl.json),--json-path $(machine))
+
+.PHONY: lint-planted
+lint-planted:
+	@NODE=.tools/node/bin/node .tools/sam/bin/python infra/lint/test_lint.py
 
 # ---------------------------------------------------------------------- Tools
 
@@ -129,6 +143,12 @@ python:
 	@echo "Installing cargo-lambda into .tools/lambda"
 	@$(PYTHON) -m venv .tools/lambda
 	@.tools/lambda/bin/python $(PIP_INSTALL) $(addprefix -r ,$^)
+	@touch $@
+
+.tools/checkov/.ready: infra/requirements/checkov.txt | python
+	@echo "Installing checkov into .tools/checkov"
+	@$(PYTHON) -m venv .tools/checkov
+	@.tools/checkov/bin/python $(PIP_INSTALL) $(addprefix -r ,$^)
 	@touch $@
 
 .tools/node/.ready: infra/requirements/node.txt | python

@@ -1,73 +1,57 @@
-"""Lints the template twice: as it is written, and as AWS would expand it.
+"""Lints the template twice, as it is written and as AWS would expand it, and
+holds the expanded one to assertions of our own.
 
 The first pass finds misspelt properties. The second one finds what hides inside
 the serverless resources until they are expanded: dangling references in
-policies, wrong runtimes, state machine placeholders without a value. Both work
-offline.
+policies, wrong runtimes, state machine placeholders without a value. All of it
+works offline. The second argument is where the expanded template is left for
+other judges.
 """
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from samtranslator.model.exceptions import InvalidDocumentException
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
 
-REGION = "us-east-1"
+import assertions
+import expand
 
 
-def with_local_files(template: dict, folder: Path) -> dict:
-    """Puts the state machines in, and names some bucket where code would lie."""
-    for resource in template["Resources"].values():
-        properties = resource.get("Properties", {})
-        if resource["Type"] == "AWS::Serverless::Function":
-            properties["CodeUri"] = "s3://bucket/key"
-        elif resource["Type"] == "AWS::Serverless::StateMachine":
-            definition = folder / properties.pop("DefinitionUri")
-            properties["Definition"] = json.loads(definition.read_text())
-    return template
-
-
-def expanded(path: Path) -> dict:
-    """The plain CloudFormation template that the serverless one stands for."""
-    os.environ["AWS_DEFAULT_REGION"] = REGION
-    template = with_local_files(yaml_parse(path.read_text()), path.parent)
-    plain = Translator({}, Parser()).translate(template, parameter_values={})
-    for resource in plain["Resources"].values():
-        if resource["Type"] == "AWS::StepFunctions::StateMachine":
-            # All lines as one: cfn-lint goes one call deeper with each part of a
-            # join, and a long definition is too much for it.
-            join = resource["Properties"]["DefinitionString"]["Fn::Join"]
-            join[1] = [join[0].join(join[1])]
-    return plain
-
-
-def cfn_lint(path: Path) -> bool:
-    lint = Path(sys.executable).parent / "cfn-lint"
-    command = [lint, "--non-zero-exit-code", "warning", "--regions", REGION]
-    return subprocess.run([*command, "--", path], check=False).returncode == 0
-
-
-def main(path: Path) -> int:
+def judged(path: Path) -> tuple[dict | None, list[str]]:
+    """The expanded template, and what is to be said against it."""
     try:
-        plain = expanded(path)
+        plain = expand.expanded(expand.read(path))
     except InvalidDocumentException as error:
-        for cause in error.causes:
-            print(f"{path}: {cause.message}", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "expanded-template.json"
-        copy.write_text(json.dumps(plain, indent=2))
-        passed = [cfn_lint(path), cfn_lint(copy)]
-    if all(passed):
+        return None, [cause.message for cause in error.causes]
+    headings = assertions.headings((path.parent / "RUNBOOK.md").read_text())
+    return plain, assertions.complaints(plain, headings)
+
+
+def cfn_lint(path: Path) -> str:
+    """What cfn-lint says about a file; nothing if it has no complaints."""
+    lint = Path(sys.executable).parent / "cfn-lint"
+    command = [lint, "--non-zero-exit-code", "warning", "--regions", expand.REGION, "--", path]
+    run = subprocess.run(command, check=False, capture_output=True, text=True)
+    return "" if run.returncode == 0 else run.stdout + run.stderr or f"ended with {run.returncode}"
+
+
+def main(path: Path, keep: Path) -> int:
+    plain, found = judged(path)
+    complaints = [f"{path}: {text}" for text in found]
+    if plain is not None:
+        keep.parent.mkdir(parents=True, exist_ok=True)
+        keep.write_text(json.dumps(plain, indent=2))
+        with ThreadPoolExecutor() as both:
+            complaints += filter(None, both.map(cfn_lint, [path, keep]))
+    for text in complaints:
+        print(text, file=sys.stderr)
+    if not complaints:
         print(f"{path}: no complaints")
-    return 0 if all(passed) else 1
+    return 1 if complaints else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(*map(Path, sys.argv[1:])))
