@@ -96,6 +96,8 @@ pub(crate) async fn history(
     window: &Window,
     limit: i64,
 ) -> Result<RunsView, ApiError> {
+    // First, so that a wrong filter is one before there is any run, too.
+    let filter = window.filter()?;
     let mut client = env.database.client().await?;
     if schema::found(&client).await? == 0 {
         return Ok(RunsView {
@@ -108,7 +110,7 @@ pub(crate) async fn history(
         None => None,
     };
     // One more than asked for tells whether the list goes on.
-    let mut runs = store::runs(&client, window.filter()?, before, limit + 1).await?;
+    let mut runs = store::runs(&client, filter, before, limit + 1).await?;
     let more = runs.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     if more {
         runs.pop();
