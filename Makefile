@@ -45,11 +45,13 @@ measure: tools ## Measure cold starts and memory of each function as it is relea
 
 FUNCTIONS := $(notdir $(wildcard functions/*))
 
+# What cargo-lambda calls optimizations is a profile of its own, in which a panic
+# aborts; ours is in Cargo.toml.
 .PHONY: release
 release: .tools/lambda/.ready ## Build the functions for AWS, as deploy and plan do
 	@rustup target list --installed | grep -q aarch64-unknown-linux-gnu || rustup target add aarch64-unknown-linux-gnu
 	@PATH="$(CURDIR)/.tools/lambda/bin:$$PATH" cargo lambda build --quiet --release --arm64 --output-format zip \
-	  --lambda-dir target/lambda $(addprefix -p ,$(FUNCTIONS))
+	  --disable-optimizations --lambda-dir target/lambda $(addprefix -p ,$(FUNCTIONS))
 
 .PHONY: deploy
 deploy: release .tools/sam/.ready ## Deploy to AWS; asks the first time (ARGS='--stack-name … --parameter-overrides …')

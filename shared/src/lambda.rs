@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, error_span};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::error::SyncError;
 
@@ -141,13 +141,14 @@ fn span(function: &str, payload: &Value, context: &Context) -> Span {
 }
 
 /// One JSON line per event on standard output, where CloudWatch picks it up.
-/// `RUST_LOG` says how much.
+/// `RUST_LOG` is the least important level that is written; `info` if it is none.
 pub fn start_logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let level = std::env::var("RUST_LOG").ok();
+    let level = level.and_then(|level| level.parse::<LevelFilter>().ok());
     // A second call in one process (tests) keeps the first subscriber.
     let _ = tracing_subscriber::fmt()
         .json()
-        .with_env_filter(filter)
+        .with_max_level(level.unwrap_or(LevelFilter::INFO))
         .with_span_list(false)
         .try_init();
 }
