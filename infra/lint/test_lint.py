@@ -142,7 +142,7 @@ PLANTED = [
     ),
     (
         "a queue that is not encrypted",
-        "      SqsManagedSseEnabled: !If [HasKmsKey, !Ref AWS::NoValue, true]\n", "",
+        "      SqsManagedSseEnabled: true\n", "",
         ["ScheduleDeadLetters: not encrypted, and no reason why"],
     ),
     # Parameters
@@ -266,7 +266,7 @@ class Lint(unittest.TestCase):
 
     def plant(self, path: Path, old: str, new: str):
         text = path.read_text()
-        self.assertIn(old, text, "nothing to plant the defect in")
+        self.assertTrue(old in text, f"nothing to plant the defect in: {old}")
         path.write_text(text.replace(old, new, 1))
 
     def run_lint(self, *command) -> str:
