@@ -67,9 +67,11 @@ destroy: .tools/sam/.ready ## Delete the stack from AWS, after asking; the datab
 
 # -------------------------------------------------------------- To work on it
 
+# Most of a scenario's time is waiting, for a page or for its turn at a stack: more
+# of them at once than there are processors.
 .PHONY: test
 test: browser prepared ## Run all tests (ARGS='-p shared name')
-	@cargo test $(or $(ARGS),--workspace)
+	@RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} cargo test $(or $(ARGS),--workspace)
 
 .PHONY: lint
 lint: lint-rust lint-infra ## Check formatting, lints, dependencies, the template and the state machines

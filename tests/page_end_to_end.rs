@@ -25,7 +25,7 @@ fn an_admin_syncs_refreshes_and_signs_out_in_a_browser() {
         let Some(driver) = Driver::start().await else {
             return;
         };
-        let cloud = Cloud::turn().await;
+        let cloud = Cloud::page().await;
         let browser = driver.open(desktop()).await;
         sign_in(&browser, &cloud).await;
 
@@ -78,7 +78,7 @@ fn every_page_is_sound_and_asks_nobody_else() {
         let Some(driver) = Driver::start().await else {
             return;
         };
-        let cloud = Cloud::turn().await;
+        let cloud = Cloud::page().await;
         let run = cloud.sync(json!({})).await;
         let detail = format!("/admin/sync/runs/{}", run["run_id"].as_str().unwrap());
         let pages: Vec<&str> = PAGES.into_iter().chain([detail.as_str()]).collect();
@@ -127,7 +127,7 @@ fn every_page_is_sound_and_asks_nobody_else() {
 #[test]
 fn without_a_session_or_from_another_site_nothing_is_done() {
     run(async {
-        let cloud = Cloud::turn().await;
+        let cloud = Cloud::page().await;
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .build()

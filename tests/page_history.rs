@@ -30,7 +30,7 @@ fn the_history_is_filtered_paged_and_taken_along() {
         let Some(driver) = Driver::start().await else {
             return;
         };
-        let cloud = Cloud::turn().await;
+        let cloud = Cloud::page().await;
         cloud.sync(json!({"only": ["locations"]})).await;
         cloud
             .client

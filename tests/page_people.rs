@@ -27,7 +27,7 @@ fn somebody_who_is_no_admin_is_told_so_and_can_leave() {
         let Some(driver) = Driver::start().await else {
             return;
         };
-        let cloud = Cloud::turn().await;
+        let cloud = Cloud::page().await;
         let password = "Stranger-1-of-the-tests";
         create_stranger(&cloud, "stranger", password).await;
         let browser = driver.open(desktop()).await;
@@ -60,7 +60,7 @@ fn an_ended_session_leads_through_sign_in_to_where_one_was() {
         let Some(driver) = Driver::start().await else {
             return;
         };
-        let cloud = Cloud::turn().await;
+        let cloud = Cloud::page().await;
         cloud.sync(json!({"only": ["locations"]})).await;
         let browser = driver.open(desktop()).await;
         sign_in(&browser, &cloud).await;
@@ -100,7 +100,7 @@ fn two_tabs_tell_of_each_other() {
         let Some(driver) = Driver::start().await else {
             return;
         };
-        let cloud = Cloud::turn().await;
+        let cloud = Cloud::page().await;
         slow(&cloud, CATALOG, 3_000).await;
         let browser = driver.open(desktop()).await;
         sign_in(&browser, &cloud).await;
@@ -146,7 +146,7 @@ fn without_javascript_everything_can_be_started_and_read() {
         let Some(driver) = Driver::start().await else {
             return;
         };
-        let cloud = Cloud::turn().await;
+        let cloud = Cloud::page().await;
         let browser = driver
             .open(Options {
                 javascript: false,

@@ -43,7 +43,7 @@ fn pictures_for_the_readme() {
         let Some(driver) = Driver::start().await else {
             return;
         };
-        let cloud = Cloud::turn().await;
+        let cloud = Cloud::page().await;
         let account = json!({"orders": 0, "items": 1_800, "variations": 4_200, "counts": 21_000,
             "locations": 6, "categories": 40, "drift": false});
         cloud.account.reset(account).await;

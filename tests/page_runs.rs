@@ -47,7 +47,7 @@ fn a_preview_changes_nothing_and_a_refresh_wants_its_box() {
         let Some(driver) = Driver::start().await else {
             return;
         };
-        let cloud = Cloud::turn().await;
+        let cloud = Cloud::page().await;
         let browser = driver.open(desktop()).await;
         sign_in(&browser, &cloud).await;
 
@@ -118,7 +118,7 @@ fn a_run_is_watched_stopped_and_its_failure_explained() {
         let Some(driver) = Driver::start().await else {
             return;
         };
-        let cloud = Cloud::turn().await;
+        let cloud = Cloud::page().await;
         let few = json!({"orders": 0, "page_limit_cap": 40, "ragged_pages": false});
         cloud.account.reset(few).await;
         slow(&cloud, CATALOG, 500).await;
@@ -194,7 +194,7 @@ fn a_run_that_the_guard_has_stopped_can_be_allowed_on_the_page() {
         let Some(driver) = Driver::start().await else {
             return;
         };
-        let cloud = Cloud::turn().await;
+        let cloud = Cloud::page().await;
         let sizes =
             json!({"locations": 2, "items": 100, "variations": 100, "counts": 0, "orders": 0});
         cloud.account.reset(sizes).await;

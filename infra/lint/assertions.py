@@ -30,6 +30,23 @@ WILDCARD_RESOURCES = [
         "log delivery knows no finer resource than all of them",
     ),
     (
+        {"xray:PutTraceSegments", "xray:PutTelemetryRecords"},
+        r"\*",
+        "X-Ray knows no finer resource than all of them",
+    ),
+    (
+        {
+            "ec2:CreateNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSubnets",
+            "ec2:DeleteNetworkInterface",
+            "ec2:AssignPrivateIpAddresses",
+            "ec2:UnassignPrivateIpAddresses",
+        },
+        r"\*",
+        "Lambda asks for these before there is an interface to name",
+    ),
+    (
         {"states:DescribeExecution", "states:StopExecution"},
         r"arn:.+:states:.+:execution:\$\{\w+\.Name\}:\*",
         "any execution of one machine of ours; its name comes with its start",
@@ -46,10 +63,7 @@ WILDCARD_RESOURCES = [
     ),
 ]
 MANAGED_POLICIES = {
-    "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole": "writes the function's log",
-    "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess": "traces have no resource to name",
-    "arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole":
-        "network interfaces are known only once they are made",
+    "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess": "SAM's, for machines: traces have no resource to name",
 }
 UNENCRYPTED = {
     "Notifications": "alarms cannot use the key that AWS has for SNS; KmsKeyArn gives one of your own",

@@ -83,7 +83,7 @@ PLANTED = [
     ),
     (
         "a policy of AWS's",
-        "        - !If [HasKmsKey, !Ref KeyUse, !Ref AWS::NoValue]\n", "        - AdministratorAccess\n",
+        "        - !If [HasKmsKey, !Ref KeyUse, !Ref AWS::NoValue]\n", "        - arn:aws:iam::aws:policy/AdministratorAccess\n",
         ["PreflightRole: nobody gave a reason for the policy arn:aws:iam::aws:policy/AdministratorAccess"],
     ),
     (

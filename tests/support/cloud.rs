@@ -1,5 +1,6 @@
 //! The whole product in the local AWS: the deployed template, the real state
-//! machine and the real Lambda binaries. Started once; the scenarios take turns.
+//! machine and the real Lambda binaries. Two of them stand side by side, one for
+//! the runs and one for the page; the scenarios take turns at each.
 
 use local::{Options, Stack};
 use reqwest::{Method, StatusCode};
@@ -10,8 +11,31 @@ use tokio_postgres::Client;
 use super::account::Account;
 use super::database;
 
-static STACK: OnceCell<Stack> = OnceCell::const_new();
-static TURN: Mutex<()> = Mutex::const_new(());
+static RUNS: Shared = Shared::new("cloud");
+static PAGES: Shared = Shared::new("pages");
+
+/// A stack that is started once.
+struct Shared {
+    name: &'static str,
+    stack: OnceCell<Stack>,
+    turn: Mutex<()>,
+}
+
+impl Shared {
+    const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            stack: OnceCell::const_new(),
+            turn: Mutex::const_new(()),
+        }
+    }
+
+    async fn turn(&'static self) -> Cloud {
+        let turn = self.turn.lock().await;
+        let start = async || Stack::start(quick(self.name)).await.unwrap();
+        Cloud::at(self.stack.get_or_init(start).await, Some(turn)).await
+    }
+}
 
 /// Back to a database without rows and without runs.
 const EMPTY: &str = "
@@ -40,8 +64,12 @@ pub(crate) struct Cloud {
 impl Cloud {
     /// Waits for its turn.
     pub(crate) async fn turn() -> Self {
-        let turn = TURN.lock().await;
-        Self::at(STACK.get_or_init(start).await, Some(turn)).await
+        RUNS.turn().await
+    }
+
+    /// Waits for its turn at the page.
+    pub(crate) async fn page() -> Self {
+        PAGES.turn().await
     }
 
     /// A stack of its own, for a scenario that takes long and needs little.
@@ -190,10 +218,6 @@ async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
     let text = answer.text().await.unwrap();
     let value = serde_json::from_str(&text).unwrap_or_else(|_| json!(text));
     (status, value)
-}
-
-async fn start() -> Stack {
-    Stack::start(quick("cloud")).await.unwrap()
 }
 
 fn quick(name: &str) -> Options {
