@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::browser::{Driver, Options, validate_html};
 use crate::support::cloud::Cloud;
-use crate::support::page::{desktop, open, origin, sign_in};
+use crate::support::page::{desktop, open, origin, signed_in};
 use crate::support::run;
 
 const PAGES: [&str; 6] = [
@@ -26,8 +26,7 @@ fn an_admin_syncs_refreshes_and_signs_out_in_a_browser() {
             return;
         };
         let cloud = Cloud::page().await;
-        let browser = driver.open(desktop()).await;
-        sign_in(&browser, &cloud).await;
+        let browser = signed_in(&driver, &cloud, desktop()).await;
 
         // A sync, watched to its end without reloading.
         browser
@@ -89,8 +88,7 @@ fn every_page_is_sound_and_asks_nobody_else() {
                 dark,
                 ..desktop()
             };
-            let browser = driver.open(options).await;
-            sign_in(&browser, &cloud).await;
+            let browser = signed_in(&driver, &cloud, options).await;
             let is_dark = "return matchMedia('(prefers-color-scheme: dark)').matches";
             assert_eq!(browser.execute(is_dark).await, json!(dark));
             let origin = origin(&cloud);

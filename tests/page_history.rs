@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::browser::Driver;
 use crate::support::cloud::Cloud;
-use crate::support::page::{desktop, fetched, open, sign_in};
+use crate::support::page::{desktop, fetched, open, signed_in};
 use crate::support::run;
 use crate::support::run::World;
 
@@ -38,8 +38,7 @@ fn the_history_is_filtered_paged_and_taken_along() {
             .await
             .unwrap();
         cloud.client.batch_execute(RUNS).await.unwrap();
-        let browser = driver.open(desktop()).await;
-        sign_in(&browser, &cloud).await;
+        let browser = signed_in(&driver, &cloud, desktop()).await;
 
         let listed = async || browser.texts("tbody th a").await;
         let charts = async || {

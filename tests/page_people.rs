@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::browser::{Driver, Options};
 use crate::support::cloud::Cloud;
 use crate::support::page::{
-    come_back, create_stranger, desktop, enter, fetched, open, refresh, sign_in, slow,
+    come_back, create_stranger, desktop, enter, fetched, open, refresh, sign_in, signed_in, slow,
 };
 use crate::support::run;
 
@@ -62,8 +62,7 @@ fn an_ended_session_leads_through_sign_in_to_where_one_was() {
         };
         let cloud = Cloud::page().await;
         cloud.sync(json!({"only": ["locations"]})).await;
-        let browser = driver.open(desktop()).await;
-        sign_in(&browser, &cloud).await;
+        let browser = signed_in(&driver, &cloud, desktop()).await;
         let place = "/admin/sync/runs?kind=complete_sync";
 
         // The page notices by itself.
@@ -102,8 +101,7 @@ fn two_tabs_tell_of_each_other() {
         };
         let cloud = Cloud::page().await;
         slow(&cloud, CATALOG, 3_000).await;
-        let browser = driver.open(desktop()).await;
-        sign_in(&browser, &cloud).await;
+        let browser = signed_in(&driver, &cloud, desktop()).await;
         let first = browser.tab().await;
         let second = browser.new_tab().await;
         open(&browser, &cloud, "/admin/sync").await;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::browser::{Browser, Driver, Options};
 use crate::support::cloud::Cloud;
-use crate::support::page::{desktop, open, sign_in, slow};
+use crate::support::page::{desktop, open, signed_in, slow};
 use crate::support::run;
 
 const CATALOG: &str = "/v2/catalog/search";
@@ -50,8 +50,7 @@ fn pictures_for_the_readme() {
         let shoot = async |browser: &Browser, name: &str| {
             browser.screenshot(&directory.join(name)).await;
         };
-        let browser = driver.open(desktop()).await;
-        sign_in(&browser, &cloud).await;
+        let browser = signed_in(&driver, &cloud, desktop()).await;
 
         slow(&cloud, CATALOG, 900).await;
         browser.click(SYNC_NOW).await;
@@ -87,8 +86,7 @@ fn pictures_for_the_readme() {
                 dark,
                 ..desktop()
             };
-            let browser = driver.open(options).await;
-            sign_in(&browser, &cloud).await;
+            let browser = signed_in(&driver, &cloud, options).await;
             open(&browser, &cloud, path).await;
             browser.wait_for("h1").await;
             shoot(&browser, name).await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::browser::{Browser, Driver};
 use crate::support::cloud::Cloud;
-use crate::support::page::{desktop, fetched, open, sign_in, slow};
+use crate::support::page::{desktop, fetched, open, signed_in, slow};
 use crate::support::run;
 
 const CATALOG: &str = "/v2/catalog/search";
@@ -48,8 +48,7 @@ fn a_preview_changes_nothing_and_a_refresh_wants_its_box() {
             return;
         };
         let cloud = Cloud::page().await;
-        let browser = driver.open(desktop()).await;
-        sign_in(&browser, &cloud).await;
+        let browser = signed_in(&driver, &cloud, desktop()).await;
 
         // Before there is anything.
         browser
@@ -122,8 +121,7 @@ fn a_run_is_watched_stopped_and_its_failure_explained() {
         let few = json!({"orders": 0, "page_limit_cap": 40, "ragged_pages": false});
         cloud.account.reset(few).await;
         slow(&cloud, CATALOG, 500).await;
-        let browser = driver.open(desktop()).await;
-        sign_in(&browser, &cloud).await;
+        let browser = signed_in(&driver, &cloud, desktop()).await;
 
         // Figures move to the end, without a reload.
         browser.click(&format!("{START} button:not([name])")).await;
@@ -199,8 +197,7 @@ fn a_run_that_the_guard_has_stopped_can_be_allowed_on_the_page() {
             json!({"locations": 2, "items": 100, "variations": 100, "counts": 0, "orders": 0});
         cloud.account.reset(sizes).await;
         cloud.sync(json!({})).await;
-        let browser = driver.open(desktop()).await;
-        sign_in(&browser, &cloud).await;
+        let browser = signed_in(&driver, &cloud, desktop()).await;
         let allow = "input[name=allow_mass_deletion]";
         assert!(!browser.exists(allow).await);
         cloud

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::browser::{Browser, Options};
+use super::browser::{Browser, Driver, Options};
 use super::cloud::Cloud;
 
 const COGNITO: &str = "AWSCognitoIdentityProviderService";
@@ -32,6 +32,13 @@ pub(crate) async fn sign_in(browser: &Browser, cloud: &Cloud) {
     browser.wait_for("input[name=username]").await;
     enter(browser, &person.username, &person.password).await;
     browser.wait_text("h1", "Sync").await;
+}
+
+/// A browser in which somebody has signed in.
+pub(crate) async fn signed_in(driver: &Driver, cloud: &Cloud, options: Options) -> Browser {
+    let browser = driver.open(options).await;
+    sign_in(&browser, cloud).await;
+    browser
 }
 
 /// Fills in the issuer's form.

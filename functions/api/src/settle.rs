@@ -52,13 +52,13 @@ pub(crate) async fn settle(
             "stopped"
         }
         Standing::Ended { name, message } => {
-            store::close_failed(client, &run.run_id, &name, &message).await?;
+            start::close_failed(client, &run.run_id, &name, &message).await?;
             "failed"
         }
         Standing::Unknown => {
             let error = never_started(run);
             let (name, message) = (error.name(), error.to_string());
-            store::close_failed(client, &run.run_id, name, &message).await?;
+            start::close_failed(client, &run.run_id, name, &message).await?;
             "failed"
         }
     };

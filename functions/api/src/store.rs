@@ -4,7 +4,6 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use shared::error::SyncError;
-use shared::run::lease;
 use shared::run::stats::{Counts, Stats};
 use tokio_postgres::types::Json;
 use tokio_postgres::{Client, GenericClient, Row};
@@ -107,21 +106,6 @@ const SET_EXECUTION_ARN: &str = "update sync_runs set execution_arn = $2
 
 const FORGET_KEY: &str = "update sync_runs set idempotency_key = null where run_id = $1";
 
-/// The step that was under way is where the run failed.
-const CLOSE_FAILED: &str = "update sync_runs r
-    set status = 'failed', finished_at = clock_timestamp(),
-        error_name = $2, error_message = $3,
-        error_step = (
-            select s.step from sync_steps s
-            where s.run_id = r.run_id and s.status = 'running'
-            order by s.ordinal limit 1)
-    where r.run_id = $1 and r.status in ('queued', 'running')";
-
-const CLOSE_STEPS: &str = "update sync_steps
-    set status = case status when 'running' then 'failed' else 'skipped' end,
-        finished_at = clock_timestamp()
-    where run_id = $1 and status in ('pending', 'running')";
-
 const AUDIT: &str = "insert into audit_log (actor, action, source_ip, run_id, outcome, detail)
     values ($1, $2, $3, $4, $5, $6)";
 
@@ -145,8 +129,6 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("backups", BACKUPS),
         ("set_execution_arn", SET_EXECUTION_ARN),
         ("forget_key", FORGET_KEY),
-        ("close_failed", CLOSE_FAILED),
-        ("close_steps", CLOSE_STEPS),
         ("audit", AUDIT),
     ]
 }
@@ -376,26 +358,6 @@ pub(crate) async fn set_execution_arn(
 pub(crate) async fn forget_key(client: &Client, run_id: &str) -> Result<(), SyncError> {
     client.execute(FORGET_KEY, &[&run_id]).await?;
     Ok(())
-}
-
-/// Ends a run whose execution ended without saying so, and frees its lease; a
-/// step still under way can no longer commit. Answers whether this call ended it.
-pub(crate) async fn close_failed(
-    client: &mut Client,
-    run_id: &str,
-    name: &str,
-    message: &str,
-) -> Result<bool, SyncError> {
-    let transaction = client.transaction().await?;
-    let closed = transaction
-        .execute(CLOSE_FAILED, &[&run_id, &name, &message])
-        .await?;
-    if closed == 1 {
-        transaction.execute(CLOSE_STEPS, &[&run_id]).await?;
-        lease::revoke(&transaction, run_id).await?;
-    }
-    transaction.commit().await?;
-    Ok(closed == 1)
 }
 
 /// Adds a line to the audit log.

@@ -6,10 +6,8 @@ use serde_json::Value;
 
 use crate::error::SyncError;
 use crate::run::request::{Kind, Request};
-use crate::run::stats::Stats;
 use crate::run::store::Failure;
 use crate::run::summary::Summary;
-use crate::square::Counters;
 
 /// The status of an execution that has ended, as Step Functions names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -65,7 +63,7 @@ impl Ended {
     }
 
     /// How it failed, for a run that has no record of that.
-    pub(crate) fn failure(&self, step: &str) -> Failure {
+    pub(crate) fn failure(&self) -> Failure {
         let (name, message) = match self.status {
             Status::TimedOut => (
                 "States.Timeout",
@@ -82,7 +80,7 @@ step had committed is undone; start the run again.",
         Failure {
             name: name.to_owned(),
             message: message.to_owned(),
-            step: step.to_owned(),
+            step: String::new(),
         }
     }
 
@@ -111,16 +109,8 @@ step had committed is undone; start the run again.",
                 .zip(self.start_date)
                 .map(|(stop, start)| stop - start),
             execution_arn: Some(self.execution_arn.clone()),
-            failure: (status == "failed").then(|| self.failure("")),
-            stopped_by: None,
-            warnings: Vec::new(),
-            stats: Stats::new(),
-            square: Counters::default(),
-            quarantine_waiting: 0,
-            quarantine_added: 0,
-            freshness: Vec::new(),
-            failures_before: 0,
-            failing_since: None,
+            failure: (status == "failed").then(|| self.failure()),
+            ..Summary::default()
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::metrics;
 use crate::postgres::{Database, schema};
 use crate::run::request::Request;
 use crate::run::summary::{self, Summary};
-use crate::run::{lease, start, store};
+use crate::run::{start, store};
 
 /// Who is told of what; by default nobody of anything.
 #[derive(Default)]
@@ -165,15 +165,9 @@ async fn close(client: &mut Object, ended: &Ended) -> Result<bool, SyncError> {
 }
 
 async fn fail(client: &mut Object, ended: &Ended) -> Result<bool, SyncError> {
-    let run_id = ended.name.as_str();
-    let transaction = client.transaction().await?;
-    let step = store::step_under_way(&*transaction, run_id).await?;
-    let failure = ended.failure(step.as_deref().unwrap_or("preflight"));
-    store::set_arn(&*transaction, run_id, Some(&ended.execution_arn)).await?;
-    let closed = store::set_failed(&*transaction, run_id, &failure).await?;
-    lease::revoke(&*transaction, run_id).await?;
-    transaction.commit().await?;
-    Ok(closed)
+    let failure = ended.failure();
+    store::set_arn(&***client, &ended.name, Some(&ended.execution_arn)).await?;
+    start::close_failed(client, &ended.name, &failure.name, &failure.message).await
 }
 
 impl Topic {

@@ -4,9 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::run::freshness::Freshness;
-use crate::run::stats::Stats;
 use crate::run::store::Failure;
-use crate::square::Counters;
 
 /// A sync that failed at its second step.
 pub(crate) fn failed() -> Summary {
@@ -18,7 +16,6 @@ pub(crate) fn failed() -> Summary {
         trigger: "schedule".into(),
         requested_by: "schedule".into(),
         status: "failed".into(),
-        dry_run: false,
         started_at: at("2026-11-26T18:00:00Z"),
         finished_at: at("2026-11-26T18:01:05Z"),
         duration_ms: Some(65_000),
@@ -28,12 +25,6 @@ pub(crate) fn failed() -> Summary {
             message: "Square refused the access token.".into(),
             step: "catalog".into(),
         }),
-        stopped_by: None,
-        warnings: Vec::new(),
-        stats: Stats::new(),
-        square: Counters::default(),
-        quarantine_waiting: 0,
-        quarantine_added: 0,
         freshness: vec![
             Freshness {
                 data_type: "catalog".into(),
@@ -46,8 +37,7 @@ pub(crate) fn failed() -> Summary {
                 age_seconds: None,
             },
         ],
-        failures_before: 0,
-        failing_since: None,
+        ..Summary::default()
     }
 }
 

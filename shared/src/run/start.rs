@@ -85,6 +85,33 @@ pub async fn stop(client: &mut Object, run_id: &str) -> Result<bool, SyncError> 
     Ok(true)
 }
 
+/// Ends a run whose execution ended without saying so, at the step where it was:
+/// its lease is free at once, and a step still under way can no longer commit.
+/// Answers false if the run had ended before.
+///
+/// # Errors
+/// The database's.
+pub async fn close_failed(
+    client: &mut Object,
+    run_id: &str,
+    name: &str,
+    message: &str,
+) -> Result<bool, SyncError> {
+    let transaction = client.transaction().await?;
+    let step = store::step_under_way(&*transaction, run_id).await?;
+    let failure = Failure {
+        name: name.to_owned(),
+        message: message.to_owned(),
+        step: step.unwrap_or_default(),
+    };
+    let closed = store::set_failed(&*transaction, run_id, &failure).await?;
+    if closed {
+        lease::revoke(&*transaction, run_id).await?;
+    }
+    transaction.commit().await?;
+    Ok(closed)
+}
+
 /// A name that sorts by time and reads well in the console's list.
 fn new_run_id(kind: Kind) -> Result<String, SyncError> {
     let mut random = [0_u8; 3];

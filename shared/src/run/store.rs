@@ -230,15 +230,15 @@ pub(crate) async fn skip_unfinished_steps(
     Ok(())
 }
 
-/// The step that a run is at.
+/// The step that a run is at, or else was to do next.
 pub(crate) async fn step_under_way(
     client: &impl GenericClient,
     run_id: &str,
 ) -> Result<Option<String>, SyncError> {
     let row = client
         .query_opt(
-            "select step from sync_steps where run_id = $1 and status = 'running'
-             order by ordinal limit 1",
+            "select step from sync_steps where run_id = $1 and status in ('running', 'pending')
+             order by status = 'running' desc, ordinal limit 1",
             &[&run_id],
         )
         .await?;

@@ -54,7 +54,7 @@ const FAILURES_BEFORE: &str = "
 pub const STATEMENTS: [&str; 4] = [RUN, STEPS, QUARANTINE, FAILURES_BEFORE];
 
 /// A run as its record tells it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Summary {
     pub run_id: String,
     /// `complete_sync`, `historical_orders`, `migration` or `restore`.
@@ -145,12 +145,6 @@ fn of_row(run_id: &str, run: &Row) -> Result<Summary, SyncError> {
         failure,
         stopped_by: run.try_get("stopped_by")?,
         warnings: run.try_get::<_, Json<Vec<String>>>("warnings")?.0,
-        stats: Stats::new(),
-        square: Counters::default(),
-        quarantine_waiting: 0,
-        quarantine_added: 0,
-        freshness: Vec::new(),
-        failures_before: 0,
-        failing_since: None,
+        ..Summary::default()
     })
 }

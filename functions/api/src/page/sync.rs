@@ -61,6 +61,30 @@ pub(crate) async fn page(State(app): State<App>, admin: Admin) -> Response {
     answer(admin.frame.clone(), page.await)
 }
 
+impl Sync {
+    /// Of a database that holds nothing yet.
+    fn empty(schedule: &Schedule) -> Self {
+        Self {
+            frame: None,
+            csrf_token: String::new(),
+            key: String::new(),
+            interval: LATER,
+            fresh: Vec::new(),
+            schema: String::new(),
+            schedule: schedule.words(),
+            next: None,
+            quarantined: "0".to_owned(),
+            open: Vec::new(),
+            busy: false,
+            types: TYPES,
+            counts: Vec::new(),
+            backup: String::new(),
+            last: None,
+            outdated: false,
+        }
+    }
+}
+
 async fn load(env: &Env, admin: &Admin) -> Result<Sync, ApiError> {
     let mut client = env.database.client().await?;
     let (found, wanted) = (schema::found(&client).await?, schema::wanted());
@@ -68,19 +92,9 @@ async fn load(env: &Env, admin: &Admin) -> Result<Sync, ApiError> {
         frame: Some(admin.frame.clone()),
         csrf_token: admin.session.csrf_token.clone(),
         key: key(),
-        interval: LATER,
-        fresh: Vec::new(),
         schema: schema_words(found, wanted),
-        schedule: env.schedule.words(),
-        next: None,
-        quarantined: "0".to_owned(),
-        open: Vec::new(),
-        busy: false,
-        types: TYPES,
-        counts: Vec::new(),
-        backup: String::new(),
-        last: None,
         outdated: found > 0 && found < wanted,
+        ..Sync::empty(&env.schedule)
     };
     if found < wanted {
         return Ok(page);
@@ -193,22 +207,8 @@ mod tests {
 
     fn page(schedule: &Schedule, last: Option<Timestamp>) -> String {
         let page = Sync {
-            frame: None,
-            csrf_token: String::new(),
-            key: String::new(),
-            interval: LATER,
-            fresh: Vec::new(),
-            schema: String::new(),
-            schedule: schedule.words(),
             next: next_run(schedule, last),
-            quarantined: String::new(),
-            open: Vec::new(),
-            busy: false,
-            types: TYPES,
-            counts: Vec::new(),
-            backup: String::new(),
-            last: None,
-            outdated: false,
+            ..Sync::empty(schedule)
         };
         page.render().unwrap()
     }
