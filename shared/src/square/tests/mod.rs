@@ -19,10 +19,17 @@ use server::Server;
 
 const TOKEN: &str = "EAAA-very-secret-token";
 
-/// The default policy with waits in milliseconds instead of seconds. Time-outs
-/// stay long, so that a busy machine fails no test.
+/// How long anything is waited for that is to come: it only ends a test that would
+/// hang for ever, and so is longer than anything takes on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(20 * 60);
+
+/// The default policy with waits in milliseconds instead of seconds, and with
+/// time-outs that no answer misses.
 fn fast() -> Policy {
     Policy {
+        connect_timeout: PATIENCE,
+        read_timeout: PATIENCE,
+        budget: PATIENCE,
         attempts_max: 4,
         backoff_base: Duration::from_millis(1),
         backoff_max: Duration::from_millis(5),
@@ -31,11 +38,29 @@ fn fast() -> Policy {
     }
 }
 
-/// For answers that never come or never end.
+/// For answers that never come, or never come whole. A good one may be late for it
+/// too: where one is to follow, use `soon_enough`.
 fn impatient() -> Policy {
+    impatient_after(Duration::from_millis(200))
+}
+
+fn impatient_after(silence: Duration) -> Policy {
     Policy {
-        read_timeout: Duration::from_millis(200),
+        read_timeout: silence,
         ..fast()
+    }
+}
+
+/// Asks with ever longer read time-outs until a good answer comes within one of them;
+/// `ask` gives nothing if it was late.
+async fn soon_enough<T>(ask: impl AsyncFn(Duration) -> Option<T>) -> T {
+    let mut silence = Duration::from_millis(200);
+    loop {
+        if let Some(answer) = ask(silence).await {
+            return answer;
+        }
+        silence *= 2;
+        assert!(silence < PATIENCE, "no answer comes in time");
     }
 }
 

@@ -21,6 +21,9 @@ pub(super) enum Reply {
     SendAndClose(Vec<u8>),
     /// Sends the pieces with this pause before each.
     Drip(Vec<Vec<u8>>, Duration),
+    /// Sends these bytes once so many requests have been under way together, and
+    /// after this pause.
+    Together(usize, Vec<u8>, Duration),
     /// Says nothing at all.
     Silence,
 }
@@ -132,6 +135,14 @@ async fn answer(stream: &mut TcpStream, log: &Mutex<Log>, reply: Reply) -> bool 
             tokio::time::sleep(pause).await;
             done();
             stream.write_all(&last).await.is_ok()
+        }
+        Reply::Together(requests, bytes, pause) => {
+            while log.lock().unwrap().under_way_max < requests {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            tokio::time::sleep(pause).await;
+            done();
+            stream.write_all(&bytes).await.is_ok()
         }
         Reply::Silence => {
             // Ends when the client hangs up.
