@@ -48,14 +48,28 @@ async fn an_admins_tokens_pass() {
         (json!({"cognito:groups": "admin"}), "ada"),
         (json!({"cognito:groups": "[admin]"}), "ada"),
         (json!({"cognito:groups": "[staff admin]"}), "ada"),
-        // Clocks differ by less than a minute.
-        (json!({"exp": get_current_timestamp() - 30}), "ada"),
         (json!({"username": "a\u{0}d\na"}), "ada"),
     ] {
         let claims = issuer.changed(claims);
         for kid in ["rsa", "ec"] {
             let admin = guard.admin(&signed(kid, &claims)).await;
             assert_eq!(admin.as_deref(), Ok(name), "{claims}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn clocks_may_differ_by_less_than_a_minute() {
+    let issuer = Issuer::start().await;
+    let guard = issuer.guard();
+    loop {
+        let now = get_current_timestamp();
+        let claims = issuer.changed(json!({"exp": now - 30}));
+        let admin = guard.admin(&signed("rsa", &claims)).await;
+        // A machine that took the other half of the minute over it tells nothing.
+        if get_current_timestamp() < now + 30 {
+            assert_eq!(admin.as_deref(), Ok("ada"));
+            return;
         }
     }
 }
@@ -178,12 +192,19 @@ async fn other_schemes_count_as_no_token() {
 async fn invented_keys_do_not_make_us_flood_the_issuer() {
     let issuer = Issuer::start().await;
     let guard = issuer.guard();
+    let began = std::time::Instant::now();
     for number in 0..20 {
         let token = signed(&format!("invented-{number}"), &issuer.claims());
         let admin = guard.admin(&token).await;
         assert_eq!(admin, Err(Refusal::BadToken("unknown key")));
     }
-    assert_eq!(issuer.questions.load(Ordering::SeqCst), 1);
+    // However long it took: not more often than that.
+    let most = 1 + began.elapsed().as_secs() / FETCH_INTERVAL_MIN.as_secs();
+    let asked = issuer.questions.load(Ordering::SeqCst);
+    assert!(
+        (1..=most).contains(&u64::try_from(asked).unwrap()),
+        "{asked}"
+    );
 }
 
 #[tokio::test]
