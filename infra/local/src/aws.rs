@@ -4,7 +4,6 @@
 //! and unsigned: it takes them for calls of its one account and region.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,7 +16,6 @@ use crate::http;
 
 /// The region that everything local is in.
 pub(crate) const REGION: &str = "us-east-1";
-const PATIENCE: Duration = Duration::from_secs(60);
 /// What a process may inherit: how to reach the internet and whom to trust there.
 const INHERITED: [&str; 9] = [
     "PATH",
@@ -93,7 +91,7 @@ impl Aws {
         let mut service = guard.start("ministack", command, StopSignal::Term)?;
         let health = format!("{}/_ministack/health", aws.endpoint);
         service
-            .until(PATIENCE, async || {
+            .until(async || {
                 let answer = http::client().get(&health).send().await;
                 answer.is_ok_and(|answer| answer.status().is_success())
             })

@@ -2,19 +2,19 @@
 //! the environment are left aside.
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 
 use crate::error::StackError;
+use crate::guard::PATIENCE;
 
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     // A second installation, by the tests or by another part, changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .no_proxy()
-        .timeout(Duration::from_secs(40))
+        .timeout(PATIENCE)
         .build()
         .unwrap_or_default()
 });

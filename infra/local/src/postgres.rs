@@ -6,7 +6,6 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use tokio::process::Command;
 use tokio_postgres::NoTls;
@@ -17,7 +16,6 @@ use crate::guard::{Guard, Service, StopSignal};
 use crate::{ports, random};
 
 const DATABASE: &str = "square_sync";
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Who PostgreSQL runs as where the stack itself is root.
 #[derive(Debug, Clone, Copy)]
@@ -60,9 +58,7 @@ impl Postgres {
         };
         let first = url("postgres");
         service
-            .until(PATIENCE, async || {
-                tokio_postgres::connect(&first, NoTls).await.is_ok()
-            })
+            .until(async || tokio_postgres::connect(&first, NoTls).await.is_ok())
             .await?;
         create_database(&first).await?;
         Ok(Self {

@@ -1,8 +1,6 @@
 //! The Square account that is copied: a simulated one of its own process, or
 //! whatever the environment names.
 
-use std::time::Duration;
-
 use tokio::process::Command;
 
 use crate::checkout::Checkout;
@@ -10,9 +8,6 @@ use crate::error::StackError;
 use crate::guard::{Guard, Service, StopSignal};
 use crate::ports;
 use crate::settings::SquareAccount;
-
-/// Seeding half a million counts takes a while on a small machine.
-const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Square's address, its token, and the simulator's process if there is one.
 #[derive(Debug)]
@@ -48,9 +43,7 @@ impl Square {
             .args(["--stay", "--port", &port.to_string()])
             .args(arguments);
         let mut service = guard.start("square-sim", command, StopSignal::Term)?;
-        service
-            .until(PATIENCE, async || ports::answers(port).await)
-            .await?;
+        service.until(async || ports::answers(port).await).await?;
         Ok(Self {
             url: format!("http://127.0.0.1:{port}"),
             token,
