@@ -17,6 +17,9 @@ import urllib.request
 
 from jsonschema import Draft202012Validator
 
+# Seconds; longer than any answer takes on the slowest machine.
+PATIENCE = 1200
+
 
 class Judge:
     def __init__(self, url, token, schemas):
@@ -33,7 +36,7 @@ class Judge:
             headers={"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as refusal:
             return refusal.code, json.load(refusal)

@@ -14,6 +14,9 @@ import urllib.request
 from square import Square
 from square.core.api_error import ApiError
 
+# Seconds; longer than any answer takes on the slowest machine.
+PATIENCE = 1200
+
 
 def objects(client):
     """Every live category, item and variation, by type."""
@@ -68,7 +71,7 @@ def same(what, found, truth):
 
 def main():
     url, token = sys.argv[1].rstrip("/"), sys.argv[2]
-    client = Square(token=token, base_url=url)
+    client = Square(token=token, base_url=url, timeout=PATIENCE)
     with urllib.request.urlopen(f"{url}/__sim/truth") as answer:
         truth = json.load(answer)
 
@@ -90,7 +93,7 @@ def main():
     if not all(totals.values()):
         sys.exit(f"nothing to judge in {totals}")
     try:
-        Square(token="wrong", base_url=url).locations.list()
+        Square(token="wrong", base_url=url, timeout=PATIENCE).locations.list()
     except ApiError as error:
         if error.status_code != 401:
             sys.exit(f"a wrong token gives status {error.status_code}")

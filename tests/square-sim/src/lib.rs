@@ -29,7 +29,7 @@
 //! | `POST /__sim/reset` | a fresh account; the body may replace fields of the [`Config`] it was started with. Token, faults, waiting changes and counters start anew |
 //! | `POST /__sim/change` | makes the changes listed, in order, and answers `{"done": […], "now"}` with the ids of what each touched |
 //! | `POST /__sim/change-later` | `{"when": {"endpoint", "request": n}, "changes": […]}` makes them when the n-th request from now arrives there, before it is answered; `GET` tells what came of it, `DELETE` forgets |
-//! | `POST /__sim/faults` | sets the faults listed; `DELETE` clears them |
+//! | `POST /__sim/faults` | sets the faults listed; `PUT` sets them in place of all that were set, `DELETE` clears them |
 //! | `POST /__sim/token` | changes what is accepted: `token`, `scopes`, `expires_at` (by the real clock, `null` for never), `revoked`; what is absent stays |
 //! | `GET`, `POST /__sim/clock` | Square's clock: `{"now"}` or `{"advance_seconds"}` move it on |
 //! | `GET /__sim/counters` | `requests` and `statuses` by endpoint, `bytes` sent, `largest_parallelism`, the last `bodies` by endpoint; `DELETE` clears |

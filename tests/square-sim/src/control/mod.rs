@@ -71,7 +71,10 @@ pub(crate) fn routes() -> Router<Arc<Sim>> {
             "/__sim/change-later",
             get(hooks_report).post(change_later).delete(clear_hooks),
         )
-        .route("/__sim/faults", post(set_faults).delete(clear_faults))
+        .route(
+            "/__sim/faults",
+            post(set_faults).put(replace_faults).delete(clear_faults),
+        )
         .route("/__sim/token", post(change_token))
         .route("/__sim/clock", get(clock).post(set_clock))
         .route("/__sim/counters", get(read_counters).delete(clear_counters))
@@ -144,12 +147,27 @@ async fn clear_hooks(State(sim): Shared) -> Json<Value> {
 }
 
 async fn set_faults(State(sim): Shared, body: Bytes) -> Answer {
-    let faults: Vec<Fault> = read(&body, "")?;
-    let checked = faults.iter().try_for_each(Fault::check);
-    checked.map_err(|error| refused(&error))?;
+    let faults = read_faults(&body)?;
     let set = faults.len();
     sim.control().faults.set(faults);
     Ok(Json(json!({"set": set})))
+}
+
+async fn replace_faults(State(sim): Shared, body: Bytes) -> Answer {
+    let faults = read_faults(&body)?;
+    let set = faults.len();
+    // In one go: no request slips through between the old ones and the new.
+    let mut control = sim.control();
+    control.faults.clear();
+    control.faults.set(faults);
+    Ok(Json(json!({"set": set})))
+}
+
+fn read_faults(body: &Bytes) -> Result<Vec<Fault>, (StatusCode, Json<Value>)> {
+    let faults: Vec<Fault> = read(body, "")?;
+    let checked = faults.iter().try_for_each(Fault::check);
+    checked.map_err(|error| refused(&error))?;
+    Ok(faults)
 }
 
 async fn clear_faults(State(sim): Shared) -> Json<Value> {

@@ -177,6 +177,13 @@ async fn faults_can_be_cleared_and_nonsense_is_refused() {
     set(&sim, json!({"endpoint": "*", "kind": "drop"})).await;
     assert_eq!(sim.ask("DELETE", "/__sim/faults", None).await.0, 200);
     sim.get("/v2/locations").await;
+    set(&sim, json!({"endpoint": "*", "kind": "drop"})).await;
+    let other = json!([{"endpoint": "*", "request": 2, "kind": "text"}]);
+    let replaced = sim.ask("PUT", "/__sim/faults", Some(&other)).await;
+    assert_eq!(replaced, (200, json!({"set": 1})));
+    sim.get("/v2/locations").await;
+    assert_eq!(sim.try_ask(CATALOG, &json!({})).await.unwrap().0, 503);
+    sim.ask("DELETE", "/__sim/faults", None).await;
     for wrong in [
         json!([{"endpoint": "/v2/catalogue/search", "kind": "drop"}]),
         json!([{"endpoint": "*", "kind": "delay"}]),
