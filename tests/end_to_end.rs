@@ -4,7 +4,7 @@ use local::Stack;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::cloud::{Cloud, options};
+use crate::support::cloud::{Cloud, execution, options};
 use crate::support::{database, run, tables};
 
 const CATALOG: &str = "/v2/catalog/search";
@@ -473,10 +473,7 @@ fn a_wrong_setting_fails_in_preflight_and_is_in_the_record() {
             .start_execution(machine, Some("misconfigured"), &json!({}))
             .await
             .unwrap();
-        while aws.execution(&arn).await.unwrap().is_running() {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-        let execution = aws.execution(&arn).await.unwrap();
+        let execution = execution(aws, &arn).await;
         assert_eq!(
             execution.error.as_deref(),
             Some("ConfigInvalid"),

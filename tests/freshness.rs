@@ -12,12 +12,18 @@ use crate::support::run::World;
 type Times = BTreeMap<String, Option<Timestamp>>;
 
 async fn times(world: &World) -> Times {
+    let before = Timestamp::now();
     let fresh = freshness::read(&world.client).await.unwrap();
     let order: Vec<&str> = fresh.iter().map(|one| one.data_type.as_str()).collect();
     assert_eq!(order, ["locations", "catalog", "inventory", "orders"]);
     for one in &fresh {
         assert_eq!(one.as_of.is_some(), one.age_seconds.is_some());
-        assert!(one.age_seconds.is_none_or(|age| (0..600).contains(&age)));
+        if let (Some(as_of), Some(age)) = (one.as_of, one.age_seconds) {
+            // To the second, as of a moment between these two.
+            let at_most = Timestamp::now().duration_since(as_of).as_secs() + 1;
+            let at_least = before.duration_since(as_of).as_secs() - 1;
+            assert!((at_least.max(0)..=at_most).contains(&age), "{age}");
+        }
     }
     fresh
         .into_iter()

@@ -5,6 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::cloud::Cloud;
+use crate::support::patience::patiently;
 use crate::support::run;
 use crate::support::subscriber::Subscriber;
 
@@ -44,16 +45,18 @@ fn assert_contains(mail: &Value, part: &str) {
 async fn scheduled_run(cloud: &Cloud) -> String {
     let sql = "select run_id from sync_runs where trigger = 'schedule' and status = 'succeeded'";
     let exists = "select to_regclass('sync_runs') is not null";
-    for _ in 0..1_200 {
+    let run_id = patiently(async || {
         let exists = cloud.client.query_one(exists, &[]).await.unwrap();
-        if exists.get(0)
-            && let Some(row) = cloud.client.query_opt(sql, &[]).await.unwrap()
-        {
-            return row.get(0);
+        if !exists.get::<_, bool>(0) {
+            return None;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    panic!("the schedule did not fire");
+        let row = cloud.client.query_opt(sql, &[]).await.unwrap();
+        row.map(|row| row.get(0))
+    });
+    let Some(run_id) = run_id.await else {
+        panic!("the schedule did not fire");
+    };
+    run_id
 }
 
 async fn disable_schedule(cloud: &Cloud) {
@@ -144,14 +147,11 @@ async fn stops(cloud: &Cloud, subscriber: &Subscriber) {
 async fn at_catalog(cloud: &Cloud, run_id: &str) {
     let sql = "select from sync_steps
         where run_id = $1 and step = 'catalog' and status = 'running'";
-    for _ in 0..300 {
-        let row = cloud.client.query_opt(sql, &[&run_id]).await.unwrap();
-        if row.is_some() {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("{run_id} did not come to its catalog step");
+    let at_work = patiently(async || cloud.client.query_opt(sql, &[&run_id]).await.unwrap()).await;
+    assert!(
+        at_work.is_some(),
+        "{run_id} did not come to its catalog step"
+    );
 }
 
 /// A new token in Secrets Manager serves functions that are already warm.

@@ -17,9 +17,9 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
+use fantoccini::error::CmdError;
 pub(crate) use fantoccini::key::Key;
 use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -28,10 +28,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub(crate) use self::judges::validate_html;
+use super::patience::{PATIENCE, patiently};
 
-/// Longer than any page takes, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(50);
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// A running chromedriver; it ends with this value, and its browsers with it.
@@ -106,17 +104,19 @@ impl Driver {
     /// False when it has ended: another process took the port.
     async fn answers(&mut self) -> bool {
         let status = format!("{}/status", self.url());
-        let end = Instant::now() + PATIENCE;
-        while self.process.try_wait().unwrap().is_none() {
-            if let Ok(answer) = reqwest::get(&status).await
-                && answer.status().is_success()
-            {
-                return true;
+        let answers = patiently(async || {
+            if self.process.try_wait().unwrap().is_some() {
+                return Some(false);
             }
-            assert!(Instant::now() < end, "chromedriver does not answer");
-            tokio::time::sleep(PAUSE).await;
-        }
-        false
+            let answer = reqwest::get(&status).await;
+            answer
+                .is_ok_and(|answer| answer.status().is_success())
+                .then_some(true)
+        });
+        let Some(answers) = answers.await else {
+            panic!("chromedriver does not answer");
+        };
+        answers
     }
 
     fn url(&self) -> String {
@@ -127,8 +127,10 @@ impl Driver {
     pub(crate) async fn open(&self, options: Options) -> Browser {
         let profile = TempDir::with_prefix("square-sync-browser-").unwrap();
         let size = if options.phone { "390,844" } else { "1280,900" };
+        let patience = u64::try_from(PATIENCE.as_millis()).unwrap();
         let mut chrome = json!({
             "binary": self.browser,
+            "browserStartupTimeout": patience,
             "args": [
                 "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
                 format!("--window-size={size}"),
@@ -145,6 +147,7 @@ impl Driver {
         let capabilities = json!({
             "goog:chromeOptions": chrome,
             "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"},
+            "timeouts": {"pageLoad": patience, "script": patience},
         });
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities.as_object().unwrap().clone())
@@ -169,7 +172,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         // Asked first: killed at once it would leave its browsers behind.
         if let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)) {
-            let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+            let _ = stream.set_read_timeout(Some(PATIENCE));
             let request = "GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
             let _ = stream.write_all(request.as_bytes());
             let _ = stream.read_to_end(&mut Vec::new());
@@ -199,7 +202,7 @@ impl Browser {
 
     /// The text of the first such element, as shown.
     pub(crate) async fn text(&self, css: &str) -> String {
-        self.wait_for(css).await.text().await.unwrap()
+        self.with(css, async |element| element.text().await).await
     }
 
     /// The texts of all such elements; none is no error.
@@ -212,14 +215,16 @@ impl Browser {
     }
 
     pub(crate) async fn click(&self, css: &str) {
-        self.wait_for(css).await.click().await.unwrap();
+        self.with(css, async |element| element.click().await).await;
     }
 
     /// Types over what the field held.
     pub(crate) async fn fill(&self, css: &str, text: &str) {
-        let field = self.wait_for(css).await;
-        field.clear().await.unwrap();
-        field.send_keys(text).await.unwrap();
+        self.with(css, async |field| {
+            field.clear().await?;
+            field.send_keys(text).await
+        })
+        .await;
     }
 
     /// Whether there is such an element now.
@@ -233,26 +238,46 @@ impl Browser {
     }
 
     pub(crate) async fn wait_for(&self, css: &str) -> Element {
-        let wait = self.client.wait().at_most(PATIENCE).every(PAUSE);
-        match wait.for_element(Locator::Css(css)).await {
-            Ok(element) => element,
-            Err(error) => self.give_up(&format!("no {css} ({error})")).await,
+        let found = patiently(async || {
+            let all = self.client.find_all(Locator::Css(css)).await;
+            all.unwrap().into_iter().next()
+        });
+        match found.await {
+            Some(element) => element,
+            None => self.give_up(&format!("no {css}")).await,
+        }
+    }
+
+    /// Does something with such an element. The page may replace it meanwhile; then
+    /// it is done with what came in its place.
+    async fn with<T>(
+        &self,
+        css: &str,
+        mut act: impl AsyncFnMut(Element) -> Result<T, CmdError>,
+    ) -> T {
+        loop {
+            let element = self.wait_for(css).await;
+            match act(element).await {
+                Err(error) if error.is_stale_element_reference() => {}
+                done => return done.unwrap(),
+            }
         }
     }
 
     /// Waits until such an element shows this text.
     pub(crate) async fn wait_text(&self, css: &str, part: &str) {
-        let end = Instant::now() + PATIENCE;
-        while Instant::now() < end {
+        let shown = patiently(async || {
             // Read at once: an element that a page replaces is no error.
             for element in self.client.find_all(Locator::Css(css)).await.unwrap() {
                 if element.text().await.is_ok_and(|text| text.contains(part)) {
-                    return;
+                    return Some(());
                 }
             }
-            tokio::time::sleep(PAUSE).await;
+            None
+        });
+        if shown.await.is_none() {
+            self.give_up(&format!("no {css} with {part:?}")).await;
         }
-        self.give_up(&format!("no {css} with {part:?}")).await;
     }
 
     async fn give_up(&self, what: &str) -> ! {
@@ -261,11 +286,13 @@ impl Browser {
     }
 
     pub(crate) async fn attribute(&self, css: &str, name: &str) -> Option<String> {
-        self.wait_for(css).await.attr(name).await.unwrap()
+        self.with(css, async |element| element.attr(name).await)
+            .await
     }
 
     pub(crate) async fn property(&self, css: &str, name: &str) -> Option<String> {
-        self.wait_for(css).await.prop(name).await.unwrap()
+        self.with(css, async |element| element.prop(name).await)
+            .await
     }
 
     /// Presses a key at this element, or at the one that has the focus.

@@ -2,7 +2,7 @@
 //! machine and the real Lambda binaries. Two of them stand side by side, one for
 //! the runs and one for the page; the scenarios take turns at each.
 
-use local::{Options, Stack};
+use local::{Aws, Execution, Options, Stack};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 
 use super::account::Account;
 use super::database;
+use super::patience::patiently;
 
 static RUNS: Shared = Shared::new("cloud");
 static PAGES: Shared = Shared::new("pages");
@@ -167,14 +168,11 @@ impl Cloud {
 
     /// Waits until a run is as wanted.
     pub(crate) async fn until(&self, run_id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..600 {
-            let run = self.run(run_id).await;
-            if wanted(&run) {
-                return run;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-        panic!("run {run_id} did not get there: {}", self.run(run_id).await);
+        let run = patiently(async || Some(self.run(run_id).await).filter(&wanted)).await;
+        let Some(run) = run else {
+            panic!("run {run_id} did not get there: {}", self.run(run_id).await);
+        };
+        run
     }
 
     /// Kills a process of that function, as a machine that dies does.
@@ -191,15 +189,8 @@ impl Cloud {
     }
 
     /// What Step Functions says of an execution that has ended.
-    pub(crate) async fn execution(&self, arn: &str) -> local::Execution {
-        for _ in 0..100 {
-            let execution = self.stack.aws().execution(arn).await.unwrap();
-            if !execution.is_running() {
-                return execution;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-        panic!("{arn} is still running");
+    pub(crate) async fn execution(&self, arn: &str) -> Execution {
+        execution(self.stack.aws(), arn).await
     }
 
     /// Starts an execution as somebody in the console does.
@@ -210,6 +201,17 @@ impl Cloud {
             .await
             .unwrap()
     }
+}
+
+/// What Step Functions says of an execution, once it has ended.
+pub(crate) async fn execution(aws: &Aws, arn: &str) -> Execution {
+    let ended = patiently(async || {
+        let execution = aws.execution(arn).await.unwrap();
+        Some(execution).filter(|execution| !execution.is_running())
+    });
+    ended
+        .await
+        .unwrap_or_else(|| panic!("{arn} is still running"))
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {

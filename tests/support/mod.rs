@@ -6,6 +6,7 @@ pub(crate) mod browser;
 pub(crate) mod cloud;
 pub(crate) mod database;
 pub(crate) mod page;
+pub(crate) mod patience;
 pub(crate) mod run;
 pub(crate) mod subscriber;
 pub(crate) mod tables;

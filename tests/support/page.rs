@@ -1,14 +1,12 @@
 //! Somebody at the admin page of the local AWS, in a browser.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
 use super::browser::{Browser, Driver, Options};
 use super::cloud::Cloud;
+use super::patience::patiently;
 
 const COGNITO: &str = "AWSCognitoIdentityProviderService";
-const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn desktop() -> Options {
     Options::default()
@@ -53,13 +51,17 @@ pub(crate) async fn enter(browser: &Browser, username: &str, password: &str) {
 pub(crate) async fn come_back(browser: &Browser, cloud: &Cloud, path: &str) {
     let person = &cloud.stack.file().sign_in;
     let wanted = format!("{}{path}", origin(cloud));
-    let end = Instant::now() + PATIENCE;
-    while browser.url().await != wanted {
-        assert!(Instant::now() < end, "at {}", browser.url().await);
+    let back = patiently(async || {
+        if browser.url().await == wanted {
+            return Some(());
+        }
         if browser.exists("input[name=username]").await {
             enter(browser, &person.username, &person.password).await;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        None
+    });
+    if back.await.is_none() {
+        panic!("at {}", browser.url().await);
     }
 }
 

@@ -389,6 +389,11 @@ pub(crate) fn env(square: &str, database: &str, settings: &[(&str, &str)]) -> En
         ("SQUARE_BASE_URL", square),
         ("DATABASE_URL", database),
         ("SQUARE_MAX_REQUESTS_PER_SECOND", "1000"),
+        // As long as can be set: a step that is merely slow is none that fails.
+        ("LOCATION_SYNC_TIMEOUT", "900"),
+        ("CATALOG_SYNC_TIMEOUT", "900"),
+        ("INVENTORY_SYNC_TIMEOUT", "900"),
+        ("ORDERS_SYNC_TIMEOUT", "900"),
     ];
     let settings = Settings::read(|name| {
         settings
@@ -411,6 +416,8 @@ fn finish_input(report: &Report, request: &Value, failure: Option<Value>) -> fin
     serde_json::from_value(input).unwrap()
 }
 
-fn deadline() -> Instant {
-    Instant::now() + Duration::from_secs(120)
+/// When Lambda would end a call: so late that it never does. Each step's own limit,
+/// of up to a quarter of an hour, comes first.
+pub(crate) fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(60 * 60)
 }

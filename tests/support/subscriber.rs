@@ -7,6 +7,8 @@ use axum::routing::post;
 use local::{Aws, Stack};
 use serde_json::Value;
 
+use super::patience::patiently;
+
 /// What has arrived.
 pub(crate) struct Subscriber {
     notifications: Arc<Mutex<Vec<Value>>>,
@@ -41,17 +43,11 @@ impl Subscriber {
 
     /// Waits for the notification about that run.
     pub(crate) async fn told_of(&self, run_id: &str) -> Value {
-        for _ in 0..300 {
-            let found = self.all_of(run_id).into_iter().next();
-            if let Some(notification) = found {
-                return notification;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-        panic!(
-            "nothing of {run_id} in {:?}",
-            self.notifications.lock().unwrap()
-        );
+        let told = patiently(async || self.all_of(run_id).into_iter().next()).await;
+        told.unwrap_or_else(|| {
+            let notifications = self.notifications.lock().unwrap();
+            panic!("nothing of {run_id} in {notifications:?}")
+        })
     }
 
     /// All that has arrived about that run.
