@@ -207,8 +207,7 @@ fn two_starts_at_once_are_one_run_and_a_repeated_key_is_the_first() {
     run(async {
         let cloud = Cloud::turn().await;
         cloud.sync(json!({})).await;
-        let slow = json!([{"endpoint": CATALOG, "kind": "delay", "delay_ms": 800, "times": 1}]);
-        cloud.account.faults(slow).await;
+        cloud.account.hold(CATALOG, 0).await;
         let (one, two) = tokio::join!(cloud.start(json!({})), cloud.start(json!({})));
         let (accepted, refused) = if one.0 == StatusCode::ACCEPTED {
             (one, two)
@@ -219,6 +218,7 @@ fn two_starts_at_once_are_one_run_and_a_repeated_key_is_the_first() {
         assert_eq!(refused.0, StatusCode::CONFLICT, "{}", refused.1);
         assert_eq!(refused.1["error"]["name"], "RunInProgress");
         assert_eq!(refused.1["error"]["run_id"], accepted.1["run_id"]);
+        cloud.account.clear_faults().await;
         cloud.end_of(accepted.1["run_id"].as_str().unwrap()).await;
 
         let body = json!({"idempotency_key": "a double click"});
@@ -248,13 +248,10 @@ fn two_starts_at_once_are_one_run_and_a_repeated_key_is_the_first() {
 fn a_stop_ends_the_execution_and_frees_the_lease_at_once() {
     run(async {
         let cloud = Cloud::turn().await;
-        let slow = json!([{"endpoint": CATALOG, "kind": "delay", "delay_ms": 2500, "times": 1}]);
-        cloud.account.faults(slow).await;
+        cloud.account.hold(CATALOG, 0).await;
         let (_, started) = cloud.start(json!({})).await;
         let run_id = started["run_id"].as_str().unwrap();
-        cloud
-            .until(run_id, |run| run["steps"][2]["status"] == "running")
-            .await;
+        cloud.account.held(CATALOG, 0).await;
         let path = format!("/admin/runs/{run_id}/stop");
         let (status, stopped) = cloud.call(Method::POST, &path, json!({})).await;
         assert!(status.is_success(), "{stopped}");
@@ -265,6 +262,7 @@ fn a_stop_ends_the_execution_and_frees_the_lease_at_once() {
         assert_eq!(execution.status, "ABORTED");
 
         // The stopped step is still under way; it must not write any more.
+        cloud.account.clear_faults().await;
         let next = cloud.sync(json!({})).await;
         assert_eq!(next["status"], "succeeded", "{next}");
         tokio::time::sleep(std::time::Duration::from_secs(2)).await;
@@ -314,14 +312,14 @@ fn the_console_and_the_schedule_can_start_a_run_too() {
 fn a_schedule_that_meets_a_run_is_skipped_quietly() {
     run(async {
         let cloud = Cloud::turn().await;
-        let slow = json!([{"endpoint": CATALOG, "kind": "delay", "delay_ms": 1500, "times": 1}]);
-        cloud.account.faults(slow).await;
+        cloud.account.hold(CATALOG, 0).await;
         let (_, started) = cloud.start(json!({})).await;
         let arn = cloud
             .start_by_hand("meets-a-run", &json!({"trigger": "schedule"}))
             .await;
         assert_eq!(cloud.execution(&arn).await.status, "SUCCEEDED");
         assert_eq!(cloud.run("meets-a-run").await["status"], "skipped");
+        cloud.account.clear_faults().await;
         let run = cloud.end_of(started["run_id"].as_str().unwrap()).await;
         assert_eq!(run["status"], "succeeded");
     });
@@ -438,22 +436,12 @@ fn a_lambda_killed_in_the_middle_is_started_again_and_loses_nothing() {
     run(async {
         let cloud = Cloud::turn().await;
         cloud.sync(json!({"only": ["locations"]})).await;
-        let slow = json!([{"endpoint": CATALOG, "kind": "delay", "delay_ms": 2000, "times": 3}]);
-        cloud.account.faults(slow).await;
+        cloud.account.hold(CATALOG, 0).await;
         let (_, started) = cloud.start(json!({})).await;
         let run_id = started["run_id"].as_str().unwrap();
-        cloud
-            .until(run_id, |run| run["steps"][2]["status"] == "running")
-            .await;
-        let processes = cloud.stack.aws().processes();
-        let catalog = processes
-            .iter()
-            .find(|process| process.function.to_lowercase().contains("catalog"))
-            .unwrap();
-        let killed = std::process::Command::new("kill")
-            .args(["-9", &catalog.pid.to_string()])
-            .status();
-        assert!(killed.unwrap().success());
+        cloud.account.held(CATALOG, 0).await;
+        cloud.kill("catalog");
+        cloud.account.clear_faults().await;
         let run = cloud.end_of(run_id).await;
         assert_eq!(run["status"], "succeeded", "{run}");
         tables::assert_equal_truth(&cloud.client, &cloud.account).await;

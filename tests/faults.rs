@@ -165,10 +165,7 @@ fn an_account_that_seems_empty_is_guarded() {
 fn a_step_stops_itself_in_time_and_names_the_setting() {
     run(async {
         let world = World::new(Account::small(), &[("CATALOG_SYNC_TIMEOUT", "1")]).await;
-        world
-            .account
-            .faults(json!([{"endpoint": CATALOG, "kind": "delay", "delay_ms": 3000}]))
-            .await;
+        world.account.hold(CATALOG, 0).await;
         let (name, report) = world.fail(json!({})).await;
         assert_eq!(name, "Cancelled");
         assert!(
@@ -188,12 +185,9 @@ fn postgresql_dropping_connections_half_way_is_healed_by_a_retry() {
         let world = World::small().await;
         world.open("cut", json!({})).await.unwrap();
         world.step("cut", "locations").await.unwrap();
-        world
-            .account
-            .faults(json!([{"endpoint": CATALOG, "kind": "delay", "delay_ms": 500, "times": 1}]))
-            .await;
+        world.account.hold(CATALOG, 0).await;
         let kill = async {
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            world.account.held(CATALOG, 0).await;
             world
                 .client
                 .batch_execute(
@@ -202,6 +196,7 @@ fn postgresql_dropping_connections_half_way_is_healed_by_a_retry() {
                 )
                 .await
                 .unwrap();
+            world.account.clear_faults().await;
         };
         let (cut, ()) = tokio::join!(world.step("cut", "catalog"), kill);
         assert_eq!(cut.unwrap_err().name(), "DatabaseUnavailable");

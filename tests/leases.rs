@@ -6,6 +6,8 @@ use shared::run::{lease, start};
 use crate::support::run::World;
 use crate::support::{run, tables};
 
+const CATALOG: &str = "/v2/catalog/search";
+
 /// The lease as a run leaves it when its process dies.
 const EXPIRE: &str = "update sync_leases set expires_at = now() - interval '1 second'";
 
@@ -92,19 +94,18 @@ fn a_stopped_runs_step_cannot_write() {
     run(async {
         let world = World::small().await;
         world.open("stopped", json!({})).await.unwrap();
-        world
-            .account
-            .faults(json!([{"endpoint": "/v2/locations", "kind": "delay", "delay_ms": 600, "times": 1}]))
-            .await;
-        let (late, stopped) = tokio::join!(world.step("stopped", "locations"), async {
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-            stop(&world, "stopped").await
+        world.account.hold(CATALOG, 0).await;
+        let (late, stopped) = tokio::join!(world.step("stopped", "catalog"), async {
+            world.account.held(CATALOG, 0).await;
+            let stopped = stop(&world, "stopped").await;
+            world.account.clear_faults().await;
+            stopped
         });
         assert!(stopped);
         assert_eq!(late.unwrap_err().name(), "LeaseLost");
-        assert_eq!(world.number("select count(*) from locations").await, 0);
+        assert_eq!(world.number("select count(*) from catalog_items").await, 0);
 
-        let later = world.step("stopped", "catalog").await.unwrap_err();
+        let later = world.step("stopped", "inventory").await.unwrap_err();
         assert_eq!(later.name(), "Cancelled");
         // The lease is free at once.
         world.sync(json!({})).await;
@@ -144,7 +145,7 @@ fn a_redriven_step_takes_the_lease_up_again() {
         let world = World::small().await;
         world
             .account
-            .faults(json!([{"endpoint": "/v2/catalog/search", "kind": "status", "status": 400}]))
+            .faults(json!([{"endpoint": CATALOG, "kind": "status", "status": 400}]))
             .await;
         let report = world.run_named("redriven", json!({})).await;
         assert_eq!(report.error.unwrap().name, "SquareRejected");

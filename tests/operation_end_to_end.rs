@@ -114,8 +114,7 @@ async fn failure_and_recovery(cloud: &Cloud, subscriber: &Subscriber) {
 }
 
 async fn stops(cloud: &Cloud, subscriber: &Subscriber) {
-    let slow = json!([{"endpoint": CATALOG, "kind": "delay", "delay_ms": 20_000}]);
-    cloud.account.faults(slow.clone()).await;
+    cloud.account.hold(CATALOG, 0).await;
     // Through the API.
     let (_, started) = cloud.start(json!({})).await;
     let run_id = started["run_id"].as_str().unwrap().to_owned();
@@ -128,8 +127,6 @@ async fn stops(cloud: &Cloud, subscriber: &Subscriber) {
     assert_eq!(mail["MessageAttributes"]["status"]["Value"], "stopped");
 
     // In the console, where nobody tells the database: the event does.
-    cloud.account.clear_faults().await;
-    cloud.account.faults(slow).await;
     let arn = cloud.start_by_hand("by-hand", &json!({})).await;
     at_catalog(cloud, "by-hand").await;
     let body = json!({"executionArn": arn});

@@ -5,6 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::cloud::Cloud;
+use crate::support::patience::patiently;
 use crate::support::{run, tables};
 
 const ORDERS: &str = "/v2/orders/search";
@@ -33,6 +34,17 @@ fn orders_read(run: &Value) -> i64 {
     orders_step(run)["progress"]["done"].as_i64().unwrap()
 }
 
+/// Waits until the calls of a stopped run have noticed: their requests would be taken
+/// for the next run's.
+async fn nobody_asks(cloud: &Cloud) {
+    let quiet = patiently(async || {
+        let before = cloud.account.requests_to(ORDERS).await;
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        (cloud.account.requests_to(ORDERS).await == before).then_some(())
+    });
+    assert!(quiet.await.is_some(), "a stopped run goes on");
+}
+
 #[test]
 fn a_history_survives_a_kill_a_stop_and_a_failing_window_and_orders_stay_fresh() {
     run(async {
@@ -40,9 +52,11 @@ fn a_history_survives_a_kill_a_stop_and_a_failing_window_and_orders_stay_fresh()
         cloud.account.reset(account(20_000)).await;
 
         // Killed in the middle of a window, then stopped.
+        cloud.account.hold(ORDERS, 12).await;
         let run_id = start(&cloud, IMPORT, json!({})).await;
         cloud.until(&run_id, |run| orders_read(run) > 500).await;
         cloud.kill("orders");
+        cloud.account.hold(ORDERS, 40).await;
         let running = cloud.until(&run_id, |run| orders_read(run) > 5_000).await;
         let progress = &orders_step(&running)["progress"];
         assert!(
@@ -60,6 +74,8 @@ fn a_history_survives_a_kill_a_stop_and_a_failing_window_and_orders_stay_fresh()
         );
         let read = orders_read(&cloud.run(&run_id).await);
         assert!(read < 20_000, "{read}");
+        nobody_asks(&cloud).await;
+        cloud.account.clear_faults().await;
 
         // Its locations are still asked for, but one window is refused for good.
         let fault = json!({"endpoint": ORDERS, "request": 6, "times": 1, "kind": "status",
@@ -122,9 +138,9 @@ fn an_import_at_work_lets_the_catalog_be_synced_and_refuses_another_import() {
     run(async {
         let cloud = Cloud::turn().await;
         cloud.account.reset(account(300)).await;
-        let slow = json!([{"endpoint": ORDERS, "kind": "delay", "delay_ms": 300}]);
-        cloud.account.faults(slow).await;
+        cloud.account.hold(ORDERS, 2).await;
         let run_id = start(&cloud, IMPORT, json!({"from": "2025-01-01"})).await;
+        cloud.account.held(ORDERS, 2).await;
         let (status, refused) = cloud.call(Method::POST, IMPORT, json!({})).await;
         assert_eq!(status, StatusCode::CONFLICT, "{refused}");
         assert_eq!(refused["error"]["run_id"], run_id);
@@ -132,6 +148,7 @@ fn an_import_at_work_lets_the_catalog_be_synced_and_refuses_another_import() {
         assert_eq!(status, StatusCode::CONFLICT, "{refused}");
         let sync = cloud.sync(json!({})).await;
         assert_eq!(sync["status"], "succeeded", "{sync}");
+        cloud.account.clear_faults().await;
         let import = cloud.end_of(&run_id).await;
         assert_eq!(import["status"], "succeeded", "{import}");
         tables::assert_equal_truth(&cloud.client, &cloud.account).await;

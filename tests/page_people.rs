@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::browser::{Driver, Options};
 use crate::support::cloud::Cloud;
 use crate::support::page::{
-    come_back, create_stranger, desktop, enter, fetched, open, refresh, sign_in, signed_in, slow,
+    come_back, create_stranger, desktop, enter, fetched, open, refresh, sign_in, signed_in,
 };
 use crate::support::run;
 
@@ -100,7 +100,7 @@ fn two_tabs_tell_of_each_other() {
             return;
         };
         let cloud = Cloud::page().await;
-        slow(&cloud, CATALOG, 3_000).await;
+        cloud.account.hold(CATALOG, 0).await;
         let browser = signed_in(&driver, &cloud, desktop()).await;
         let first = browser.tab().await;
         let second = browser.new_tab().await;
@@ -119,6 +119,7 @@ fn two_tabs_tell_of_each_other() {
         browser.click("details.confirm summary").await;
         browser.click("details.confirm button.danger").await;
         browser.wait_text(".badge", "stopped").await;
+        cloud.account.clear_faults().await;
         browser.switch(&first).await;
         refresh(&browser).await;
         browser.wait_text(".badge", "stopped").await;

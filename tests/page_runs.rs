@@ -1,13 +1,13 @@
 //! Runs as somebody at the page starts, watches, stops and understands them.
 
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::support::browser::{Browser, Driver};
 use crate::support::cloud::Cloud;
-use crate::support::page::{desktop, fetched, open, signed_in, slow};
+use crate::support::page::{desktop, fetched, open, signed_in};
+use crate::support::patience::patiently;
 use crate::support::run;
 
 const CATALOG: &str = "/v2/catalog/search";
@@ -22,23 +22,20 @@ async fn rows(cloud: &Cloud, table: &str) -> i64 {
     cloud.client.query_one(&count, &[]).await.unwrap().get(0)
 }
 
-/// How much the running steps had read, as shown until `is_over`, and the page stayed.
-async fn watch(browser: &Browser, is_over: &str) -> BTreeSet<String> {
-    browser.execute(MARK).await;
-    let mut seen = BTreeSet::new();
-    let end = Instant::now() + Duration::from_secs(60);
-    while browser.execute(is_over).await != json!(true) {
-        assert!(Instant::now() < end, "{seen:?}");
-        let text = "return [...document.querySelectorAll('.step.running')]
-            .map(step => step.querySelector('.name').textContent + ' '
-                + step.querySelector('.facts').textContent.split(' read')[0]).join()";
-        if let Some(text) = browser.execute(text).await.as_str() {
-            seen.insert(text.to_owned());
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert_eq!(browser.execute(STAYED).await, json!(true));
-    seen
+/// How much the running catalog step is shown to have read, once it is more than that.
+async fn read_more_than(browser: &Browser, before: u32) -> u32 {
+    let text = "return [...document.querySelectorAll('.step.running')]
+        .filter(step => step.querySelector('.name').textContent === 'catalog')
+        .map(step => step.querySelector('.facts').textContent.split(' read')[0]).join()";
+    let more = patiently(async || {
+        let shown = browser.execute(text).await;
+        let figure = shown.as_str()?.parse().ok()?;
+        (figure > before).then_some(figure)
+    });
+    let Some(figure) = more.await else {
+        panic!("no more than {before} shown");
+    };
+    figure
 }
 
 #[test]
@@ -120,17 +117,21 @@ fn a_run_is_watched_stopped_and_its_failure_explained() {
         let cloud = Cloud::page().await;
         let few = json!({"orders": 0, "page_limit_cap": 40, "ragged_pages": false});
         cloud.account.reset(few).await;
-        slow(&cloud, CATALOG, 500).await;
         let browser = signed_in(&driver, &cloud, desktop()).await;
 
         // Figures move to the end, without a reload.
+        cloud.account.hold(CATALOG, 3).await;
         browser.click(&format!("{START} button:not([name])")).await;
         browser.wait_for(".step.running").await;
-        let ended = "return !!document.querySelector('.badge.succeeded')";
-        let seen = watch(&browser, ended).await;
-        let figures = seen.iter().filter_map(|seen| seen.strip_prefix("catalog "));
-        let figures: Vec<u32> = figures.filter_map(|figure| figure.parse().ok()).collect();
-        assert!(figures.len() > 2, "{seen:?}");
+        browser.execute(MARK).await;
+        let mut figure = 0;
+        for _ in 0..3 {
+            figure = read_more_than(&browser, figure).await;
+            cloud.account.hold(CATALOG, 3).await;
+        }
+        cloud.account.clear_faults().await;
+        browser.wait_for(".badge.succeeded").await;
+        assert_eq!(browser.execute(STAYED).await, json!(true));
         let finish = "return [...document.querySelectorAll('.step')].map(step => step.className)";
         let steps = browser.execute(finish).await;
         assert_eq!(steps, json!(["step succeeded"; 5].to_vec()), "{steps}");
@@ -140,7 +141,7 @@ fn a_run_is_watched_stopped_and_its_failure_explained() {
         assert_eq!(browser.execute(created).await, json!(items));
 
         // Stopping asks first.
-        slow(&cloud, CATALOG, 2_000).await;
+        cloud.account.hold(CATALOG, 0).await;
         open(&browser, &cloud, "/admin/sync").await;
         browser.click("input[name=reconcile]").await;
         browser.click(&format!("{START} button:not([name])")).await;
@@ -212,12 +213,9 @@ fn a_run_that_the_guard_has_stopped_can_be_allowed_on_the_page() {
         browser.click(&format!("{START} button")).await;
         browser.wait_text(".run", "succeeded").await;
         let deleted = "catalog_items where is_deleted";
-        for _ in 0..100 {
-            if rows(&cloud, deleted).await == 60 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        let marked = patiently(async || (rows(&cloud, deleted).await == 60).then_some(()));
+        if marked.await.is_none() {
+            panic!("{} items are marked", rows(&cloud, deleted).await);
         }
-        panic!("{} items are marked", rows(&cloud, deleted).await);
     });
 }

@@ -1,7 +1,10 @@
 //! A simulated Square account and its control interface.
 
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 use square_sim::{Config, Running};
+
+use super::patience::patiently;
 
 /// An account of a test's own.
 pub(crate) struct Account {
@@ -51,8 +54,29 @@ impl Account {
         self.post("faults", &faults).await;
     }
 
+    /// Clears the faults, and lets go what is held.
     pub(crate) async fn clear_faults(&self) {
         self.delete("faults").await;
+    }
+
+    /// Lets so many more requests through here, and holds up lists from then on: their
+    /// pages are empty, but say that more follow. Each answer comes soon, so that a
+    /// list may be held for longer than any time-out. It replaces all faults, and what
+    /// was counted is forgotten.
+    pub(crate) async fn hold(&self, endpoint: &str, after: u64) {
+        let fault = json!({"endpoint": endpoint, "kind": "empty_page", "delay_ms": 50,
+            "request": after + 1, "times": u64::MAX});
+        self.clear_counters().await;
+        self.send(Method::PUT, "faults", &json!([fault])).await;
+    }
+
+    /// Waits for a request beyond those that `hold` lets through.
+    pub(crate) async fn held(&self, endpoint: &str, after: u64) {
+        let held = patiently(async || {
+            let requests = self.requests_to(endpoint).await;
+            (requests > after).then_some(())
+        });
+        assert!(held.await.is_some(), "nobody asks {endpoint}");
     }
 
     pub(crate) async fn change_later(&self, later: Value) {
@@ -102,8 +126,13 @@ impl Account {
     }
 
     async fn post(&self, path: &str, body: &Value) -> Value {
+        self.send(Method::POST, path, body).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: &Value) -> Value {
         let url = format!("{}/__sim/{path}", self.url);
-        let answer = self.http.post(url).json(body).send().await.unwrap();
+        let request = self.http.request(method, url).json(body);
+        let answer = request.send().await.unwrap();
         let status = answer.status();
         let text = answer.text().await.unwrap();
         assert!(status.is_success(), "{path}: {status} {text}");
