@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::account::Account;
+use crate::support::patience::cut_off_after;
 use crate::support::run::{World, new_run_id};
 use crate::support::{run, tables};
 
@@ -167,7 +168,7 @@ fn a_failure_between_two_chunks_loses_nothing_of_either() {
 fn a_step_that_is_cut_off_or_called_twice_counts_each_order_once() {
     run(async {
         let world = imported(300).await;
-        for n in 0..12_u64 {
+        for n in 0..12 {
             world
                 .account
                 .change(json!([{"op": "add_order", "count": 45}]))
@@ -175,8 +176,8 @@ fn a_step_that_is_cut_off_or_called_twice_counts_each_order_once() {
             let run_id = new_run_id();
             world.open(&run_id, only_orders()).await.unwrap();
             let event = json!({"run_id": run_id, "work": "fresh"});
-            let patience = std::time::Duration::from_millis(5 + 8 * n);
-            let _cut_off = tokio::time::timeout(patience, world.orders(event.clone())).await;
+            let call = world.orders(event.clone());
+            let _cut_off = cut_off_after(1 + 8 * n, call).await;
             let (one, other) =
                 tokio::join!(world.orders(event.clone()), world.orders(event.clone()));
             one.unwrap();

@@ -5,6 +5,7 @@ use serde_json::json;
 use shared::postgres::{Database, schema};
 
 use crate::support::account::Account;
+use crate::support::patience::cut_off_after;
 use crate::support::run::{World, env, new_run_id};
 use crate::support::{database, run};
 
@@ -129,10 +130,9 @@ fn deriving_goes_on_where_it_was_cut_off() {
             .await
             .unwrap();
         world.migration_call(&run_id, "schema").await.unwrap();
-        for milliseconds in [20, 60, 120, 240, 400] {
-            let patience = std::time::Duration::from_millis(milliseconds);
+        for waits in [4, 8, 16, 32, 64] {
             let call = world.migration_call(&run_id, "rederive");
-            let _cut_off = tokio::time::timeout(patience, call).await;
+            let _cut_off = cut_off_after(waits, call).await;
         }
         let (one, other) = tokio::join!(
             world.migration_call(&run_id, "rederive"),

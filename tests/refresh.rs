@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use shared::publish;
 
 use crate::support::account::Account;
-use crate::support::run::{Report, World, env, new_run_id};
+use crate::support::patience::{cut_off_after, waits_for_a_lock};
+use crate::support::run::{Report, World, deadline, env, new_run_id};
 use crate::support::{database, run, tables};
 
 const COUNTS: &str = "/v2/inventory/counts/batch-retrieve";
@@ -153,7 +154,9 @@ fn publishing_cut_off_anywhere_leaves_one_account_or_the_other_whole() {
         }));
         let world = World::new(account, &[]).await;
         world.sync(json!({})).await;
-        for milliseconds in [1, 10, 30, 60, 120, 250, 500, 900] {
+        let mut waits = 1;
+        let mut is_whole = false;
+        while !is_whole {
             world.account.change(changes()).await;
             let old = fingerprint(&world).await;
             let run_id = new_run_id();
@@ -161,9 +164,10 @@ fn publishing_cut_off_anywhere_leaves_one_account_or_the_other_whole() {
             for step in ["locations", "catalog", "inventory"] {
                 world.step(&run_id, step).await.unwrap();
             }
-            let patience = std::time::Duration::from_millis(milliseconds);
             let call = world.publish_call(&run_id, "publish");
-            if tokio::time::timeout(patience, call).await.is_err() {
+            is_whole = cut_off_after(waits, call).await.is_some();
+            waits *= 2;
+            if !is_whole {
                 let now = fingerprint(&world).await;
                 if now != old {
                     tables::assert_equal_truth(&world.client, &world.account).await;
@@ -351,13 +355,7 @@ fn postgresql_restarting_while_it_publishes_leaves_the_old_account() {
         let lock = "begin; lock table catalog_items in share row exclusive mode";
         world.client.batch_execute(lock).await.unwrap();
         let (published, ()) = tokio::join!(world.publish_call(&run_id, "publish"), async {
-            let waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock'";
-            let pid: i32 = loop {
-                if let Some(row) = world.client.query_opt(waiting, &[]).await.unwrap() {
-                    break row.get(0);
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            };
+            let pid = waits_for_a_lock(&world.client).await;
             let killed = std::process::Command::new("kill")
                 .args(["-9", &pid.to_string()])
                 .status();
@@ -427,16 +425,18 @@ fn a_refresh_that_waits_for_a_snapshot_keeps_its_leases() {
         let world = World::small().await;
         world.open("waiting", refresh()).await.unwrap();
         let old = "update sync_leases set expires_at = now() + interval '1 second'
-            where holder is not null";
-        world.client.batch_execute(old).await.unwrap();
+            where holder is not null returning expires_at";
+        let old: jiff::Timestamp = world.client.query(old, &[]).await.unwrap()[0].get(0);
         let event = json!({"run_id": "waiting", "work": "hold"});
         let input = serde_json::from_value(event).unwrap();
-        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
-        let held = publish::handle(&world.env, input, deadline).await.unwrap();
+        let held = publish::handle(&world.env, input, deadline())
+            .await
+            .unwrap();
         assert_eq!(json!(held), json!({"run_id": "waiting"}));
         let kept = "select count(*) from sync_leases
-            where holder = 'waiting' and expires_at > now() + interval '1 minute'";
-        assert_eq!(world.number(kept).await, 2);
+            where holder = 'waiting' and expires_at > $1::timestamptz + interval '1 minute'";
+        let kept = world.client.query_one(kept, &[&old]).await.unwrap();
+        assert_eq!(kept.get::<_, i64>(0), 2);
         let report = world.run_named("waiting", refresh()).await;
         assert_eq!(report.status, "succeeded");
     });

@@ -1,5 +1,6 @@
-//! Waiting, so that how fast the machine is decides nothing.
+//! Waiting, and cutting work off, so that how fast the machine is decides nothing.
 
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
@@ -22,6 +23,26 @@ pub(crate) async fn patiently<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> Opt
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Works until it is done or has had to wait so many times, and then drops what is
+/// left, as the end of a function's process does; none if it was cut off. Counted in
+/// waits and not in milliseconds, it cuts a fast machine's work and a slow one's at
+/// the same places.
+pub(crate) fn cut_off_after<T>(
+    waits: usize,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = Option<T>> {
+    let mut work = Box::pin(work);
+    let mut left = waits;
+    std::future::poll_fn(move |context| match work.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if left <= 1 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
 }
 
 /// Waits until some session of this server waits for a lock; its process.
