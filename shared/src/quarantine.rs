@@ -9,7 +9,8 @@ use tokio_postgres::{GenericClient, Transaction};
 
 use crate::error::SyncError;
 use crate::postgres::ledger::Ledger;
-use crate::postgres::table::Table;
+use crate::postgres::plan::Access;
+use crate::postgres::table::{Table, quarantined_sql};
 use crate::square::Broken;
 use crate::text::Texts;
 
@@ -157,43 +158,69 @@ pub async fn settle(
     table: &Table,
     attempt: i64,
     run_id: &str,
-    listed_all: bool,
+    access: Access,
 ) -> Result<(), SyncError> {
     transaction
-        .execute(
-            "insert into sync_quarantine as q
-                 (data_type, object_id, reason, payload, replayable, run_id)
-             select distinct on (object_id) data_type, object_id, reason, payload, replayable, $3
-             from staging.quarantine
-             where attempt = $1 and data_type = $2 and (seq > 0 or $4)
-             order by object_id, seq desc
-             on conflict (data_type, object_id) where resolved_at is null
-             do update set reason = excluded.reason, payload = excluded.payload,
-                 replayable = excluded.replayable, run_id = excluded.run_id, last_seen_at = now()",
-            &[&attempt, &table.data_type, &run_id, &listed_all],
-        )
+        .execute(&keep_sql(access), &[&attempt, &table.data_type, &run_id])
         .await?;
     transaction
-        .execute(
-            &settle_sql(table),
-            &[&attempt, &table.data_type, &listed_all],
-        )
+        .execute(&settle_sql(table, access), &[&attempt, &table.data_type])
         .await?;
     Ok(())
 }
 
+/// Keeps what was set aside, an object once. What waited before and was only tried
+/// again is there already, unless everything was listed. Parameters: attempt, data
+/// type, run id.
+fn keep_sql(access: Access) -> String {
+    let tried = match access {
+        Access::Sets => "",
+        Access::LookUps => " and seq > 0",
+    };
+    format!(
+        "insert into sync_quarantine as q
+             (data_type, object_id, reason, payload, replayable, run_id)
+         select distinct on (object_id) data_type, object_id, reason, payload, replayable, $3
+         from staging.quarantine
+         where attempt = $1 and data_type = $2{tried}
+         order by object_id, seq desc
+         on conflict (data_type, object_id) where resolved_at is null
+         do update set reason = excluded.reason, payload = excluded.payload,
+             replayable = excluded.replayable, run_id = excluded.run_id, last_seen_at = now()"
+    )
+}
+
 /// Closes what waits no longer: not given to quarantine again by this attempt,
 /// and placed by it, deleted at Square, or absent from a whole listing.
-#[must_use]
-pub fn settle_sql(table: &Table) -> String {
+/// Parameters: attempt, data type.
+fn settle_sql(table: &Table, access: Access) -> String {
+    let waiting = "w.data_type = $2 and w.resolved_at is null";
+    let candidates = match access {
+        Access::Sets => "sync_quarantine w".to_owned(),
+        Access::LookUps => format!(
+            "(select distinct {id} as object_id from staging.{name} s where s.attempt = $1) s
+             {placed}",
+            id = table.object_id("s"),
+            name = table.name,
+            placed = access.join(
+                "sync_quarantine",
+                "w",
+                &format!("{waiting} and w.object_id = s.object_id")
+            ),
+        ),
+    };
     format!(
-        "update sync_quarantine w set resolved_at = now()
-         where w.resolved_at is null and w.data_type = $2
-             and not exists (select from staging.quarantine q where q.attempt = $1
-                 and q.data_type = $2 and q.object_id = w.object_id)
-             and ($3 or exists (select from staging.{} s where s.attempt = $1
-                 and {} = w.object_id))",
-        table.name,
-        table.object_id("s")
+        "update sync_quarantine set resolved_at = now() where ctid = any (array(
+             select w.ctid from {candidates}
+             {aside}
+             where {waiting} and q.object_id is null))",
+        aside = quarantined_sql(table.data_type, "w.object_id"),
     )
+}
+
+/// For the test that prepares every statement.
+#[must_use]
+pub fn statements(table: &Table) -> Vec<String> {
+    let by_access = |access| [keep_sql(access), settle_sql(table, access)];
+    [Access::Sets, Access::LookUps].map(by_access).concat()
 }

@@ -8,7 +8,7 @@ use crate::error::SyncError;
 use crate::run::store::Run;
 
 /// Live rows against what a whole listing gave, per data type. A delta gives no
-/// such figure.
+/// such figure, and nothing is counted then.
 const COUNTS: &str = "
     with given as (
         select s.key as data_type,
@@ -18,10 +18,14 @@ const COUNTS: &str = "
         where st.run_id = $1 and st.status = 'succeeded' and st.result ->> 'scope' = 'reconcile'
             and s.key <> 'locations' and not (s.key = 'inventory' and st.step = 'catalog')),
     live as (
-        select 'categories' as data_type, count(*) as rows from catalog_categories where not is_deleted
-        union all select 'items', count(*) from catalog_items where not is_deleted
-        union all select 'variations', count(*) from catalog_variations where not is_deleted
-        union all select 'inventory', count(*) from catalog_inventory where not is_deleted)
+        select 'categories' as data_type, count(*) as rows from catalog_categories
+            where not is_deleted and exists (select from given where data_type = 'categories')
+        union all select 'items', count(*) from catalog_items
+            where not is_deleted and exists (select from given where data_type = 'items')
+        union all select 'variations', count(*) from catalog_variations
+            where not is_deleted and exists (select from given where data_type = 'variations')
+        union all select 'inventory', count(*) from catalog_inventory
+            where not is_deleted and exists (select from given where data_type = 'inventory'))
     select data_type, given.rows as given, live.rows as live
     from given join live using (data_type) where given.rows < live.rows";
 

@@ -6,6 +6,7 @@
 //! an object may slip between two pages.
 
 pub mod rows;
+pub mod statements;
 pub mod store;
 
 use deadpool_postgres::Object;
@@ -15,9 +16,10 @@ use tokio::time::Instant;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::postgres::ledger::Ledger;
+use crate::postgres::plan::{self, Access};
 use crate::postgres::table::clear_staging;
 use crate::quarantine;
-use crate::run::stats::{StagedStep, StepOutput};
+use crate::run::stats::{StagedStep, StepOutput, total};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
 use crate::square::{CatalogObject, Page, SearchCatalogObjects, read_ahead};
@@ -72,7 +74,7 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
         newest,
         ledger,
         warnings,
-    } = reader.finish().await?;
+    } = reader.finish(Access::of(listed_all)).await?;
 
     let transaction = context.begin(&mut client).await?;
     ledger.verify(&transaction, context.attempt).await?;
@@ -86,6 +88,8 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
         return context.leave_staged(transaction, staged, warnings).await;
     }
     let stats = store::apply(context, &transaction, listed_all).await?;
+    let tables = TABLES.map(|table| table.name);
+    plan::analyze(&*transaction, &tables, total([&stats]).written()).await?;
     let run_id = &context.run.run_id;
     watermark
         .advance(newest)
@@ -219,7 +223,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Leaves one copy of each object in staging, ready to be applied.
-    async fn finish(self) -> Result<Staged, SyncError> {
+    async fn finish(self, access: Access) -> Result<Staged, SyncError> {
         let (client, attempt, mut ledger) = (self.client, self.context.attempt, self.ledger);
         for table in [&CATEGORIES, &ITEMS, &VARIATIONS] {
             table.analyze(&***client).await?;
@@ -227,16 +231,13 @@ impl<'a> Reader<'a> {
         CATEGORIES.dedupe(client, attempt, &mut ledger).await?;
         ITEMS.dedupe(client, attempt, &mut ledger).await?;
         let outdated = client
-            .execute(store::DROP_OUTDATED_HELD, &[&attempt])
+            .execute(statements::DROP_OUTDATED_HELD, &[&attempt])
             .await?;
         ledger.removed(&VARIATIONS, outdated);
         client
-            .execute(store::COMPLETE_ITEM_IDS, &[&attempt])
+            .execute(&statements::complete_item_ids(access), &[&attempt])
             .await?;
         VARIATIONS.dedupe(client, attempt, &mut ledger).await?;
-        for table in [&ITEMS, &VARIATIONS] {
-            table.analyze(&***client).await?;
-        }
         Ok(Staged {
             newest: self.newest,
             ledger,

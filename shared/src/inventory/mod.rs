@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::postgres::ledger::Ledger;
+use crate::postgres::plan;
 use crate::postgres::table::clear_staging;
 use crate::quarantine;
 use crate::run::request::DataType;
@@ -35,7 +36,7 @@ pub(crate) const LIST: &str = "inventory";
 const OVERLAP: SignedDuration = SignedDuration::from_mins(2);
 
 /// Pages of the one list for all locations, before a large account is split.
-const UNSPLIT_PAGES: usize = 10;
+const UNSPLIT_PAGES: u32 = 10;
 
 /// Brings `catalog_inventory` to what Square counts.
 ///
@@ -65,7 +66,7 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     clear_staging(&client, &[&INVENTORY], request.stages_only()).await?;
     let mut reader = Reader::new(context, &client);
     if listed_all {
-        reader.list_all().await?;
+        reader.list_all(&watermark).await?;
     } else {
         INVENTORY
             .replay(&client, context.attempt, &mut reader.ledger)
@@ -90,6 +91,7 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
         return context.leave_staged(transaction, staged, warnings).await;
     }
     let counts = store::apply(context, &transaction, listed_all).await?;
+    plan::analyze(&*transaction, &store::WRITTEN, counts.written()).await?;
     let run_id = &context.run.run_id;
     watermark
         .advance(newest)
@@ -105,6 +107,16 @@ struct Staged {
     newest: Option<Timestamp>,
     ledger: Ledger,
     warnings: Vec<String>,
+}
+
+/// How far the one list for all locations went.
+enum Unsplit {
+    /// To its end, within one page.
+    All,
+    /// To its end; the newest count when it began.
+    Changing(Option<Timestamp>),
+    /// Not to its end.
+    Large(Option<Timestamp>),
 }
 
 /// Reads lists into staging.
@@ -129,29 +141,47 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Everything, and then what changed since the first page.
-    async fn list_all(&mut self) -> Result<(), SyncError> {
+    /// Everything, and then what changed since it began.
+    async fn list_all(&mut self, watermark: &Watermark) -> Result<(), SyncError> {
+        let begun = match watermark.position {
+            // What the last run read up to was there before this one began.
+            Some(position) if self.is_large().await? => Some(position),
+            _ => match self.list_unsplit().await? {
+                Unsplit::All => return Ok(()),
+                Unsplit::Changing(begun) => return self.list_changes(begun).await,
+                Unsplit::Large(begun) => begun,
+            },
+        };
+        self.list_by_location().await?;
+        self.list_changes(begun).await
+    }
+
+    /// Whether the table already holds more than the one list may have pages for.
+    async fn is_large(&self) -> Result<bool, SyncError> {
+        let limit = self.context.env.settings.inventory_batch_size;
+        let rows = i64::from(limit) * i64::from(UNSPLIT_PAGES);
+        Ok(self.client.query_one(store::KNOWN, &[&rows]).await?.get(0))
+    }
+
+    /// One list for all locations, as far as it goes.
+    async fn list_unsplit(&mut self) -> Result<Unsplit, SyncError> {
         let square = &self.context.square;
         let list = square.batch_retrieve_inventory_counts(self.request(vec![], None));
         let mut pages = read_ahead(vec![list], 1);
         let mut begun = None;
-        for page_count in 0.. {
+        for page_count in 0..UNSPLIT_PAGES {
             let Some(page) = pages.next().await? else {
                 // A list of one page cannot have changed between its pages.
-                if page_count > 1 {
-                    self.list_changes(begun).await?;
-                }
-                return Ok(());
+                return Ok(if page_count > 1 {
+                    Unsplit::Changing(begun)
+                } else {
+                    Unsplit::All
+                });
             };
             self.stage(page).await?;
             begun = begun.or(self.newest);
-            if page_count + 1 == UNSPLIT_PAGES {
-                break;
-            }
         }
-        drop(pages);
-        self.list_by_location().await?;
-        self.list_changes(begun).await
+        Ok(Unsplit::Large(begun))
     }
 
     async fn list_by_location(&mut self) -> Result<(), SyncError> {

@@ -4,6 +4,7 @@ use tokio_postgres::Transaction;
 
 use crate::error::SyncError;
 use crate::guard;
+use crate::postgres::plan::Access;
 use crate::postgres::table::Table;
 use crate::quarantine;
 use crate::run::stats::Counts;
@@ -25,9 +26,12 @@ pub const INVENTORY: Table = Table {
     ],
     staging_only: &[],
     version: "calculated_at",
-    rank: "coalesce(@.calculated_at, '-infinity'::timestamptz), @.seq",
+    rank: &["coalesce(calculated_at, '-infinity'::timestamptz)", "seq"],
     has_tombstones: false,
 };
+
+/// The tables that this step writes.
+pub(crate) const WRITTEN: [&str; 2] = ["catalog_inventory", "catalog_inventory_history"];
 
 /// The locations that Square knows. One that it no longer lists is inactive here
 /// and must not be asked for; what it listed last is still in staging.
@@ -38,48 +42,79 @@ pub const LISTED_LOCATIONS: &str = "
         or not exists (select from staging.locations)
     order by id";
 
+/// Whether there are more counts than that. Parameter: how many.
+pub(super) const KNOWN: &str = "
+    select exists (select from catalog_inventory where not is_deleted offset $1::bigint)";
+
 /// The locations that the step before has staged.
 pub const STAGED_LOCATIONS: &str = "select distinct id from staging.locations order by id";
 
 /// Counts whose variation or location Square never gave. Parameter: attempt.
-pub const QUARANTINE_COUNTS: &str = "
+fn quarantine_counts(access: Access) -> String {
+    format!(
+        "
     with orphans as (
-        delete from staging.catalog_inventory s
-        where s.attempt = $1 and (
-            not exists (select from catalog_variations v where v.id = s.variation_id)
-            or not exists (select from locations l where l.id = s.location_id))
-        returning s.*)
+        delete from staging.catalog_inventory where ctid = any (array(
+            select s.ctid from staging.catalog_inventory s
+            {variations}
+            {locations}
+            where s.attempt = $1 and (v.id is null or l.id is null)))
+        returning *)
     insert into staging.quarantine
         (attempt, seq, data_type, object_id, reason, payload, replayable)
     select attempt, seq, 'inventory', variation_id || ':' || location_id || ':' || state,
         format('Variation %s or location %s is not known.', variation_id, location_id),
         to_jsonb(orphans) - array['attempt', 'seq'], true
-    from orphans";
+    from orphans",
+        variations = access.left_join("catalog_variations", "v", "v.id = s.variation_id"),
+        locations = access.left_join("locations", "l", "l.id = s.location_id"),
+    )
+}
 
 /// Square may go on counting a deleted variation: such a count stays marked, as
 /// the variation is. Parameter: attempt.
-pub const FOLLOW_DELETED_VARIATIONS: &str = "
-    update staging.catalog_inventory s set is_deleted = true, deleted_at = v.deleted_at
-    from catalog_variations v
-    where s.attempt = $1 and v.id = s.variation_id and v.is_deleted";
+fn follow_deleted_variations(access: Access) -> String {
+    format!(
+        "
+    update staging.catalog_inventory c set is_deleted = true, deleted_at = followed.deleted_at
+    from (
+        select s.ctid as at, v.deleted_at from staging.catalog_inventory s
+        {variations}
+        where s.attempt = $1 and v.is_deleted) followed
+    where c.ctid = followed.at",
+        variations = access.join("catalog_variations", "v", "v.id = s.variation_id"),
+    )
+}
 
-/// One row for each change that this transaction has just made.
-pub const KEEP_HISTORY: &str = "
-    insert into catalog_inventory_history
-        (variation_id, location_id, state, calculated_at, quantity)
-    select variation_id, location_id, state, calculated_at, quantity
-    from catalog_inventory
-    where last_changed_at = now() and calculated_at is not null
-    on conflict do nothing";
+/// Applies the counts, and keeps a row of history for each that was written.
+/// Parameters: attempt, run id.
+fn upsert(access: Access) -> String {
+    INVENTORY.upsert_and_sql(
+        access,
+        "variation_id, location_id, state, calculated_at, quantity",
+        "insert into catalog_inventory_history
+             (variation_id, location_id, state, calculated_at, quantity)
+         select variation_id, location_id, state, calculated_at, quantity
+         from written where calculated_at is not null
+         on conflict do nothing",
+    )
+}
 
 /// For the test that prepares every statement.
-pub const STATEMENTS: [&str; 5] = [
-    LISTED_LOCATIONS,
-    STAGED_LOCATIONS,
-    QUARANTINE_COUNTS,
-    FOLLOW_DELETED_VARIATIONS,
-    KEEP_HISTORY,
-];
+#[must_use]
+pub fn statements() -> Vec<String> {
+    let by_access = |access| {
+        [
+            quarantine_counts(access),
+            follow_deleted_variations(access),
+            upsert(access),
+        ]
+    };
+    let mut statements = vec![LISTED_LOCATIONS.to_owned(), STAGED_LOCATIONS.to_owned()];
+    statements.push(KNOWN.to_owned());
+    statements.extend([Access::Sets, Access::LookUps].map(by_access).concat());
+    statements
+}
 
 /// Applies what was staged.
 pub(crate) async fn apply(
@@ -88,32 +123,27 @@ pub(crate) async fn apply(
     listed_all: bool,
 ) -> Result<Counts, SyncError> {
     let (attempt, run_id) = (context.attempt, context.run.run_id.as_str());
-    transaction.execute(QUARANTINE_COUNTS, &[&attempt]).await?;
-    transaction
-        .execute(FOLLOW_DELETED_VARIATIONS, &[&attempt])
-        .await?;
+    let access = Access::of(listed_all);
+    access.enter_anew(transaction).await?;
+    for statement in [quarantine_counts(access), follow_deleted_variations(access)] {
+        transaction.execute(&statement, &[&attempt]).await?;
+    }
     let staged: i64 = transaction
         .query_one(&INVENTORY.staged_sql(), &[&attempt])
         .await?
         .get(0);
     let written = INVENTORY
-        .upsert(transaction, &INVENTORY.upsert_sql(), attempt, run_id)
+        .upsert(transaction, &upsert(access), attempt, run_id)
         .await?;
     let mut counts = Counts::new(staged, written);
-    if counts.created + counts.updated > 0 {
-        transaction.execute(KEEP_HISTORY, &[]).await?;
-    }
     if listed_all {
         let marked = transaction
-            .execute(
-                &INVENTORY.mark_deleted_sql(),
-                &[&attempt, &run_id, &listed_all],
-            )
+            .execute(&INVENTORY.mark_deleted_sql(access), &[&attempt, &run_id])
             .await?;
         counts.deleted = i64::try_from(marked).unwrap_or(i64::MAX);
     }
     counts.quarantined = quarantine::count(transaction, attempt, "inventory").await?;
-    quarantine::settle(transaction, &INVENTORY, attempt, run_id, listed_all).await?;
+    quarantine::settle(transaction, &INVENTORY, attempt, run_id, access).await?;
     let (deleted, created) = (counts.deleted, counts.created);
     guard::check(
         context,

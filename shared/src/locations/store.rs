@@ -7,6 +7,7 @@ use tokio_postgres::{GenericClient, Transaction};
 use super::rows::LocationRow;
 use crate::error::SyncError;
 use crate::guard;
+use crate::postgres::plan::Access;
 use crate::postgres::table::{Row, Table};
 use crate::quarantine;
 use crate::run::stats::Counts;
@@ -45,17 +46,20 @@ pub const LOCATIONS: Table = Table {
     ],
     staging_only: &[],
     version: "",
-    rank: "@.seq",
+    rank: &["seq"],
     has_tombstones: false,
 };
 
 /// Sets locations inactive that Square no longer lists. Parameters: attempt, run id.
 pub const MARK_INACTIVE: &str = "
-    update locations t set status = 'INACTIVE', last_changed_at = now(), last_changed_by_run = $2
-    where t.status is distinct from 'INACTIVE'
-        and not exists (select from staging.locations s where s.attempt = $1 and s.id = t.id)
-        and not exists (select from staging.quarantine q where q.attempt = $1
-            and q.data_type = 'locations' and q.object_id = t.id)";
+    update locations set status = 'INACTIVE', last_changed_at = now(), last_changed_by_run = $2
+    where ctid = any (array(
+        select t.ctid from locations t
+        left join staging.locations s on s.attempt = $1 and s.id = t.id
+        left join (
+            select distinct object_id from staging.quarantine
+            where attempt = $1 and data_type = 'locations') q on q.object_id = t.id
+        where t.status is distinct from 'INACTIVE' and s.id is null and q.object_id is null))";
 
 /// Adds a location, unless it is there. Parameters: run id, then the columns.
 #[must_use]
@@ -93,12 +97,14 @@ pub(crate) async fn apply(
     transaction: &Transaction<'_>,
 ) -> Result<Counts, SyncError> {
     let (attempt, run_id) = (context.attempt, context.run.run_id.as_str());
+    let access = Access::Sets;
+    access.enter_anew(transaction).await?;
     let staged: i64 = transaction
         .query_one(&LOCATIONS.staged_sql(), &[&attempt])
         .await?
         .get(0);
     let written = LOCATIONS
-        .upsert(transaction, &LOCATIONS.upsert_sql(), attempt, run_id)
+        .upsert(transaction, &LOCATIONS.upsert_sql(access), attempt, run_id)
         .await?;
     let marked = transaction
         .execute(MARK_INACTIVE, &[&attempt, &run_id])
@@ -106,7 +112,7 @@ pub(crate) async fn apply(
     let mut counts = Counts::new(staged, written);
     counts.deleted = i64::try_from(marked).unwrap_or(i64::MAX);
     counts.quarantined = quarantine::count(transaction, attempt, "locations").await?;
-    quarantine::settle(transaction, &LOCATIONS, attempt, run_id, true).await?;
+    quarantine::settle(transaction, &LOCATIONS, attempt, run_id, access).await?;
     guard::check(
         context,
         transaction,

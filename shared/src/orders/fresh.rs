@@ -15,14 +15,14 @@ use super::chunks::{self, Chunk};
 use super::hand_over_at;
 use super::page::{Batch, Figures, Intake, LINE_ITEMS, ORDERS};
 use super::rows::OrderRows;
-use super::spans;
+use super::{spans, store};
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::inventory::store::LISTED_LOCATIONS;
 use crate::run::lease;
 use crate::run::part::Draft;
 use crate::run::request::DataType;
-use crate::run::stats::StepOutput;
+use crate::run::stats::{StepOutput, total};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::square::{Counters, OrderTime, OrderWithSource, Page, SearchOrders, read_ahead};
 use crate::{locations, text};
@@ -287,6 +287,7 @@ impl Reading<'_> {
         draft: &Draft<Note>,
     ) -> Result<Output, SyncError> {
         let run_id = &self.context.run.run_id;
+        store::analyze(transaction, total([&draft.stats]).written()).await?;
         let output = self.output(draft, true);
         let (stats, square) = (&draft.stats, &draft.square);
         step::succeed(transaction, run_id, "orders", stats, square, &output).await?;

@@ -14,7 +14,8 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::rows::{OrderRow, OrderRows};
 use crate::error::SyncError;
-use crate::postgres::table::{list, same_key};
+use crate::postgres::plan::{self, Access};
+use crate::postgres::table::list;
 use crate::run::stats::Counts;
 
 /// An order table and the temporary table that its rows are copied into.
@@ -130,21 +131,21 @@ pub const TENDERS: OrderTable = OrderTable {
 /// The tables below `orders`.
 const PARTS: [&OrderTable; 3] = [&LINES, &RETURNED, &TENDERS];
 
-/// Looks up each staged row by its key. The planner knows nothing of what was
-/// staged a moment ago, and a plan made for small tables would read all of a
-/// table that has grown. Before version 18 a scan that is off but unavoidable
-/// counts as endlessly dear, which would call for compiling the plan.
-const LOOK_UP: &str = "
-    set local enable_hashjoin = off; set local enable_mergejoin = off;
-    set local enable_seqscan = off; set local jit = off";
+/// How pages reach the tables: of all there is, they name a few rows.
+pub const ACCESS: Access = Access::LookUps;
 
 /// Takes out of staging what the table has a newer copy of. Versions break a tie,
 /// where both copies have one.
-pub const DROP_OUTDATED: &str = "
-    delete from staged_orders s using orders t
-    where t.id = s.id and (t.updated_at > s.updated_at
-        or (t.updated_at = s.updated_at and t.version > s.version))
-    returning s.id";
+fn drop_outdated_sql() -> String {
+    format!(
+        "delete from staged_orders where ctid = any (array( \
+         select s.ctid from staged_orders s {current} \
+         where t.updated_at > s.updated_at \
+         or (t.updated_at = s.updated_at and t.version > s.version))) \
+         returning id",
+        current = ACCESS.join("orders", "t", "t.id = s.id"),
+    )
+}
 
 /// Derived columns of orders that are there already; `raw` is what they come from.
 /// Parameter: run id.
@@ -155,18 +156,14 @@ fn rederive_sql() -> String {
         .copied()
         .filter(|column| !matches!(*column, "id" | "raw"))
         .collect();
-    let assignments: Vec<String> = derived
-        .iter()
-        .map(|column| format!("{column} = s.{column}"))
-        .collect();
-    format!(
-        "update orders t set {assignments}, last_changed_at = now(), last_changed_by_run = $1 \
-         from staged_orders s where s.id = t.id and ({theirs}) is distinct from ({ours}) \
-         returning t.id, false as is_new",
-        assignments = assignments.join(", "),
-        theirs = list(&derived, "t."),
-        ours = list(&derived, "s."),
-    )
+    let differs = format!(
+        "({}) is distinct from ({})",
+        list(&derived, "t."),
+        list(&derived, "s.")
+    );
+    let current = ACCESS.join("orders", "t", "t.id = s.id");
+    let values = list(ORDERS.columns, "s.").replace("s.raw", "t.raw");
+    ORDERS.write_sql(&values, &current, &differs, &derived)
 }
 
 impl OrderTable {
@@ -196,48 +193,67 @@ impl OrderTable {
         columns.join(", ")
     }
 
-    /// Inserts new rows and changes those that differ; answers the order's id of
+    /// Inserts new rows and changes those that differ; returns the order's id of
     /// each. Parameter: run id.
     fn upsert_sql(&self) -> String {
-        let assignments: Vec<String> = self
-            .columns
-            .iter()
-            .filter(|column| !self.key.contains(column))
-            .map(|column| format!("{column} = excluded.{column}"))
-            .collect();
-        format!(
-            "insert into {name} as t \
-             ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
-             select {ours}, now(), now(), $1 from {staged} s \
-             left join {name} t on {same} \
-             where t.{first} is null or ({theirs}) is distinct from ({ours}) \
-             on conflict ({key}) do update set {assignments}, \
-             last_changed_at = excluded.last_changed_at, \
-             last_changed_by_run = excluded.last_changed_by_run \
-             returning t.{first}, (t.xmax = 0) as is_new",
-            name = self.name,
-            staged = self.staged,
-            columns = self.columns.join(", "),
-            same = same_key(self.key, "s", "t"),
+        let current = ACCESS.left_join(self.name, "t", &ACCESS.same_key(self.key, "s", "t"));
+        let differs = format!(
+            "t.{first} is null or ({theirs}) is distinct from ({ours})",
             first = self.key[0],
             theirs = list(self.columns, "t."),
             ours = list(self.columns, "s."),
+        );
+        let values: Vec<&str> = self
+            .columns
+            .iter()
+            .copied()
+            .filter(|column| !self.key.contains(column))
+            .collect();
+        self.write_sql(&list(self.columns, "s."), &current, &differs, &values)
+    }
+
+    /// Writes those staged rows that meet the condition; of a row that is there,
+    /// these columns change.
+    fn write_sql(&self, values: &str, current: &str, differs: &str, changed: &[&str]) -> String {
+        let assignments: Vec<String> = changed
+            .iter()
+            .chain(&["last_changed_at", "last_changed_by_run"])
+            .map(|column| format!("{column} = excluded.{column}"))
+            .collect();
+        format!(
+            "insert into {name} as w \
+             ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
+             select {values}, now(), now(), $1 from {staged} s {current} where {differs} \
+             on conflict ({key}) do update set {assignments} \
+             returning w.{first}, (w.xmax = 0) as is_new",
+            name = self.name,
+            staged = self.staged,
+            columns = self.columns.join(", "),
             key = self.key.join(", "),
             assignments = assignments.join(", "),
+            first = self.key[0],
         )
     }
 
-    /// Deletes rows that their order no longer has; answers the order's id of each.
+    /// Deletes rows that their order no longer has; returns the order's id of each.
     fn delete_missing_sql(&self) -> String {
         format!(
-            "delete from {} t using staged_orders o \
-             where t.order_id = o.id and t.{} <> all (o.{}) returning t.order_id",
-            self.name, self.key[1], self.kept
+            "delete from {name} where ctid = any (array( \
+             select t.ctid from staged_orders o {present})) returning order_id",
+            name = self.name,
+            present = ACCESS.join(
+                self.name,
+                "t",
+                &format!(
+                    "t.order_id = o.id and t.{} <> all (o.{})",
+                    self.key[1], self.kept
+                )
+            ),
         )
     }
 
     /// Takes the parts of outdated orders out of staging. Parameter: the orders' ids.
-    fn drop_outdated_sql(&self) -> String {
+    fn drop_parts_sql(&self) -> String {
         format!("delete from {} where order_id = any ($1)", self.staged)
     }
 
@@ -307,7 +323,7 @@ pub async fn prepare(client: &Object) -> Result<(), SyncError> {
 }
 
 /// Applies one page and tells of each of its orders. No order may be in it twice,
-/// and each one's location must be known.
+/// and each one's location must be known. The rest of the transaction looks up, too.
 ///
 /// # Errors
 /// The database's.
@@ -317,6 +333,7 @@ pub async fn apply(
     page: &[OrderRows],
     run_id: &str,
 ) -> Result<BTreeMap<String, Fate>, SyncError> {
+    ACCESS.enter(&**transaction).await?;
     let mut fates: BTreeMap<String, Fate> = page
         .iter()
         .map(|rows| (rows.order.id.clone(), Fate::default()))
@@ -325,7 +342,6 @@ pub async fn apply(
         return Ok(fates);
     }
     stage(transaction, page).await?;
-    transaction.batch_execute(LOOK_UP).await?;
     let upsert = match origin {
         Origin::Square => {
             drop_outdated(transaction).await?;
@@ -419,13 +435,13 @@ impl<'a> StagedOrder<'a> {
 
 /// Leaves out of staging what the tables have a newer copy of.
 async fn drop_outdated(transaction: &Transaction<'_>) -> Result<(), SyncError> {
-    let rows = run(transaction, DROP_OUTDATED, &[]).await?;
+    let rows = run(transaction, &drop_outdated_sql(), &[]).await?;
     if rows.is_empty() {
         return Ok(());
     }
     let ids: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     for table in PARTS {
-        run(transaction, &table.drop_outdated_sql(), &[&ids]).await?;
+        run(transaction, &table.drop_parts_sql(), &[&ids]).await?;
     }
     Ok(())
 }
@@ -462,15 +478,24 @@ async fn deleted(transaction: &Transaction<'_>, sql: &str) -> Result<Vec<String>
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Tells the planner of the order tables, of which so many rows were written.
+///
+/// # Errors
+/// The database's.
+pub async fn analyze(transaction: &Transaction<'_>, written: i64) -> Result<(), SyncError> {
+    let tables = [&ORDERS, &LINES, &RETURNED, &TENDERS].map(|table| table.name);
+    plan::analyze(&**transaction, &tables, written).await
+}
+
 /// For the test that prepares every statement: first those that make the
 /// temporary tables, then those that use them.
 #[must_use]
 pub fn statements() -> (Vec<String>, Vec<String>) {
     let tables = [&ORDERS, &LINES, &RETURNED, &TENDERS];
-    let mut uses = vec![DROP_OUTDATED.to_owned(), rederive_sql()];
+    let mut uses = vec![drop_outdated_sql(), rederive_sql()];
     uses.extend(tables.iter().map(|table| table.upsert_sql()));
     uses.extend(PARTS.iter().map(|table| table.delete_missing_sql()));
-    uses.extend(PARTS.iter().map(|table| table.drop_outdated_sql()));
+    uses.extend(PARTS.iter().map(|table| table.drop_parts_sql()));
     let creates = tables.iter().map(|table| table.create_sql()).collect();
     (creates, uses)
 }

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::page::{Batch, Figures, Intake, LINE_ITEMS, ORDERS};
 use super::rows::OrderRows;
-use super::{hand_over_at, spans};
+use super::{hand_over_at, spans, store};
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::run::lease;
 use crate::run::part::Draft;
-use crate::run::stats::StepOutput;
+use crate::run::stats::{StepOutput, total};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::square::{Counters, OrderTime, SearchOrders, read_ahead};
 
@@ -259,8 +259,9 @@ impl<'a> Reading<'a> {
         let Some(draft) = self.note(&transaction, before, &nothing, true).await? else {
             return Ok(false);
         };
-        let Windows { done, total } = draft.note.windows;
-        if done == total {
+        let windows = draft.note.windows;
+        if windows.done == windows.total {
+            store::analyze(&transaction, total([&draft.stats]).written()).await?;
             let output = summary(&draft, run_id);
             let (stats, square) = (&draft.stats, &draft.square);
             step::succeed(&transaction, run_id, "orders", stats, square, &output).await?;

@@ -4,6 +4,7 @@
 
 mod error;
 pub mod ledger;
+pub mod plan;
 pub mod schema;
 mod statements;
 pub mod table;
@@ -61,7 +62,7 @@ impl Database {
             .post_create(Hook::async_fn(|client, _| {
                 Box::pin(async move {
                     client
-                        .batch_execute(SESSION)
+                        .batch_execute(&[SESSION, plan::SESSION].join("; "))
                         .await
                         .map_err(HookError::Backend)
                 })

@@ -13,6 +13,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::ledger::Ledger;
+use super::plan::Access;
 use crate::error::SyncError;
 
 /// A data table and its staging table of the same name.
@@ -31,9 +32,9 @@ pub struct Table {
     /// The column that says which of two copies is newer; a copy older than the
     /// table's own row is left alone.
     pub version: &'static str,
-    /// What makes one staged copy win over another of the same key, as SQL with
-    /// `@` for the copy; the greatest wins.
-    pub rank: &'static str,
+    /// What makes one staged copy win over another of the same key: expressions, the
+    /// first that differs decides, and the greatest wins.
+    pub rank: &'static [&'static str],
     /// Whether staged rows marked as deleted are tombstones, which carry no data.
     pub has_tombstones: bool,
 }
@@ -167,42 +168,39 @@ impl Table {
     /// Keeps the winning copy of each staged key. Parameter: attempt.
     #[must_use]
     pub fn dedupe_sql(&self) -> String {
+        let rank: Vec<String> = self.rank.iter().map(|by| format!("{by} desc")).collect();
         format!(
-            "with repeated as (select {key} from staging.{name} where attempt = $1 \
-             group by {key} having count(*) > 1) \
-             delete from staging.{name} s using repeated r \
-             where s.attempt = $1 and {same_r} and exists ( \
-             select from staging.{name} b where b.attempt = $1 and {same_b} \
-             and ({rank_b}) > ({rank_s}))",
+            "delete from staging.{name} where ctid = any (array( \
+             select at from (select ctid as at, \
+             row_number() over (partition by {key} order by {rank}) as place \
+             from staging.{name} where attempt = $1) ranked where place > 1))",
             name = self.name,
             key = self.key.join(", "),
-            same_r = self.same_key("s", "r"),
-            same_b = self.same_key("s", "b"),
-            rank_b = self.rank.replace('@', "b"),
-            rank_s = self.rank.replace('@', "s"),
+            rank = rank.join(", "),
         )
     }
 
-    /// Inserts new rows and changes those that differ, and answers how many of
+    /// Inserts new rows and changes those that differ, and returns how many of
     /// each. Parameters: attempt, run id.
     #[must_use]
-    pub fn upsert_sql(&self) -> String {
-        self.upsert_where_sql(if self.has_tombstones {
-            "not s.is_deleted"
-        } else {
-            "true"
-        })
+    pub fn upsert_sql(&self, access: Access) -> String {
+        self.upsert_and_sql(access, "", "")
     }
 
-    /// As `upsert_sql`, for the staged rows that also meet `condition`.
+    /// As `upsert_sql`, with a further statement over `written`, the rows that were
+    /// inserted or changed, of which it wants these columns.
     #[must_use]
-    pub fn upsert_where_sql(&self, condition: &str) -> String {
-        let assignments: Vec<String> = self
-            .columns
-            .iter()
-            .filter(|column| !self.key.contains(column))
-            .map(|column| format!("{column} = excluded.{column}"))
-            .collect();
+    pub fn upsert_and_sql(&self, access: Access, wanted: &str, further: &str) -> String {
+        let (wanted, further) = if further.is_empty() {
+            (String::new(), String::new())
+        } else {
+            (format!("{wanted}, "), format!(", further as ({further})"))
+        };
+        let live = if self.has_tombstones {
+            "not s.is_deleted and "
+        } else {
+            ""
+        };
         let newer = if self.version.is_empty() {
             String::new()
         } else {
@@ -211,28 +209,43 @@ impl Table {
                 v = self.version
             )
         };
+        let values: Vec<&str> = self
+            .columns
+            .iter()
+            .copied()
+            .filter(|column| !self.key.contains(column))
+            .collect();
         format!(
-            "with changed as (select s.* from staging.{name} s \
-             left join {name} t on {same} \
-             where s.attempt = $1 and {condition} and (t.{first} is null or \
+            "with changed as (select s.* from staging.{name} s {current} \
+             where s.attempt = $1 and {live}(t.{first} is null or \
              {newer}({theirs}) is distinct from ({ours}))), \
              written as (insert into {name} \
              ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
              select {columns}, now(), now(), $2 from changed \
-             on conflict ({key}) do update set {assignments}, \
-             last_changed_at = excluded.last_changed_at, \
-             last_changed_by_run = excluded.last_changed_by_run \
-             returning (xmax = 0) as is_new) \
+             {or_change} returning {wanted}(xmax = 0) as is_new){further} \
              select count(*) filter (where is_new) as created, \
              count(*) filter (where not is_new) as updated from written",
             name = self.name,
-            same = self.same_key("s", "t"),
+            current = access.left_join(self.name, "t", &access.same_key(self.key, "s", "t")),
             first = self.key[0],
             theirs = list(self.columns, "t."),
             ours = list(self.columns, "s."),
             columns = self.columns.join(", "),
-            key = self.key.join(", "),
-            assignments = assignments.join(", "),
+            or_change = self.or_change_sql(&values),
+        )
+    }
+
+    /// What becomes of a row whose key is there already: these columns change.
+    fn or_change_sql(&self, columns: &[&str]) -> String {
+        let assignments: Vec<String> = columns
+            .iter()
+            .chain(&["last_changed_at", "last_changed_by_run"])
+            .map(|column| format!("{column} = excluded.{column}"))
+            .collect();
+        format!(
+            "on conflict ({}) do update set {}",
+            self.key.join(", "),
+            assignments.join(", ")
         )
     }
 
@@ -270,31 +283,57 @@ impl Table {
 
     /// Marks rows as deleted: those with a tombstone and, when everything was
     /// listed, those that Square no longer has, but not those it gave and we had
-    /// to quarantine. Parameters: attempt, run id, whether everything was listed.
+    /// to quarantine. Parameters: attempt, run id.
     #[must_use]
-    pub fn mark_deleted_sql(&self) -> String {
-        let time = if self.has_tombstones {
-            "coalesce(s.updated_at, now())"
+    pub fn mark_deleted_sql(&self, access: Access) -> String {
+        let (gone, time) = if self.has_tombstones {
+            (
+                "(s.is_deleted or s.attempt is null)",
+                "coalesce(s.updated_at, now())",
+            )
         } else {
-            "now()"
+            ("s.attempt is null", "now()")
         };
-        let gone = if self.has_tombstones {
-            "(s.is_deleted or ($3 and s.attempt is null))"
-        } else {
-            "($3 and s.attempt is null)"
+        let same = access.same_key(self.key, "s", "t");
+        let candidates = match access {
+            Access::Sets => format!(
+                "{name} t left join staging.{name} s on s.attempt = $1 and {same}",
+                name = self.name
+            ),
+            Access::LookUps => format!(
+                "staging.{name} s {current}",
+                name = self.name,
+                current = access.join(self.name, "t", &format!("s.attempt = $1 and {same}")),
+            ),
         };
+        self.mark_sql(&format!(
+            "(select t.*, {time} as gone_at from {candidates} {aside} \
+             where not t.is_deleted and {gone} and q.object_id is null)",
+            aside = quarantined_sql(self.data_type, &self.object_id("t")),
+        ))
+    }
+
+    /// Marks the rows of `gone` as deleted: all columns of the table and `gone_at`.
+    /// They are found by their key, however the planner would join them. Parameter
+    /// $2: run id.
+    #[must_use]
+    pub fn mark_sql(&self, gone: &str) -> String {
+        let values: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| match *column {
+                "is_deleted" => "true".to_owned(),
+                "deleted_at" => "g.gone_at".to_owned(),
+                column => format!("g.{column}"),
+            })
+            .collect();
         format!(
-            "update {name} t set is_deleted = true, deleted_at = {time}, \
-             last_changed_at = now(), last_changed_by_run = $2 \
-             from {name} x left join staging.{name} s on s.attempt = $1 and {same_s} \
-             where {same_t} and not t.is_deleted and {gone} and not exists ( \
-             select from staging.quarantine q where q.attempt = $1 \
-             and q.data_type = '{data_type}' and q.object_id = {object_id})",
+            "insert into {name} ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
+             select {values}, g.first_synced_at, now(), $2 from {gone} g {or_change}",
             name = self.name,
-            data_type = self.data_type,
-            object_id = self.object_id("t"),
-            same_s = self.same_key("x", "s"),
-            same_t = self.same_key("t", "x"),
+            columns = self.columns.join(", "),
+            values = values.join(", "),
+            or_change = self.or_change_sql(&["is_deleted", "deleted_at"]),
         )
     }
 
@@ -308,10 +347,14 @@ impl Table {
             .collect();
         parts.join(" || ':' || ")
     }
+}
 
-    fn same_key(&self, a: &str, b: &str) -> String {
-        same_key(self.key, a, b)
-    }
+/// Joins, as `q`, what this attempt has set aside of a data type under that id.
+pub(crate) fn quarantined_sql(data_type: &str, object_id: &str) -> String {
+    format!(
+        "left join (select distinct object_id from staging.quarantine \
+         where attempt = $1 and data_type = '{data_type}') q on q.object_id = {object_id}"
+    )
 }
 
 /// `a.key = b.key` for all parts of the key.
@@ -376,16 +419,16 @@ mod tests {
         columns: &["id", "label", "version"],
         staging_only: &[],
         version: "version",
-        rank: "coalesce(@.version, 0), @.seq",
+        rank: &["coalesce(version, 0)", "seq"],
         has_tombstones: false,
     };
 
     #[test]
     fn an_upsert_reads_as_one_would_write_it() {
         assert_eq!(
-            SHELVES.upsert_sql(),
+            SHELVES.upsert_sql(Access::Sets),
             "with changed as (select s.* from staging.shelves s left join shelves t on s.id = t.id \
-             where s.attempt = $1 and true and (t.id is null or \
+             where s.attempt = $1 and (t.id is null or \
              (s.version is null or t.version is null or s.version >= t.version) and \
              (t.id, t.label, t.version) is distinct from (s.id, s.label, s.version))), \
              written as (insert into shelves \
@@ -404,7 +447,7 @@ mod tests {
         assert!(
             SHELVES
                 .dedupe_sql()
-                .ends_with("(coalesce(b.version, 0), b.seq) > (coalesce(s.version, 0), s.seq))")
+                .contains("partition by id order by coalesce(version, 0) desc, seq desc")
         );
     }
 }

@@ -8,6 +8,7 @@ use crate::catalog::store::{CATEGORIES, ITEM_CATEGORIES, ITEMS, OVERRIDES, VARIA
 use crate::error::SyncError;
 use crate::inventory::store::INVENTORY;
 use crate::locations::store::LOCATIONS;
+use crate::postgres::plan::{self, Access};
 use crate::postgres::table::{Table, list, same_key};
 
 /// The tables of an account, in the order in which they refer to each other.
@@ -130,6 +131,11 @@ pub(super) async fn fill_from(
     Ok(inserted)
 }
 
+/// Tells the planner of tables that were all filled anew.
+pub(super) async fn analyze(transaction: &Transaction<'_>) -> Result<(), SyncError> {
+    plan::analyze(&**transaction, &TABLES.map(|table| table.name), i64::MAX).await
+}
+
 fn add(rows: &mut Rows, table: &Table, count: u64) {
     if OBJECTS.iter().any(|object| object.name == table.name) {
         *rows.entry(table.data_type).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
@@ -144,18 +150,21 @@ pub(super) async fn keep_needed_locations(
 ) -> Result<i64, SyncError> {
     let columns = LOCATIONS.columns.join(", ");
     let values = list(LOCATIONS.columns, "c.").replace("c.status", "'INACTIVE'");
+    // One order of each is enough, of however many.
+    Access::LookUps.enter(&**transaction).await?;
     let rows = transaction
         .execute(
             &format!(
                 "insert into locations \
                  ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
                  select {values}, c.first_synced_at, now(), $1 from {copy}.locations c \
-                 where not exists (select from locations l where l.id = c.id) \
-                 and exists (select from orders o where o.location_id = c.id)"
+                 cross join lateral (select from orders o where o.location_id = c.id limit 1) o \
+                 on conflict (id) do nothing"
             ),
             &[&run_id],
         )
         .await?;
+    Access::Sets.enter(&**transaction).await?;
     Ok(i64::try_from(rows).unwrap_or(i64::MAX))
 }
 
@@ -169,10 +178,11 @@ pub(super) async fn vanishing(
         let row = transaction
             .query_one(
                 &format!(
-                    "select count(*), count(*) filter (where not exists ( \
-                     select from public.{name} n where {same})) \
-                     from {copy}.{name} c where {live}",
+                    "select count(*), count(*) filter (where n.{first} is null) \
+                     from (select * from {copy}.{name} where {live}) c \
+                     left join public.{name} n on {same}",
                     name = table.name,
+                    first = table.key[0],
                     same = same_key(table.key, "n", "c"),
                     live = live(table),
                 ),

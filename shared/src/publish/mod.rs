@@ -22,6 +22,7 @@ use tokio_postgres::types::Json;
 
 use crate::env::Env;
 use crate::error::SyncError;
+use crate::postgres::plan::Access;
 use crate::run::stats::{Counts, StagedStep, Stats, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
@@ -104,6 +105,7 @@ async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
         part.rows.verify(&transaction, part.attempt).await?;
     }
     let copy = account::schema_of(&context.run.run_id);
+    Access::Sets.enter_anew(&*transaction).await?;
     account::copy_to(&transaction, &copy).await?;
     let removed = if request.full_refresh {
         account::empty(&transaction).await?
@@ -124,12 +126,14 @@ async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
             stats.entry(data_type.to_owned()).or_default().deleted += rows;
         }
     }
+    Access::Sets.enter(&*transaction).await?;
     if request.dry_run {
         let preview = preview::samples(&transaction, &copy).await?;
         transaction.rollback().await?;
         return keep_preview(context, &mut client, stats, preview).await;
     }
     save_watermarks(context, &transaction, &staged).await?;
+    account::analyze(&transaction).await?;
     let kept = context.env.settings.backups_kept;
     backups::record(&transaction, &copy, &context.run.run_id, kept).await?;
     context

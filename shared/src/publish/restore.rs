@@ -3,6 +3,7 @@
 
 use super::{account, backups, replaced};
 use crate::error::SyncError;
+use crate::postgres::plan::Access;
 use crate::run::stats::StepOutput;
 use crate::run::step::StepContext;
 
@@ -13,12 +14,14 @@ pub(super) async fn restore(context: &StepContext<'_>) -> Result<StepOutput, Syn
     let transaction = context.begin(&mut client).await?;
     let backup = backups::find(&*transaction, backup_id).await?;
     let copy = account::schema_of(run_id);
+    Access::Sets.enter_anew(&*transaction).await?;
     account::copy_to(&transaction, &copy).await?;
     let removed = account::empty(&transaction).await?;
     let mut inserted = account::fill_from(&transaction, &backup).await?;
     let kept = account::keep_needed_locations(&transaction, &copy, run_id).await?;
     *inserted.entry("locations").or_default() += kept;
     account::rewind_lists(&transaction, &backup, run_id).await?;
+    account::analyze(&transaction).await?;
     backups::record(
         &transaction,
         &copy,

@@ -41,6 +41,12 @@ impl Counts {
         self.quarantined += other.quarantined;
     }
 
+    /// Rows that were written.
+    #[must_use]
+    pub fn written(&self) -> i64 {
+        self.created + self.updated + self.deleted
+    }
+
     /// Objects that Square gave.
     #[must_use]
     pub fn given(&self) -> i64 {

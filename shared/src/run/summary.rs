@@ -36,19 +36,26 @@ const QUARANTINE: &str = "
 /// Runs that failed before this one, at a step that it has, with no success of
 /// that step in between. Previews prove nothing, and nobody waits for them.
 const FAILURES_BEFORE: &str = "
+    with this as (
+        select * from sync_runs
+        where run_id = $1 and (request -> 'dry_run') is distinct from 'true'::jsonb
+    ), own as materialized (
+        select s.step from this t join sync_steps s on s.run_id = t.run_id
+    ), before as (
+        select o.* from this t join sync_runs o on o.kind = t.kind
+        where o.queued_at between t.queued_at - interval '30 days' and t.queued_at
+            and o.run_id <> t.run_id and o.status in ('succeeded', 'failed')
+            and (o.request -> 'dry_run') is distinct from 'true'::jsonb
+    ), good as (
+        select s.step, max(o.queued_at) as at
+        from before o join sync_steps s on s.run_id = o.run_id
+        where o.status = 'succeeded' and s.status = 'succeeded'
+        group by s.step
+    )
     select count(*) as failures, min(f.finished_at) as since
-    from sync_runs t join sync_runs f on f.kind = t.kind and f.status = 'failed'
-        and f.queued_at < t.queued_at and f.queued_at > t.queued_at - interval '30 days'
-        and (f.request -> 'dry_run') is distinct from 'true'::jsonb
-    where t.run_id = $1 and (t.request -> 'dry_run') is distinct from 'true'::jsonb
-        and exists (
-            select from sync_steps s where s.run_id = t.run_id and s.step = f.error_step)
-        and not exists (
-            select from sync_runs o join sync_steps s on s.run_id = o.run_id
-            where o.kind = t.kind and o.queued_at > f.queued_at and o.queued_at < t.queued_at
-                and s.step = f.error_step and s.status = 'succeeded'
-                and o.status = 'succeeded'
-                and (o.request -> 'dry_run') is distinct from 'true'::jsonb)";
+    from own join before f on f.error_step = own.step
+    left join good g on g.step = own.step
+    where f.status = 'failed' and f.queued_at > coalesce(g.at, '-infinity')";
 
 /// The statements, for the test that prepares them all.
 pub const STATEMENTS: [&str; 4] = [RUN, STEPS, QUARANTINE, FAILURES_BEFORE];
