@@ -27,6 +27,7 @@ mod page_history;
 mod page_people;
 mod page_pictures;
 mod page_runs;
+mod plans;
 mod quarantine;
 mod refresh;
 mod refresh_end_to_end;

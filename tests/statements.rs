@@ -1,6 +1,7 @@
 //! `tokio_postgres` checks no statement when it compiles, so this test has the
 //! migrated schema prepare every one that the steps are made of.
 
+use shared::postgres::plan::{self, Access};
 use shared::postgres::table::Table;
 use shared::{catalog, inventory, locations, migrate, orders, publish, quarantine, validation};
 
@@ -17,20 +18,23 @@ fn every_statement_prepares_against_the_migrated_schema() {
             statements.extend([
                 table.replay_sql(),
                 table.dedupe_sql(),
-                table.upsert_sql(),
                 table.staged_sql(),
-                quarantine::settle_sql(table),
+                table.upsert_sql(Access::Sets),
+                table.upsert_sql(Access::LookUps),
             ]);
+            statements.extend(quarantine::statements(table));
         }
         for table in [
             &catalog::store::CATEGORIES,
             &catalog::store::ITEMS,
             &inventory::store::INVENTORY,
         ] {
-            statements.push(table.mark_deleted_sql());
+            statements.push(table.mark_deleted_sql(Access::Sets));
+            statements.push(table.mark_deleted_sql(Access::LookUps));
         }
-        statements.extend(catalog::store::STATEMENTS.map(str::to_owned));
-        statements.extend(inventory::store::STATEMENTS.map(str::to_owned));
+        statements.extend(catalog::statements::statements());
+        statements.extend(inventory::store::statements());
+        statements.extend(plan::STATEMENTS.map(str::to_owned));
         statements.extend(validation::STATEMENTS.map(str::to_owned));
         statements.push(locations::store::MARK_INACTIVE.to_owned());
         statements.push(locations::store::add_missing_sql());

@@ -10,6 +10,8 @@ use shared::postgres::schema;
 use tokio::sync::{Mutex, OnceCell};
 use tokio_postgres::{Client, NoTls};
 
+use super::patience::patiently;
+
 const TEMPLATE: &str = "migrated";
 
 /// A server of a test's own, for what the others would not survive.
@@ -48,14 +50,12 @@ pub(crate) async fn own() -> Server {
 
 /// A connection to a server that is coming up again.
 pub(crate) async fn once_ready(url: &str) -> Client {
-    for _ in 0..300 {
-        if let Ok((client, connection)) = tokio_postgres::connect(url, NoTls).await {
-            tokio::spawn(connection);
-            return client;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    panic!("PostgreSQL does not come back");
+    let connected = patiently(async || tokio_postgres::connect(url, NoTls).await.ok()).await;
+    let Some((client, connection)) = connected else {
+        panic!("PostgreSQL does not come back");
+    };
+    tokio::spawn(connection);
+    client
 }
 
 async fn server() -> &'static Server {

@@ -5,9 +5,11 @@ pub(crate) mod account;
 pub(crate) mod browser;
 pub(crate) mod cloud;
 pub(crate) mod database;
+pub(crate) mod explain;
 pub(crate) mod page;
 pub(crate) mod patience;
 pub(crate) mod run;
+pub(crate) mod source;
 pub(crate) mod subscriber;
 pub(crate) mod tables;
 

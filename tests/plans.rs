@@ -1,0 +1,476 @@
+//! Every statement that works on sets, under statistics that lie: four times the
+//! rows may touch at most five times as much. What is counted is rows and pages,
+//! so a busy machine changes nothing; and every statement that a run sends is
+//! counted, so a new one is here as soon as a run sends it.
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::support::account::Account;
+use crate::support::explain::{Explaining, Touched};
+use crate::support::run::{World, env, new_run_id};
+use crate::support::{database, run, source};
+
+/// What PostgreSQL believes of the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Belief {
+    /// Nothing at all, not even after an analyze.
+    Nothing,
+    /// All tables are empty: an autoanalyze looked while a load was under way.
+    Empty,
+    /// Each value of each column is there once, so that keys of several columns that
+    /// depend on each other seem to find next to nothing.
+    AllDiffer,
+    /// All values of each column are the same.
+    AllSame,
+}
+
+/// A whole history of an account, of which every statement is explained.
+struct History {
+    world: World,
+    explaining: Explaining,
+    belief: Belief,
+    touched: Touched,
+}
+
+/// How many objects of each kind there are, times `size`: enough to fill a dozen
+/// pages of each table, for reading fewer is another plan's business.
+fn account(size: usize) -> Account {
+    Account::start(json!({
+        "locations": 4, "categories": 600 * size, "items": 300 * size, "variations": 600 * size,
+        "counts": 2_000 * size, "orders": 250 * size
+    }))
+}
+
+impl History {
+    async fn new(size: usize, belief: Belief) -> Self {
+        let account = account(size);
+        override_everywhere(&account, size).await;
+        let direct = database::migrated().await;
+        let client = database::connect(&direct).await;
+        mislead_for_good(&client, belief).await;
+        let explaining = Explaining::start(&direct).await;
+        let settings = [
+            ("CATALOG_BATCH_SIZE", "250"),
+            ("INVENTORY_BATCH_SIZE", "180"),
+            ("ORDERS_BATCH_SIZE", "50"),
+            ("BACKUPS_KEPT", "1"),
+            ("DATABASE_STORAGE_LIMIT_BYTES", "1000000000000"),
+        ];
+        let world = World {
+            env: env(&account.url, &explaining.url, &settings),
+            client,
+            account,
+        };
+        Self {
+            world,
+            explaining,
+            belief,
+            touched: Touched::new(),
+        }
+    }
+
+    /// Makes the tables look as the belief says, before the next run.
+    async fn mislead(&self) {
+        // What earlier runs left behind is for the server to clear, as it does in life.
+        self.world.client.batch_execute("vacuum").await.unwrap();
+        let client = &self.world.client;
+        match self.belief {
+            Belief::Nothing => client.batch_execute(FORGET).await.unwrap(),
+            Belief::Empty => client.batch_execute(EMPTY).await.unwrap(),
+            Belief::AllDiffer | Belief::AllSame => {}
+        }
+    }
+
+    async fn sync(&mut self, request: Value) -> String {
+        self.mislead().await;
+        let report = self.world.sync(request).await;
+        self.count();
+        report.run_id
+    }
+
+    fn count(&mut self) {
+        for (statement, touched) in self.explaining.take() {
+            *self.touched.entry(statement).or_default() += touched;
+        }
+    }
+}
+
+/// Every variation has as many overrides, so that these grow as all else does.
+async fn override_everywhere(account: &Account, size: usize) {
+    let truth = account.truth().await;
+    let overrides: Vec<Value> = truth["locations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .take(2)
+        .map(|location| json!({"location_id": location["id"], "track_inventory": true}))
+        .collect();
+    let set = json!({"item_variation_data": {"location_overrides": overrides}});
+    let changes = json!([{"op": "edit_variation", "count": 600 * size, "set": set}]);
+    account.change(changes).await;
+}
+
+/// For good: nothing is learnt by itself, and little by an analyze.
+async fn mislead_for_good(client: &Client, belief: Belief) {
+    let option = match belief {
+        Belief::Nothing => "set statistics 0",
+        Belief::Empty => "",
+        Belief::AllDiffer => "set (n_distinct = -1)",
+        Belief::AllSame => "set (n_distinct = 1)",
+    };
+    let sql = "select format('alter table %I.%I set (autovacuum_enabled = off)', n.nspname, c.relname),
+            array(select format('alter table %I.%I alter column %I ', n.nspname, c.relname, a.attname)
+                from pg_attribute a where a.attrelid = c.oid and a.attnum > 0)
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.relkind = 'r' and n.nspname in ('public', 'staging')";
+    for row in client.query(sql, &[]).await.unwrap() {
+        client.batch_execute(row.get(0)).await.unwrap();
+        let columns: Vec<String> = row.get(1);
+        for column in columns.iter().filter(|_| !option.is_empty()) {
+            client
+                .batch_execute(&format!("{column}{option}"))
+                .await
+                .unwrap();
+        }
+    }
+}
+
+/// As if no table had ever been analyzed.
+const FORGET: &str = "
+    do $$ begin
+        perform pg_clear_relation_stats(n.nspname, c.relname)
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.relkind in ('r', 'i') and n.nspname in ('public', 'staging');
+    end $$";
+
+/// What an analyze writes down of a transaction's own deletions stays when that is
+/// rolled back.
+const EMPTY: &str = "
+    begin; set local session_replication_role = replica;
+    do $$ declare one text; begin
+        for one in select format('%I.%I', n.nspname, c.relname)
+            from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            where c.relkind = 'r' and n.nspname in ('public', 'staging')
+                and c.relname <> 'audit_log'
+        loop
+            execute 'delete from ' || one;
+            execute 'analyze ' || one;
+        end loop;
+    end $$;
+    rollback";
+
+/// Everything that can happen to an account, from its first sync on.
+async fn whole_history(size: usize, belief: Belief) -> Touched {
+    let mut history = History::new(size, belief).await;
+    let location = history.world.account.truth().await["locations"][0]["id"].clone();
+    let misfits = json!([
+        {"op": "put_raw", "object": {"type": "ITEM", "id": "BROKEN", "version": "none"}},
+        {"op": "put_raw", "order": {
+            "id": "BROKEN", "location_id": location, "state": "COMPLETED",
+            "created_at": "2026-06-01T00:00:00Z", "updated_at": "2026-06-01T00:00:00Z",
+            "line_items": [{"uid": "a", "quantity": "many"}]}},
+    ]);
+    history.world.account.change(misfits).await;
+    fail(&mut history).await;
+    history.sync(json!({"idempotency_key": "first"})).await;
+    let everything = json!([
+        {"op": "edit_category", "count": 600 * size},
+        {"op": "edit_item", "count": 300 * size},
+        {"op": "edit_variation", "count": 600 * size},
+        {"op": "move_item", "count": 150 * size},
+        {"op": "recount", "count": 2_000 * size},
+    ]);
+    history.world.account.change(everything.clone()).await;
+    history.sync(json!({})).await;
+    history.sync(json!({})).await;
+    history.world.account.change(everything).await;
+    history.sync(json!({"reconcile": true})).await;
+
+    import(&mut history).await;
+    history
+        .world
+        .account
+        .change(json!([{"op": "edit_order", "count": 250 * size}]))
+        .await;
+    let newer =
+        "update orders set updated_at = updated_at + interval '1 hour' where hashtext(id) % 2 = 0";
+    history.world.client.batch_execute(newer).await.unwrap();
+    history.sync(json!({"trigger": "schedule"})).await;
+    migrate(&mut history).await;
+
+    history
+        .sync(json!({"dry_run": true, "full_refresh": true}))
+        .await;
+    let refresh = history.sync(json!({"full_refresh": true})).await;
+    history
+        .world
+        .account
+        .change(json!([{"op": "delete_item"}]))
+        .await;
+    history.sync(json!({})).await;
+    let gone = json!([
+        {"op": "delete_variation", "count": 120 * size},
+        {"op": "delete_item", "count": 120 * size},
+        {"op": "delete_category", "count": 300 * size},
+        {"op": "delete_silently", "type": "ITEM", "count": 60 * size},
+    ]);
+    history.world.account.change(gone).await;
+    history.sync(json!({"allow_mass_deletion": true})).await;
+    history
+        .sync(json!({"reconcile": true, "allow_mass_deletion": true}))
+        .await;
+    history.mislead().await;
+    history.world.restore(&refresh).await;
+    history.count();
+    read(&mut history, size).await;
+    history.touched
+}
+
+/// Counts of variations that nobody knows, until the catalog comes.
+async fn all_quarantined(size: usize, belief: Belief) -> Touched {
+    let mut history = History::new(size, belief).await;
+    history
+        .sync(json!({"only": ["locations", "inventory"]}))
+        .await;
+    history
+        .sync(json!({"only": ["locations", "inventory"]}))
+        .await;
+    history
+        .sync(json!({"only": ["locations", "inventory"], "reconcile": true}))
+        .await;
+    history.sync(json!({"only": ["catalog"]})).await;
+    history.sync(json!({"only": ["inventory"]})).await;
+    let waiting = "select count(*) from sync_quarantine where resolved_at is null and data_type = 'inventory'";
+    assert_eq!(history.world.number(waiting).await, 0);
+    history.touched
+}
+
+/// The account is gone.
+async fn all_deleted(size: usize, belief: Belief) -> Touched {
+    let mut history = History::new(size, belief).await;
+    history.sync(json!({})).await;
+    let gone = json!([
+        {"op": "delete_item", "count": 300 * size},
+        {"op": "delete_category", "count": 600 * size},
+    ]);
+    history.world.account.change(gone).await;
+    history.sync(json!({"allow_mass_deletion": true})).await;
+    history
+        .sync(json!({"allow_mass_deletion": true, "reconcile": true}))
+        .await;
+    let live = "select count(*) from catalog_variations where not is_deleted";
+    assert_eq!(history.world.number(live).await, 0);
+    history.touched
+}
+
+/// One run fails, one is stopped, and one falls silent.
+async fn fail(history: &mut History) {
+    let fault = json!([{"endpoint": "/v2/catalog/search", "kind": "status", "status": 400}]);
+    history.world.account.faults(fault).await;
+    history.world.fail(json!({})).await;
+    history.world.account.clear_faults().await;
+    for _ in 0..2 {
+        let run_id = new_run_id();
+        history.world.open(&run_id, json!({})).await.unwrap();
+        let step = history.world.step(&run_id, "locations").await;
+        step.unwrap();
+        history.world.stop(&run_id).await;
+    }
+    let run_id = new_run_id();
+    history.world.open(&run_id, json!({})).await.unwrap();
+    let silent = "update sync_leases set expires_at = '-infinity'";
+    history.world.client.batch_execute(silent).await.unwrap();
+    history.count();
+}
+
+async fn import(history: &mut History) {
+    history.mislead().await;
+    history.world.import(json!({})).await;
+    history.count();
+}
+
+async fn migrate(history: &mut History) {
+    history
+        .world
+        .client
+        .batch_execute(
+            "update orders set total_amount = -1; update order_line_items set name = 'x'",
+        )
+        .await
+        .unwrap();
+    history.mislead().await;
+    let report = history.world.migrate(&new_run_id()).await;
+    assert_eq!(report.error, None, "{report:?}");
+    history.count();
+}
+
+/// What the page and the mails read, of a long history of runs.
+async fn read(history: &mut History, size: usize) {
+    let client = &history.world.client;
+    client
+        .execute(
+            "insert into sync_runs (run_id, kind, mode, trigger, requested_by, status, request,
+                 error_name, error_step, queued_at, started_at, finished_at)
+             select 'old-' || n, 'complete_sync', 'incremental', 'schedule', 'test',
+                 (array['succeeded', 'failed', 'failed'])[n % 3 + 1], '{}', 'Internal', 'catalog',
+                 at, at, at
+             from generate_series(1, 1000 * $1::int) n, lateral (select now() - n * interval '1 minute' as at) t",
+            &[&i32::try_from(size).unwrap()],
+        )
+        .await
+        .unwrap();
+    client
+        .batch_execute(
+            "insert into sync_steps (run_id, step, ordinal, status, stats, result)
+             select run_id, step, 1, status, '{\"items\": {\"created\": 1, \"updated\": 2, \"deleted\": 3}}', '{}'
+             from sync_runs, unnest(array['locations', 'catalog', 'inventory']) as step
+             where run_id like 'old-%'",
+        )
+        .await
+        .unwrap();
+    history.sync(json!({"allow_mass_deletion": true})).await;
+    let newest = "select run_id from sync_runs order by queued_at desc limit 1";
+    let run_id: String = history
+        .world
+        .client
+        .query_one(newest, &[])
+        .await
+        .unwrap()
+        .get(0);
+    history.mislead().await;
+    let client = history.world.env.database.client().await.unwrap();
+    shared::run::summary::read(&**client, &run_id)
+        .await
+        .unwrap();
+    for (name, sql) in api::store::statements() {
+        if sql.starts_with("update") || sql.starts_with("insert") {
+            continue;
+        }
+        let statement = client.prepare(sql).await.unwrap();
+        let given: Vec<Box<dyn ToSql + Sync>> = statement
+            .params()
+            .iter()
+            .map(|kind| parameter(name, kind, &run_id))
+            .collect();
+        let given: Vec<&(dyn ToSql + Sync)> = given.iter().map(|value| &**value as _).collect();
+        client.query(&statement, &given).await.unwrap();
+    }
+    history.count();
+}
+
+/// A value of that type for a statement of the page's.
+fn parameter(statement: &str, kind: &Type, run_id: &str) -> Box<dyn ToSql + Sync> {
+    match *kind {
+        Type::INT8 => Box::new(20_i64),
+        Type::TIMESTAMPTZ => Box::new(None::<jiff::Timestamp>),
+        Type::TEXT_ARRAY => Box::new(vec![run_id.to_owned()]),
+        // The filters of the list of runs; none is set.
+        Type::TEXT if statement == "runs" => Box::new(None::<String>),
+        Type::TEXT => Box::new(run_id.to_owned()),
+        _ => panic!("{statement}: no value of type {kind}"),
+    }
+}
+
+/// What four times the rows may touch, at most.
+const GROWTH: f64 = 5.0;
+
+/// What may come on top: an index that has become a level deeper.
+const SLACK: f64 = 1_000.0;
+
+/// What happens to an account.
+#[derive(Debug, Clone, Copy)]
+enum Story {
+    Whole,
+    AllQuarantined,
+    AllDeleted,
+}
+
+impl Story {
+    async fn tell(self, size: usize, belief: Belief) -> Touched {
+        match self {
+            Self::Whole => whole_history(size, belief).await,
+            Self::AllQuarantined => all_quarantined(size, belief).await,
+            Self::AllDeleted => all_deleted(size, belief).await,
+        }
+    }
+
+    /// The most that each statement touches, whatever is believed.
+    async fn worst(self, size: usize) -> Touched {
+        let beliefs = [
+            Belief::Nothing,
+            Belief::Empty,
+            Belief::AllDiffer,
+            Belief::AllSame,
+        ];
+        let told = beliefs.map(|belief| self.tell(size, belief));
+        let mut worst = Touched::new();
+        for (statement, touched) in join_all(told).await.into_iter().flatten() {
+            let most: &mut f64 = worst.entry(statement).or_default();
+            *most = most.max(touched);
+        }
+        worst
+    }
+}
+
+/// Fails with every statement of the story that grows faster than its rows; returns
+/// all that there were.
+#[expect(
+    clippy::print_stdout,
+    reason = "the figures are for whoever runs it alone"
+)]
+async fn assert_linear(story: Story) -> Touched {
+    let (small, large) = (story.worst(1).await, story.worst(4).await);
+    let (before, after): (f64, f64) = (small.values().sum(), large.values().sum());
+    println!(
+        "{story:?}: {} statements touched {before:.0}, and {after:.0} of four times the rows ({:.2} times)",
+        large.len(),
+        after / before
+    );
+    let grown: Vec<String> = large
+        .iter()
+        .filter_map(|(statement, after)| {
+            let before = small.get(statement).copied().unwrap_or_default();
+            let has_grown = *after > GROWTH * before + SLACK;
+            has_grown.then(|| format!("{before:.0} → {after:.0}: {statement}"))
+        })
+        .collect();
+    assert!(grown.is_empty(), "{story:?}:\n{}", grown.join("\n"));
+    large
+}
+
+/// Statements of a single row, found by its key, that no story has.
+const SINGLE: [&str; 9] = [
+    "update sync_leases set expires_at",
+    "select run_id from sync_runs where idempotency_key",
+    "select step from sync_steps",
+    "select holder",
+    "update sync_runs set execution_arn",
+    "update sync_runs set idempotency_key = null",
+    "update sync_order_windows set error_name",
+    "insert into audit_log",
+    "select error_name,",
+];
+
+#[test]
+fn four_times_the_rows_touch_at_most_five_times_as_much() {
+    run(async {
+        let mut seen = assert_linear(Story::AllQuarantined).await;
+        seen.extend(assert_linear(Story::AllDeleted).await);
+        seen.extend(assert_linear(Story::Whole).await);
+        let missing: Vec<String> = source::statements(&["shared/src", "functions/api/src"])
+            .iter()
+            .filter(|written| !seen.keys().any(|statement| written.makes(statement)))
+            .map(|written| (written.begins(), &written.file))
+            .filter(|(begins, _)| !SINGLE.iter().any(|single| begins.starts_with(single)))
+            .map(|(begins, file)| format!("{file}: {begins}"))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "no story has these:\n{}",
+            missing.join("\n")
+        );
+    });
+}
