@@ -1,7 +1,7 @@
 //! A first sync, an idle one, and changes of every kind: after each the tables
 //! hold what the account holds.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::account::Account;
 use crate::support::run::World;
@@ -132,6 +132,37 @@ fn what_vanished_without_a_tombstone_is_marked_by_a_reconcile() {
 
         let again = world.sync(json!({"reconcile": true})).await.totals.unwrap();
         assert_eq!((again.created, again.updated, again.deleted), (0, 0, 0));
+    });
+}
+
+#[test]
+fn a_large_account_is_listed_location_by_location_at_once() {
+    run(async {
+        const COUNTS: &str = "/v2/inventory/counts/batch-retrieve";
+        let account = Account::start(json!({
+            "locations": 4, "items": 40, "variations": 80, "counts": 300, "orders": 0
+        }));
+        let world = World::new(account, &[("INVENTORY_BATCH_SIZE", "10")]).await;
+        let requests = async |request: Value| {
+            world.account.clear_counters().await;
+            let report = world.sync(request).await;
+            tables::assert_equal_truth(&world.client, &world.account).await;
+            assert_eq!(report.steps["inventory"].scope, "reconcile");
+            world.account.requests_to(COUNTS).await
+        };
+        let first = requests(json!({})).await;
+        // The ten pages of the one list are not asked for again; nor in a refresh.
+        let again = requests(json!({"reconcile": true})).await;
+        assert!(again <= first - 10, "{again} requests, after {first}");
+        world
+            .account
+            .change_later(json!({
+                "when": {"endpoint": COUNTS, "request": again / 2},
+                "changes": [{"op": "recount", "times": 20}]
+            }))
+            .await;
+        let changing = requests(json!({"reconcile": true})).await;
+        assert!(changing <= again + 5, "{changing} requests, after {again}");
     });
 }
 

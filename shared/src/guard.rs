@@ -27,7 +27,10 @@ pub async fn check(
     }
     let percent = context.env.settings.deletion_guard_percent;
     // Where more than that is left the guard passes, so that counting goes no further.
-    let enough = deleted.saturating_mul(100) / i64::from(percent.max(1)) + created + LIVE_ROWS_MIN;
+    let enough = deleted
+        .saturating_mul(100)
+        .checked_div(percent.into())
+        .map_or(i64::MAX, |share| share + created + LIVE_ROWS_MIN);
     let sql = format!("select count(*) from (select from {table} where {live} limit $1) rows");
     let left: i64 = transaction.query_one(&sql, &[&enough]).await?.get(0);
     judge(table, left + deleted - created, deleted, percent)
