@@ -5,28 +5,14 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::support::account::Account;
+use crate::support::belief::Belief;
 use crate::support::explain::{Explaining, Touched};
 use crate::support::patience::patiently;
 use crate::support::run::{World, env, new_run_id};
 use crate::support::{database, run, source};
-
-/// What PostgreSQL believes of the tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Belief {
-    /// Nothing at all, not even after an analyze.
-    Nothing,
-    /// All tables are empty: an autoanalyze looked while a load was under way.
-    Empty,
-    /// Each value of each column is there once, so that keys of several columns that
-    /// depend on each other seem to find next to nothing.
-    AllDiffer,
-    /// All values of each column are the same.
-    AllSame,
-}
 
 /// A whole history of an account, of which every statement is explained.
 struct History {
@@ -51,7 +37,7 @@ impl History {
         override_everywhere(&account, size).await;
         let direct = database::migrated().await;
         let client = database::connect(&direct).await;
-        mislead_for_good(&client, belief).await;
+        belief.hold(&client).await;
         let explaining = Explaining::start(&direct).await;
         let settings = [
             ("CATALOG_BATCH_SIZE", "250"),
@@ -73,16 +59,8 @@ impl History {
         }
     }
 
-    /// Makes the tables look as the belief says, before the next run.
     async fn mislead(&self) {
-        // What earlier runs left behind is for the server to clear, as it does in life.
-        self.world.client.batch_execute("vacuum").await.unwrap();
-        let client = &self.world.client;
-        match self.belief {
-            Belief::Nothing => client.batch_execute(FORGET).await.unwrap(),
-            Belief::Empty => client.batch_execute(EMPTY).await.unwrap(),
-            Belief::AllDiffer | Belief::AllSame => {}
-        }
+        self.belief.mislead(&self.world.client).await;
     }
 
     async fn sync(&mut self, request: Value) -> String {
@@ -135,55 +113,6 @@ async fn override_everywhere(account: &Account, size: usize) {
     let changes = json!([{"op": "edit_variation", "count": 600 * size, "set": set}]);
     account.change(changes).await;
 }
-
-/// For good: nothing is learnt by itself, and little by an analyze.
-async fn mislead_for_good(client: &Client, belief: Belief) {
-    let option = match belief {
-        Belief::Nothing => "set statistics 0",
-        Belief::Empty => "",
-        Belief::AllDiffer => "set (n_distinct = -1)",
-        Belief::AllSame => "set (n_distinct = 1)",
-    };
-    let sql = "select format('alter table %I.%I set (autovacuum_enabled = off)', n.nspname, c.relname),
-            array(select format('alter table %I.%I alter column %I ', n.nspname, c.relname, a.attname)
-                from pg_attribute a where a.attrelid = c.oid and a.attnum > 0)
-        from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where c.relkind = 'r' and n.nspname in ('public', 'staging')";
-    for row in client.query(sql, &[]).await.unwrap() {
-        client.batch_execute(row.get(0)).await.unwrap();
-        let columns: Vec<String> = row.get(1);
-        for column in columns.iter().filter(|_| !option.is_empty()) {
-            client
-                .batch_execute(&format!("{column}{option}"))
-                .await
-                .unwrap();
-        }
-    }
-}
-
-/// As if no table had ever been analyzed.
-const FORGET: &str = "
-    do $$ begin
-        perform pg_clear_relation_stats(n.nspname, c.relname)
-        from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where c.relkind in ('r', 'i') and n.nspname in ('public', 'staging');
-    end $$";
-
-/// What an analyze writes down of a transaction's own deletions stays when that is
-/// rolled back.
-const EMPTY: &str = "
-    begin; set local session_replication_role = replica;
-    do $$ declare one text; begin
-        for one in select format('%I.%I', n.nspname, c.relname)
-            from pg_class c join pg_namespace n on n.oid = c.relnamespace
-            where c.relkind = 'r' and n.nspname in ('public', 'staging')
-                and c.relname <> 'audit_log'
-        loop
-            execute 'delete from ' || one;
-            execute 'analyze ' || one;
-        end loop;
-    end $$;
-    rollback";
 
 /// Everything that can happen to an account, from its first sync on.
 async fn whole_history(size: usize, belief: Belief) -> Touched {
@@ -427,13 +356,7 @@ impl Story {
 
     /// The most that each statement touches, whatever is believed.
     async fn worst(self, size: usize) -> Touched {
-        let beliefs = [
-            Belief::Nothing,
-            Belief::Empty,
-            Belief::AllDiffer,
-            Belief::AllSame,
-        ];
-        let told = beliefs.map(|belief| self.tell(size, belief));
+        let told = Belief::ALL.map(|belief| self.tell(size, belief));
         let mut worst = Touched::new();
         for (statement, touched) in join_all(told).await.into_iter().flatten() {
             let most: &mut f64 = worst.entry(statement).or_default();

@@ -2,6 +2,7 @@
 //! tables with the account's truth.
 
 pub(crate) mod account;
+pub(crate) mod belief;
 pub(crate) mod browser;
 pub(crate) mod cloud;
 pub(crate) mod database;

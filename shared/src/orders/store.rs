@@ -15,7 +15,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::rows::{OrderRow, OrderRows};
 use crate::error::SyncError;
 use crate::postgres::plan::{self, Access};
-use crate::postgres::table::list;
+use crate::postgres::table::{list, or_change, values};
 use crate::run::stats::Counts;
 
 /// An order table and the temporary table that its rows are copied into.
@@ -203,34 +203,22 @@ impl OrderTable {
             theirs = list(self.columns, "t."),
             ours = list(self.columns, "s."),
         );
-        let values: Vec<&str> = self
-            .columns
-            .iter()
-            .copied()
-            .filter(|column| !self.key.contains(column))
-            .collect();
-        self.write_sql(&list(self.columns, "s."), &current, &differs, &values)
+        let changed = values(self.columns, self.key);
+        self.write_sql(&list(self.columns, "s."), &current, &differs, &changed)
     }
 
     /// Writes those staged rows that meet the condition; of a row that is there,
     /// these columns change.
     fn write_sql(&self, values: &str, current: &str, differs: &str, changed: &[&str]) -> String {
-        let assignments: Vec<String> = changed
-            .iter()
-            .chain(&["last_changed_at", "last_changed_by_run"])
-            .map(|column| format!("{column} = excluded.{column}"))
-            .collect();
         format!(
             "insert into {name} as w \
              ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
              select {values}, now(), now(), $1 from {staged} s {current} where {differs} \
-             on conflict ({key}) do update set {assignments} \
-             returning w.{first}, (w.xmax = 0) as is_new",
+             {or_change} returning w.{first}, (w.xmax = 0) as is_new",
             name = self.name,
             staged = self.staged,
             columns = self.columns.join(", "),
-            key = self.key.join(", "),
-            assignments = assignments.join(", "),
+            or_change = or_change(self.key, changed),
             first = self.key[0],
         )
     }

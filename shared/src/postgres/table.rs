@@ -209,12 +209,7 @@ impl Table {
                 v = self.version
             )
         };
-        let values: Vec<&str> = self
-            .columns
-            .iter()
-            .copied()
-            .filter(|column| !self.key.contains(column))
-            .collect();
+        let values = values(self.columns, self.key);
         format!(
             "with changed as (select s.* from staging.{name} s {current} \
              where s.attempt = $1 and {live}(t.{first} is null or \
@@ -231,21 +226,7 @@ impl Table {
             theirs = list(self.columns, "t."),
             ours = list(self.columns, "s."),
             columns = self.columns.join(", "),
-            or_change = self.or_change_sql(&values),
-        )
-    }
-
-    /// What becomes of a row whose key is there already: these columns change.
-    fn or_change_sql(&self, columns: &[&str]) -> String {
-        let assignments: Vec<String> = columns
-            .iter()
-            .chain(&["last_changed_at", "last_changed_by_run"])
-            .map(|column| format!("{column} = excluded.{column}"))
-            .collect();
-        format!(
-            "on conflict ({}) do update set {}",
-            self.key.join(", "),
-            assignments.join(", ")
+            or_change = or_change(self.key, &values),
         )
     }
 
@@ -333,7 +314,7 @@ impl Table {
             name = self.name,
             columns = self.columns.join(", "),
             values = values.join(", "),
-            or_change = self.or_change_sql(&["is_deleted", "deleted_at"]),
+            or_change = or_change(self.key, &["is_deleted", "deleted_at"]),
         )
     }
 
@@ -355,6 +336,26 @@ pub(crate) fn quarantined_sql(data_type: &str, object_id: &str) -> String {
         "left join (select distinct object_id from staging.quarantine \
          where attempt = $1 and data_type = '{data_type}') q on q.object_id = {object_id}"
     )
+}
+
+/// What becomes of a row whose key is there already: these columns change.
+pub(crate) fn or_change(key: &[&str], columns: &[&str]) -> String {
+    let assignments: Vec<String> = columns
+        .iter()
+        .chain(&["last_changed_at", "last_changed_by_run"])
+        .map(|column| format!("{column} = excluded.{column}"))
+        .collect();
+    format!(
+        "on conflict ({}) do update set {}",
+        key.join(", "),
+        assignments.join(", ")
+    )
+}
+
+/// The columns that are not of the key.
+pub(crate) fn values<'c>(columns: &[&'c str], key: &[&str]) -> Vec<&'c str> {
+    let columns = columns.iter().copied();
+    columns.filter(|column| !key.contains(column)).collect()
 }
 
 /// `a.key = b.key` for all parts of the key.
