@@ -21,6 +21,9 @@ from jsonschema import Draft202012Validator
 PATIENCE = 1200
 
 
+OBJECTS = ("BatchRetrieveCatalogObjectsResponse", "/v2/catalog/batch-retrieve")
+
+
 class Judge:
     def __init__(self, url, token, schemas):
         self.url, self.token = url, token
@@ -93,6 +96,24 @@ def closed(schema):
     return copy
 
 
+def batches(judge, types):
+    """Retrieves every object by its id, tombstones too; how many there were."""
+    ids, body = [], {"object_types": types, "include_deleted_objects": True, "limit": 1000}
+    while True:
+        _, answer = judge.ask("POST", "/v2/catalog/search", body)
+        ids += [thing["id"] for thing in answer.get("objects", [])]
+        if not answer.get("cursor"):
+            break
+        body["cursor"] = answer["cursor"]
+    found = 0
+    for start in range(0, len(ids), 1000):
+        some = {"object_ids": ids[start : start + 1000], "include_deleted_objects": True}
+        found += judge.pages(*OBJECTS, some, "objects")
+    if found != len(ids):
+        sys.exit(f"{found} objects retrieved of {len(ids)}")
+    return found
+
+
 def main():
     url, token, path = sys.argv[1:]
     with open(path, encoding="utf-8") as file:
@@ -118,6 +139,7 @@ def main():
     judge.pages(*catalog, {"limit": 50}, "objects")
     judge.pages(*catalog, {"object_types": types, "include_deleted_objects": True}, "objects")
     judge.pages(*catalog, {"begin_time": "2024-01-01T00:00:00Z", "limit": 77}, "objects")
+    found["retrieved"] = batches(judge, types)
     found["counts"] = judge.pages(*counts, {"limit": 1000}, "counts")
     judge.pages(*counts, {"limit": 33, "states": ["WASTE"]}, "counts")
     judge.pages(*counts, {"updated_after": "2026-01-01T00:00:00Z"}, "counts")
@@ -132,6 +154,8 @@ def main():
             sys.exit(f"{path}: something changed after the year 2200")
     judge.refusal("ListLocationsResponse", 401, "GET", "/v2/locations", token="wrong")
     judge.refusal(catalog[0], 400, "POST", catalog[1], {"object_types": ["NONSENSE"]})
+    judge.pages(*OBJECTS, {"object_ids": ["UNKNOWN"]}, "objects")
+    judge.refusal(OBJECTS[0], 400, "POST", OBJECTS[1], {"object_ids": []})
     judge.refusal(counts[0], 400, "POST", counts[1], {"limit": 1001})
     judge.refusal(orders[0], 400, "POST", orders[1], {"location_ids": [str(n) for n in range(11)]})
 

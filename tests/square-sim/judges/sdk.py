@@ -33,6 +33,15 @@ def objects(client):
             return found, nested
 
 
+def retrieved(client, ids):
+    """The ids of the objects that are retrieved by these ids."""
+    found, ids = set(), sorted(ids)
+    for start in range(0, len(ids), 1000):
+        answer = client.catalog.batch_get(object_ids=ids[start : start + 1000])
+        found.update(thing.id for thing in answer.objects or [])
+    return found
+
+
 def counts(client):
     """Every count's variation, location and state; the SDK pages on its own."""
     pager = client.inventory.batch_get_counts(limit=1000)
@@ -82,6 +91,8 @@ def main():
     found, nested = objects(client)
     keys = {(row["variation_id"], row["location_id"], row["state"]) for row in truth["catalog_inventory"]}
     same("variations within items", nested, ids("catalog_variations"))
+    for kind, some in found.items():
+        same(f"{kind} by id", retrieved(client, some), some)
     totals = {
         "locations": same("locations", set(locations), ids("locations")),
         "categories": same("categories", found["CATEGORY"], ids("catalog_categories")),

@@ -15,9 +15,10 @@
 //!
 //! Square's side: `GET /v2/locations`, `GET /v2/merchants/me`,
 //! `POST /oauth2/token/status`, `POST /v2/catalog/search`,
-//! `POST /v2/inventory/counts/batch-retrieve` and `POST /v2/orders/search`, with
-//! `Authorization: Bearer sim-token`. A catalog `query`, related objects and
-//! category paths are not simulated and answered with status 501.
+//! `POST /v2/catalog/batch-retrieve`, `POST /v2/inventory/counts/batch-retrieve`
+//! and `POST /v2/orders/search`, with `Authorization: Bearer sim-token`. A catalog
+//! `query`, related objects, category paths and old catalog versions are not
+//! simulated and answered with status 501.
 //!
 //! # The control interface
 //!
@@ -26,10 +27,11 @@
 //!
 //! | request | what it does |
 //! |---|---|
-//! | `POST /__sim/reset` | a fresh account; the body may replace fields of the [`Config`] it was started with. Token, faults, waiting changes and counters start anew |
+//! | `POST /__sim/reset` | a fresh account; the body may replace fields of the [`Config`] it was started with. Token, faults, rewrites, waiting changes and counters start anew |
 //! | `POST /__sim/change` | makes the changes listed, in order, and answers `{"done": […], "now"}` with the ids of what each touched |
 //! | `POST /__sim/change-later` | `{"when": {"endpoint", "request": n}, "changes": […]}` makes them when the n-th request from now arrives there, before it is answered; `GET` tells what came of it, `DELETE` forgets |
 //! | `POST /__sim/faults` | sets the faults listed; `PUT` sets them in place of all that were set, `DELETE` clears them |
+//! | `POST /__sim/rewrites` | adds rewrites of answers (below); `DELETE` clears them |
 //! | `POST /__sim/token` | changes what is accepted: `token`, `scopes`, `expires_at` (by the real clock, `null` for never), `revoked`; what is absent stays |
 //! | `GET`, `POST /__sim/clock` | Square's clock: `{"now"}` or `{"advance_seconds"}` move it on |
 //! | `GET /__sim/counters` | `requests` and `statuses` by endpoint, `bytes` sent, `largest_parallelism`, the last `bodies` by endpoint; `DELETE` clears |
@@ -61,14 +63,15 @@
 //! | `add_order` | `kind` (`sale`, `return`, `exchange`, `empty`), `state`, `location_id`, `set`, `count` |
 //! | `edit_order` | `id`, `state`, `set`, `count` |
 //! | `delete_silently` | `id` or `type` (`ITEM`), `count`: the object, its variations and counts vanish without a tombstone; with `location_id` (and `state`) the count of variation `id` vanishes |
-//! | `put_raw` | one of `object`, `inventory_count` (or `count`), `location`, `order`: JSON served exactly as given, broken or orphaned. Its place in time is its own timestamp, or now if it has none. Variations that a raw item no longer lists are deleted |
+//! | `put_raw` | one of `object`, `inventory_count` (or `count`), `location`, `order`: JSON served exactly as given, broken or orphaned. Its place in time is its own timestamp, or now if it has none. Variations that a raw item no longer lists are deleted. A raw count replaces the one of its variation, location and state; one that lacks any of them, or is no object, replaces none |
+//! | `serve_stale` | `id`, `stale` (true): wherever clients are given the object, it is as it was before the last change that touched it, always one behind; an item with the variations it then had, each as it is now, or if it is gone since as it was before that. `begin_time` goes on by its newest time, and the truth by what it is. `false` ends it; what has not changed since it came is refused |
 //!
 //! ## Faults
 //!
 //! `{"endpoint": "/v2/catalog/search" or "*", "request": n, "times": m, "kind": …}`
 //! hits the n-th request from now and m - 1 more; without `request` every one,
 //! without end unless `times` is given. Any fault may have `delay_ms`. If several
-//! hit one request, their delays add up and the oldest other one counts.
+//! hit one request, their delays and skips add up and the oldest other one counts.
 //!
 //! | kind | |
 //! |---|---|
@@ -81,6 +84,16 @@
 //! | `delay` | the right answer after `delay_ms` |
 //! | `cursor_expired`, `cursor_repeats` | wait for a request that has a cursor: it is refused, or given back |
 //! | `empty_page` | nothing on the page, but a cursor that goes on |
+//! | `skip` | the right answer without the object `id`, as if it had slipped between two pages; of counts those of the variation `catalog_object_id`, at `location_id` or everywhere. An item goes on holding a variation that is skipped |
+//!
+//! ## Rewrites
+//!
+//! `{"endpoint": "/v2/orders/search" or "*", "find": "text", "with": "text"}`
+//! replaces each occurrence of `find` in the bodies of all answers there, faults'
+//! included, as it stands in the JSON text. `with_hex` gives bytes in hexadecimal
+//! in place of `with`. So a marker that `put_raw` or `set` put in can go out as what
+//! no JSON value can hold: `"find": "\"@1@\""` makes a text `NaN`, `1e400` or
+//! `"\ud83c"`, and gives an object a second key or bytes that are not UTF-8.
 //!
 //! ## The truth
 //!

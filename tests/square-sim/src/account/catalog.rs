@@ -35,7 +35,7 @@ pub(crate) enum Life {
 }
 
 /// One catalog object.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Object {
     /// Empty for raw JSON without an id.
     pub(crate) id: Box<str>,
@@ -50,6 +50,12 @@ pub(crate) struct Object {
     head: Box<str>,
     /// `"item_data":{…` and the like, without the closing brace.
     data: Option<Box<str>>,
+    /// The change that it was last part of; seeding counts as none.
+    changed_in: u64,
+    /// What it was before that change, unless that brought it.
+    before: Option<Box<Self>>,
+    /// Whether clients are given what it was before.
+    stale: bool,
 }
 
 /// All catalog objects.
@@ -58,9 +64,36 @@ pub(crate) struct Catalog {
     objects: Vec<Object>,
     by_id: HashMap<Box<str>, usize>,
     latest: Nanos,
+    /// The changes begun so far.
+    changes: u64,
 }
 
 impl Catalog {
+    /// Begins a change, however many objects it touches and however often: each
+    /// is kept as it was before.
+    pub(crate) fn begin_change(&mut self) {
+        self.changes += 1;
+    }
+
+    /// Keeps an object that is about to change as it is.
+    fn keep(&mut self, place: usize) {
+        let object = &mut self.objects[place];
+        if object.changed_in != self.changes {
+            object.changed_in = self.changes;
+            object.before = None;
+            object.before = Some(Box::new(object.clone()));
+        }
+    }
+
+    /// Gives clients an object as it was before its last change, or as it is;
+    /// false if it has not changed since it came.
+    pub(crate) fn set_stale(&mut self, place: usize, stale: bool) -> bool {
+        let object = &mut self.objects[place];
+        let able = !stale || object.before.is_some();
+        object.stale = stale && able;
+        able
+    }
+
     /// Adds an object, or replaces the live or dead one with its id. Variations
     /// inside an item are put as objects of their own. `at` is the moment of
     /// the change; the JSON is given to clients as it is.
@@ -98,6 +131,9 @@ impl Catalog {
             variations: Vec::new(),
             head,
             data,
+            changed_in: self.changes,
+            before: None,
+            stale: false,
         })
     }
 
@@ -119,8 +155,12 @@ impl Catalog {
             .copied()
             .filter(|_| !object.id.is_empty());
         if let Some(place) = known {
-            object.item = self.objects[place].item;
-            object.variations = std::mem::take(&mut self.objects[place].variations);
+            self.keep(place);
+            let old = &mut self.objects[place];
+            object.item = old.item;
+            object.variations = std::mem::take(&mut old.variations);
+            object.before = old.before.take();
+            object.stale = old.stale;
             self.objects[place] = object;
             return place;
         }
@@ -136,7 +176,9 @@ impl Catalog {
         if old == Some(item) {
             return;
         }
+        self.keep(item);
         if let Some(old) = old {
+            self.keep(old);
             self.objects[old]
                 .variations
                 .retain(|&place| place != variation);
@@ -176,6 +218,7 @@ impl Catalog {
         let mut json = self.objects[place].json();
         change(&mut json);
         stamp(&mut json, at);
+        self.keep(place);
         let object = &mut self.objects[place];
         (object.head, object.data) = split(json, &object.kind);
         object.updated_at = at;
@@ -185,6 +228,7 @@ impl Catalog {
     /// Deletes an object, leaving the tombstone given.
     pub(crate) fn bury(&mut self, place: usize, tombstone: Value, at: Nanos, lately: bool) {
         self.leave_item(place);
+        self.keep(place);
         let object = &mut self.objects[place];
         (object.head, object.data) = split(tombstone, &object.kind);
         object.life = Life::Tombstone { lately };
@@ -195,11 +239,13 @@ impl Catalog {
     /// Makes an object vanish without a tombstone; nothing tells of it.
     pub(crate) fn vanish(&mut self, place: usize, deleted_at: Option<Nanos>) {
         self.leave_item(place);
+        self.keep(place);
         self.objects[place].life = Life::Vanished { deleted_at };
     }
 
     fn leave_item(&mut self, variation: usize) {
         if let Some(item) = self.objects[variation].item {
+            self.keep(item);
             self.objects[item]
                 .variations
                 .retain(|&place| place != variation);
@@ -240,7 +286,10 @@ impl Catalog {
 
     /// Writes an object as Square gives it, an item with its variations.
     pub(crate) fn write(&self, place: usize, out: &mut Vec<u8>) {
-        let object = &self.objects[place];
+        self.write_object(self.objects[place].shown(), out);
+    }
+
+    fn write_object(&self, object: &Object, out: &mut Vec<u8>) {
         out.extend_from_slice(object.head.as_bytes());
         if let Some(data) = &object.data {
             out.push(b',');
@@ -253,7 +302,7 @@ impl Catalog {
                     if n > 0 {
                         out.push(b',');
                     }
-                    self.write(variation, out);
+                    self.write_object(self.objects[variation].shown_within(), out);
                 }
                 out.push(b']');
             }
@@ -264,6 +313,24 @@ impl Catalog {
 }
 
 impl Object {
+    /// The object as clients are given it.
+    pub(crate) fn shown(&self) -> &Self {
+        match &self.before {
+            Some(before) if self.stale => before,
+            _ => self,
+        }
+    }
+
+    /// The variation within an item, which may be shown as it was when it still
+    /// had this one.
+    fn shown_within(&self) -> &Self {
+        let shown = self.shown();
+        match &shown.before {
+            Some(before) if shown.life != Life::Live => before,
+            _ => shown,
+        }
+    }
+
     /// The object's JSON without nested variations.
     pub(crate) fn json(&self) -> Value {
         let data = self

@@ -60,7 +60,8 @@ impl Counts {
         &self.names[symbol]
     }
 
-    /// Adds a count, or replaces the one with its variation, location and state.
+    /// Adds a count, or replaces the one with its variation, location and state;
+    /// one that lacks any of them replaces none.
     pub(crate) fn put(&mut self, count: Count) {
         let at = count.calculated_at;
         let place = match self.place(count.object, count.location, count.state) {
@@ -88,6 +89,12 @@ impl Counts {
     }
 
     fn place(&self, object: Symbol, location: Symbol, state: Symbol) -> Option<usize> {
+        if [object, location, state]
+            .map(|symbol| self.name(symbol))
+            .contains(&"")
+        {
+            return None;
+        }
         let same = |place: &usize| {
             self.get(*place)
                 .is_some_and(|count| count.location == location && count.state == state)

@@ -9,7 +9,7 @@ use super::change::{
     MoveItem,
 };
 use super::picks::{self, Refused};
-use super::{orders, places, raw, stock};
+use super::{orders, places, raw, stale, stock};
 use crate::account::Account;
 use crate::account::catalog::{self, CATEGORY, ITEM, VARIATION};
 use crate::moment::{self, Nanos};
@@ -21,6 +21,7 @@ use crate::seed::{self, Wanted, words};
 /// What it refers to is not there, or it contradicts itself. Changes of a bulk
 /// that were made before stay.
 pub(crate) fn apply(account: &mut Account, change: Change) -> Result<Value, String> {
+    account.catalog.begin_change();
     match change {
         Change::AddItem(change) => add_item(account, &change),
         Change::EditItem(change) => edit_item(account, &change),
@@ -44,6 +45,7 @@ pub(crate) fn apply(account: &mut Account, change: Change) -> Result<Value, Stri
         Change::EditOrder(change) => orders::edit(account, &change),
         Change::DeleteSilently(change) => raw::vanish(account, &change),
         Change::PutRaw(change) => raw::put(account, change),
+        Change::ServeStale(change) => stale::serve(account, &change),
     }
 }
 

@@ -2,7 +2,7 @@
 //! names its `op`, and whatever else it leaves out is picked by the seed. A
 //! misspelt field is an error, so that no test passes by changing nothing.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// One change, or the same one many times.
@@ -38,6 +38,8 @@ pub(crate) enum Change {
     DeleteSilently(Vanish),
     /// Any JSON, sound or broken, served as it is.
     PutRaw(PutRaw),
+    /// An object is given to clients as it was before its last change.
+    ServeStale(ServeStale),
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -230,9 +232,26 @@ pub(crate) struct Vanish {
 pub(crate) struct PutRaw {
     /// A catalog object.
     pub(crate) object: Option<Value>,
-    /// An inventory count.
-    #[serde(alias = "count")]
+    /// An inventory count; `null` is one too.
+    #[serde(alias = "count", deserialize_with = "given")]
     pub(crate) inventory_count: Option<Value>,
     pub(crate) location: Option<Value>,
     pub(crate) order: Option<Value>,
+}
+
+fn given<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(field).map(Some)
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServeStale {
+    pub(crate) id: String,
+    /// Whether it begins or ends.
+    #[serde(default = "yes")]
+    pub(crate) stale: bool,
+}
+
+fn yes() -> bool {
+    true
 }

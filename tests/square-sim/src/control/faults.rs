@@ -9,8 +9,8 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::square::Twist;
 use crate::square::refusal::Refusal;
+use crate::square::{Bend, Skip, Twist};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     ErrorsIn200,
     /// Nothing on the page, but a cursor that leads on.
     EmptyPage,
+    /// The object `id` is left off the page, as if it had slipped between two.
+    Skip,
 }
 
 /// A fault as it is set through the control interface.
@@ -62,14 +64,19 @@ pub(crate) struct Fault {
     pub(crate) category: Option<String>,
     pub(crate) detail: Option<String>,
     pub(crate) delay_ms: Option<u64>,
+    /// What to skip; of a count its variation, at `location_id` or everywhere.
+    #[serde(alias = "catalog_object_id")]
+    pub(crate) id: Option<String>,
+    pub(crate) location_id: Option<String>,
 }
 
 /// Square's endpoints, as faults and waiting changes may name them.
-const ENDPOINTS: [&str; 7] = [
+const ENDPOINTS: [&str; 8] = [
     "*",
     "/v2/locations",
     "/v2/merchants/me",
     "/v2/catalog/search",
+    "/v2/catalog/batch-retrieve",
     "/v2/inventory/counts/batch-retrieve",
     "/v2/orders/search",
     "/oauth2/token/status",
@@ -101,6 +108,14 @@ impl Fault {
         if self.kind == Kind::Delay && self.delay_ms.is_none() {
             return Err("a delay needs delay_ms".to_owned());
         }
+        if (self.kind == Kind::Skip) != self.id.is_some() {
+            return Err("a skip needs an id, and nothing else has one".to_owned());
+        }
+        if self.location_id.is_some()
+            && (self.id.is_none() || self.endpoint != "/v2/inventory/counts/batch-retrieve")
+        {
+            return Err("a location_id is for skipped counts only".to_owned());
+        }
         if self.request == Some(0) {
             return Err("requests are counted from 1".to_owned());
         }
@@ -123,8 +138,13 @@ impl Fault {
         }
     }
 
+    /// Whether it leaves room for other faults at the same request.
+    pub(crate) fn adds_up(&self) -> bool {
+        matches!(self.kind, Kind::Delay | Kind::Skip)
+    }
+
     /// How it bends a page, if it does.
-    pub(crate) fn twist(&self) -> Twist {
+    fn twist(&self) -> Twist {
         match self.kind {
             Kind::CursorRepeats => Twist::RepeatCursor,
             Kind::EmptyPage => Twist::Empty,
@@ -132,8 +152,25 @@ impl Fault {
         }
     }
 
+    /// What it leaves off a page, if anything.
+    fn skip(&self) -> Option<Skip> {
+        Some(Skip {
+            id: self.id.clone()?,
+            location_id: self.location_id.clone(),
+        })
+    }
+
     fn needs_cursor(&self) -> bool {
         matches!(self.kind, Kind::CursorExpired | Kind::CursorRepeats)
+    }
+}
+
+/// How the faults of one request bend its page.
+pub(crate) fn bend(faults: &[Fault]) -> Bend {
+    let first = faults.iter().find(|fault| !fault.adds_up());
+    Bend {
+        twist: first.map(Fault::twist).unwrap_or_default(),
+        skips: faults.iter().filter_map(Fault::skip).collect(),
     }
 }
 

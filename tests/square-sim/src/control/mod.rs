@@ -11,6 +11,8 @@ mod orders;
 mod picks;
 mod places;
 mod raw;
+pub(crate) mod rewrites;
+mod stale;
 mod stock;
 pub(crate) mod token;
 
@@ -36,6 +38,7 @@ use change::Change;
 use counters::Counters;
 use faults::{Fault, Faults};
 use hooks::{Hook, Hooks};
+use rewrites::{Rewrite, Rewrites};
 use token::{Token, TokenChange};
 
 /// What the control interface keeps.
@@ -44,6 +47,7 @@ pub(crate) struct Control {
     pub(crate) token: Token,
     pub(crate) faults: Faults,
     pub(crate) hooks: Hooks,
+    pub(crate) rewrites: Rewrites,
     pub(crate) counters: Counters,
 }
 
@@ -53,6 +57,7 @@ impl Control {
             token: Token::personal(&config.token),
             faults: Faults::default(),
             hooks: Hooks::default(),
+            rewrites: Rewrites::default(),
             counters: Counters::default(),
         }
     }
@@ -75,6 +80,7 @@ pub(crate) fn routes() -> Router<Arc<Sim>> {
             "/__sim/faults",
             post(set_faults).put(replace_faults).delete(clear_faults),
         )
+        .route("/__sim/rewrites", post(set_rewrites).delete(clear_rewrites))
         .route("/__sim/token", post(change_token))
         .route("/__sim/clock", get(clock).post(set_clock))
         .route("/__sim/counters", get(read_counters).delete(clear_counters))
@@ -172,6 +178,18 @@ fn read_faults(body: &Bytes) -> Result<Vec<Fault>, (StatusCode, Json<Value>)> {
 
 async fn clear_faults(State(sim): Shared) -> Json<Value> {
     sim.control().faults.clear();
+    Json(json!({"cleared": true}))
+}
+
+async fn set_rewrites(State(sim): Shared, body: Bytes) -> Answer {
+    let rewrites: Vec<Rewrite> = read(&body, "")?;
+    let set = rewrites.len();
+    sim.control().rewrites.set(rewrites);
+    Ok(Json(json!({"set": set})))
+}
+
+async fn clear_rewrites(State(sim): Shared) -> Json<Value> {
+    sim.control().rewrites.clear();
     Json(json!({"cleared": true}))
 }
 

@@ -153,6 +153,23 @@ pub(crate) fn texts<'a>(fields: &'a Fields, name: &str) -> Option<Vec<&'a str>> 
     Some(list.iter().filter_map(Value::as_str).collect()).filter(|list: &Vec<_>| !list.is_empty())
 }
 
+/// A list of texts that must be given, of one to `most`.
+pub(crate) fn required_texts<'a>(
+    fields: &'a Fields,
+    name: &str,
+    most: usize,
+) -> Result<Vec<&'a str>, Refusal> {
+    let Some(list) = texts(fields, name) else {
+        let detail = format!("At least one of {name} is needed.");
+        return Err(Refusal::invalid("MISSING_REQUIRED_PARAMETER", name, detail));
+    };
+    if list.len() > most {
+        let detail = format!("Cannot provide more than {most} {name}");
+        return Err(Refusal::invalid("ARRAY_LENGTH_TOO_LONG", name, detail));
+    }
+    Ok(list)
+}
+
 /// A flag, false if absent.
 pub(crate) fn flag(fields: &Fields, name: &str) -> bool {
     fields

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::body::{self, Fields, Kind, field};
 use super::cursor::{Cursor, Request};
-use super::page::{self, Listing, Twist};
+use super::page::{self, Bend, Listing};
 use super::refusal::Refusal;
 use crate::account::Account;
 use crate::account::catalog::{Life, Object};
@@ -54,7 +54,7 @@ const FIELDS: &[body::Field] = &[
 pub(super) fn search(
     account: &Account,
     request: &Request<'_>,
-    twist: Twist,
+    bend: &Bend,
 ) -> Result<Vec<u8>, Refusal> {
     let fields = request.body;
     body::check(fields, FIELDS, "")?;
@@ -68,11 +68,11 @@ pub(super) fn search(
     let all = account.catalog.all();
     let from = start.place.1.min(all.len());
     let matching: Vec<usize> = (from..all.len())
-        .filter(|&place| filter.wants(&all[place]))
+        .filter(|&place| filter.wants(&all[place]) && !bend.skips(&all[place].id, None))
         .take(limit + 1)
         .collect();
 
-    let cut = page::cut(&account.config, start, limit, matching.len(), twist);
+    let cut = page::cut(&account.config, start, limit, matching.len(), bend.twist);
     let mut listing = Listing::new("objects");
     for &place in &matching[..cut.take] {
         account.catalog.write(place, listing.next());
@@ -93,7 +93,7 @@ pub(super) fn search(
             Value::from(moment::square(account.catalog.latest())),
         ));
     }
-    Ok(listing.finish(request, next, twist))
+    Ok(listing.finish(request, next, bend.twist))
 }
 
 /// What a search wants.
@@ -114,7 +114,8 @@ impl<'a> Filter<'a> {
     }
 
     fn wants(&self, object: &Object) -> bool {
-        let alive = match object.life {
+        let shown = object.shown();
+        let alive = match shown.life {
             Life::Live => true,
             Life::Tombstone { .. } => self.deleted,
             Life::Vanished { .. } => false,
@@ -122,15 +123,15 @@ impl<'a> Filter<'a> {
         alive
             && self.after.is_none_or(|after| object.updated_at > after)
             && match &self.types {
-                Some(types) => types.contains(&&*object.kind),
-                None => !NESTED.contains(&&*object.kind),
+                Some(types) => types.contains(&&*shown.kind),
+                None => !NESTED.contains(&&*shown.kind),
             }
     }
 }
 
-/// The simulator does not evaluate queries nor collect related objects, and
-/// says so rather than giving a wrong answer.
-fn refuse_unsupported(fields: &Fields) -> Result<(), Refusal> {
+/// The simulator does not evaluate queries, collect related objects nor keep the
+/// catalog's history, and says so rather than giving a wrong answer.
+pub(super) fn refuse_unsupported(fields: &Fields) -> Result<(), Refusal> {
     let path = body::flag(fields, "include_category_path_to_root");
     if path && body::flag(fields, "include_deleted_objects") {
         return Err(Refusal::of_status(500));
@@ -142,6 +143,12 @@ fn refuse_unsupported(fields: &Fields) -> Result<(), Refusal> {
             body::flag(fields, "include_related_objects"),
         ),
         ("include_category_path_to_root", path),
+        (
+            "catalog_version",
+            fields
+                .get("catalog_version")
+                .is_some_and(|version| !version.is_null()),
+        ),
     ];
     match asked.iter().find(|(_, asked)| *asked) {
         Some((name, _)) => {

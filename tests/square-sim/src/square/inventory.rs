@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::body::{self, Fields, Kind, nullable};
 use super::cursor::{Cursor, Request};
-use super::page::{self, Listing, Twist};
+use super::page::{self, Bend, Listing};
 use super::refusal::Refusal;
 use crate::account::Account;
 use crate::account::counts::{Count, Counts, Symbol, quantity_text};
@@ -48,16 +48,16 @@ const FIELDS: &[body::Field] = &[
 pub(super) fn counts(
     account: &Account,
     request: &Request<'_>,
-    twist: Twist,
+    bend: &Bend,
 ) -> Result<Vec<u8>, Refusal> {
     let fields = request.body;
     body::check(fields, FIELDS, "")?;
     let limit = page::limit(&account.config, body::size(fields, "limit").unwrap_or(100));
     let start = page::start(request, (Nanos::MAX, usize::MAX), 0)?;
-    let filter = Filter::of(fields, &account.counts);
+    let filter = Filter::of(fields, &account.counts, bend);
     let matching = filter.matching(&account.counts, start.place, limit + 1);
 
-    let cut = page::cut(&account.config, start, limit, matching.len(), twist);
+    let cut = page::cut(&account.config, start, limit, matching.len(), bend.twist);
     let mut listing = Listing::new("counts");
     for (position, count) in &matching[..cut.take] {
         write(account, position.1, count, listing.next());
@@ -70,21 +70,22 @@ pub(super) fn counts(
         after_empty: cut.take == 0,
         bound: 0,
     });
-    Ok(listing.finish(request, next, twist))
+    Ok(listing.finish(request, next, bend.twist))
 }
 
 /// What the request wants.
-struct Filter {
+struct Filter<'a> {
     objects: Option<BTreeSet<Symbol>>,
     locations: Option<BTreeSet<Symbol>>,
     states: Option<BTreeSet<Symbol>>,
     after: Nanos,
+    bend: &'a Bend,
 }
 
 type Found<'a> = ((Nanos, usize), &'a Count);
 
-impl Filter {
-    fn of(fields: &Fields, counts: &Counts) -> Self {
+impl<'f> Filter<'f> {
+    fn of(fields: &Fields, counts: &Counts, bend: &'f Bend) -> Self {
         let symbols = |list: Vec<&str>| -> BTreeSet<Symbol> {
             list.into_iter()
                 .filter_map(|name| counts.known(name))
@@ -102,14 +103,18 @@ impl Filter {
             locations: body::texts(fields, "location_ids").map(symbols),
             states: states.map(symbols),
             after: body::time(fields, "updated_after").unwrap_or(Nanos::MIN),
+            bend,
         }
     }
 
-    fn wants(&self, count: &Count) -> bool {
+    fn wants(&self, counts: &Counts, count: &Count) -> bool {
         let among = |set: &Option<BTreeSet<Symbol>>, symbol| {
             set.as_ref().is_none_or(|set| set.contains(&symbol))
         };
-        among(&self.locations, count.location) && among(&self.states, count.state)
+        let [object, location] = [count.object, count.location].map(|symbol| counts.name(symbol));
+        among(&self.locations, count.location)
+            && among(&self.states, count.state)
+            && !self.bend.skips(object, Some(location))
     }
 
     /// Matching counts before a place, newest first, at most so many.
@@ -124,7 +129,7 @@ impl Filter {
                 .newest_first(Some(before))
                 .take_while(|((at, _), _)| *at > self.after);
             return newer
-                .filter(|(_, count)| self.wants(count))
+                .filter(|(_, count)| self.wants(counts, count))
                 .take(most)
                 .collect();
         };
@@ -136,7 +141,7 @@ impl Filter {
                     .map(|count| ((count.calculated_at, place), count))
             })
             .filter(|(position, count)| {
-                *position < before && position.0 > self.after && self.wants(count)
+                *position < before && position.0 > self.after && self.wants(counts, count)
             })
             .collect();
         found.sort_by_key(|(position, _)| std::cmp::Reverse(*position));

@@ -3,20 +3,21 @@
 
 use serde_json::{Value, json};
 
-use super::page::Twist;
+use super::page::{Bend, Twist};
 use super::refusal::Refusal;
 use crate::account::Account;
 use crate::control::token::Token;
 
 /// `GET /v2/locations`; `{}` if there is none.
-pub(super) fn locations(account: &Account, twist: Twist) -> Vec<u8> {
+pub(super) fn locations(account: &Account, bend: &Bend) -> Vec<u8> {
     let listed: Vec<&Value> = account
         .locations
         .listed()
         .into_iter()
+        .filter(|location| !bend.skips(&location.id, None))
         .map(|location| &location.json)
         .collect();
-    let body = if listed.is_empty() || twist == Twist::Empty {
+    let body = if listed.is_empty() || bend.twist == Twist::Empty {
         json!({})
     } else {
         json!({"locations": listed})

@@ -7,6 +7,7 @@ mod catalog;
 mod cursor;
 mod inventory;
 mod merchant;
+mod objects;
 mod orders;
 mod page;
 pub(crate) mod refusal;
@@ -19,10 +20,10 @@ use axum::extract::{Request as HttpRequest, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 
-use crate::control::faults::{Fault, Kind};
+use crate::control::faults::{self, Fault};
 use crate::sim::Sim;
 use cursor::Request;
-pub(crate) use page::Twist;
+pub(crate) use page::{Bend, Skip, Twist};
 use refusal::Refusal;
 pub(crate) use reply::Dropped;
 use reply::Reply;
@@ -60,8 +61,8 @@ pub(crate) async fn serve(State(sim): State<Arc<Sim>>, request: HttpRequest) -> 
             tokio::time::sleep(delay).await;
         }
     }
-    let fault = faults.into_iter().find(|fault| fault.kind != Kind::Delay);
-    let reply = answer(&sim, &call, fault.as_ref());
+    let mut reply = answer(&sim, &call, &faults);
+    reply.rewrite(&sim.control().rewrites.of(&call.path));
     let response = reply.into_response(&call.headers, sim.account().config.gzip);
     sim.departure(
         &call.path,
@@ -71,13 +72,14 @@ pub(crate) async fn serve(State(sim): State<Arc<Sim>>, request: HttpRequest) -> 
     response
 }
 
-/// The answer as the fault, or else the endpoint, has it.
-fn answer(sim: &Sim, call: &Call, fault: Option<&Fault>) -> Reply {
+/// The answer as a fault, or else the endpoint, has it.
+fn answer(sim: &Sim, call: &Call, faults: &[Fault]) -> Reply {
+    let fault = faults.iter().find(|fault| !fault.adds_up());
     if let Some(reply) = fault.and_then(Reply::instead) {
         return reply;
     }
-    let twist = fault.map(Fault::twist).unwrap_or_default();
-    let mut reply = match accepted(sim, call).and_then(|()| dispatch(sim, call, twist)) {
+    let bend = faults::bend(faults);
+    let mut reply = match accepted(sim, call).and_then(|()| dispatch(sim, call, &bend)) {
         Ok(body) => Reply::json(200, body),
         Err(refusal) => Reply::refusal(&refusal),
     };
@@ -92,7 +94,7 @@ fn answer(sim: &Sim, call: &Call, fault: Option<&Fault>) -> Reply {
 fn accepted(sim: &Sim, call: &Call) -> Result<(), Refusal> {
     let scope = match call.path.as_str() {
         "/v2/locations" | "/v2/merchants/me" => Some("MERCHANT_PROFILE_READ"),
-        "/v2/catalog/search" => Some("ITEMS_READ"),
+        "/v2/catalog/search" | "/v2/catalog/batch-retrieve" => Some("ITEMS_READ"),
         "/v2/inventory/counts/batch-retrieve" => Some("INVENTORY_READ"),
         "/v2/orders/search" => Some("ORDERS_READ"),
         "/oauth2/token/status" => None,
@@ -124,7 +126,7 @@ fn accepted(sim: &Sim, call: &Call) -> Result<(), Refusal> {
     sim.control().token.accept(bearer, scope)
 }
 
-fn dispatch(sim: &Sim, call: &Call, twist: Twist) -> Result<Vec<u8>, Refusal> {
+fn dispatch(sim: &Sim, call: &Call, bend: &Bend) -> Result<Vec<u8>, Refusal> {
     let get = call.path == "/v2/locations" || call.path.starts_with("/v2/merchants/");
     if call.method != if get { Method::GET } else { Method::POST } {
         return Err(Refusal::of_status(405));
@@ -139,7 +141,7 @@ fn dispatch(sim: &Sim, call: &Call, twist: Twist) -> Result<Vec<u8>, Refusal> {
     }
     let account = sim.account();
     if call.path == "/v2/locations" {
-        return Ok(merchant::locations(&account, twist));
+        return Ok(merchant::locations(&account, bend));
     }
     if let Some(id) = call.path.strip_prefix("/v2/merchants/") {
         return merchant::merchant(&account, id);
@@ -155,9 +157,10 @@ fn dispatch(sim: &Sim, call: &Call, twist: Twist) -> Result<Vec<u8>, Refusal> {
         ttl_seconds: account.config.cursor_ttl_seconds,
     };
     match call.path.as_str() {
-        "/v2/catalog/search" => catalog::search(&account, &request, twist),
-        "/v2/inventory/counts/batch-retrieve" => inventory::counts(&account, &request, twist),
-        _ => orders::search(&account, &request, twist),
+        "/v2/catalog/search" => catalog::search(&account, &request, bend),
+        "/v2/catalog/batch-retrieve" => objects::retrieve(&account, &fields, bend),
+        "/v2/inventory/counts/batch-retrieve" => inventory::counts(&account, &request, bend),
+        _ => orders::search(&account, &request, bend),
     }
 }
 

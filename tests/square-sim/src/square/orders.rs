@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::body::{self, Field, Fields, Kind, field, nullable};
 use super::cursor::{Cursor, Request};
-use super::page::{self, Listing, Twist};
+use super::page::{self, Bend, Listing};
 use super::refusal::Refusal;
 use crate::account::Account;
 use crate::account::orders::{By, Orders};
@@ -104,14 +104,14 @@ const RANGE: &[Field] = &[
 pub(super) fn search(
     account: &Account,
     request: &Request<'_>,
-    twist: Twist,
+    bend: &Bend,
 ) -> Result<Vec<u8>, Refusal> {
     for (path, fields) in SHAPE {
         if let Some(object) = inner(request.body, path) {
             body::check(object, fields, path)?;
         }
     }
-    let search = Search::of(account, request.body)?;
+    let search = Search::of(account, request.body, bend)?;
     let limit = page::limit(
         &account.config,
         body::size(request.body, "limit").unwrap_or(500),
@@ -124,7 +124,7 @@ pub(super) fn search(
     let start = page::start(request, first, account.now)?;
     let found = search.found(&account.orders, start, limit + 1);
 
-    let cut = page::cut(&account.config, start, limit, found.len(), twist);
+    let cut = page::cut(&account.config, start, limit, found.len(), bend.twist);
     let entries = body::flag(request.body, "return_entries");
     let mut listing = Listing::new(if entries { "order_entries" } else { "orders" });
     for &(_, number) in &found[..cut.take] {
@@ -143,7 +143,7 @@ pub(super) fn search(
         after_empty: cut.take == 0,
         bound: start.bound,
     });
-    Ok(listing.finish(request, next, twist))
+    Ok(listing.finish(request, next, bend.twist))
 }
 
 /// What `return_entries` gives of an order.
@@ -173,10 +173,12 @@ struct Search<'a> {
     /// Whether a time filter is set, so that the time of the first request bounds it.
     timed: bool,
     filter: Option<&'a Fields>,
+    /// Numbers of orders that a fault leaves off the page.
+    skipped: Vec<usize>,
 }
 
 impl<'a> Search<'a> {
-    fn of(account: &Account, body: &'a Fields) -> Result<Self, Refusal> {
+    fn of(account: &Account, body: &'a Fields, bend: &Bend) -> Result<Self, Refusal> {
         let filter = inner(body, "query.filter");
         let states = inner(body, "query.filter.state_filter")
             .and_then(|filter| body::texts(filter, "states"));
@@ -208,6 +210,9 @@ impl<'a> Search<'a> {
             end_at: range.and_then(|range| body::time(range, "end_at")),
             timed: range.is_some(),
             filter,
+            skipped: (bend.skips.iter())
+                .filter_map(|skip| account.orders.find(&skip.id))
+                .collect(),
         })
     }
 
@@ -248,6 +253,7 @@ impl<'a> Search<'a> {
     fn wants(&self, orders: &Orders, number: usize) -> bool {
         let entry = orders.entry(number);
         self.locations.contains(&entry.location)
+            && !self.skipped.contains(&number)
             && self
                 .states
                 .as_ref()
@@ -291,24 +297,10 @@ fn wants_body(filter: &Fields, order: impl Fn() -> Value) -> bool {
 
 /// One to ten locations, all of them the merchant's.
 fn locations(account: &Account, body: &Fields) -> Result<Vec<usize>, Refusal> {
-    let refuse = |code, detail: String| Err(Refusal::invalid(code, "location_ids", detail));
-    let Some(ids) = body::texts(body, "location_ids") else {
-        return refuse(
-            "MISSING_REQUIRED_PARAMETER",
-            "At least one location_id is needed.".to_owned(),
-        );
-    };
-    if ids.len() > 10 {
-        return refuse(
-            "ARRAY_LENGTH_TOO_LONG",
-            "Cannot provide more than 10 location_ids".to_owned(),
-        );
-    }
+    let ids = body::required_texts(body, "location_ids", 10)?;
     if let Some(unknown) = ids.iter().find(|id| account.locations.get(id).is_none()) {
-        return refuse(
-            "INVALID_VALUE",
-            format!("The location {unknown} is not one of this merchant's."),
-        );
+        let detail = format!("The location {unknown} is not one of this merchant's.");
+        return Err(Refusal::invalid("INVALID_VALUE", "location_ids", detail));
     }
     Ok(ids
         .into_iter()

@@ -21,6 +21,31 @@ pub(crate) enum Twist {
     Empty,
 }
 
+/// An object that is left off a page, as if it had slipped between two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Skip {
+    pub(crate) id: String,
+    /// Of a count; everywhere if absent.
+    pub(crate) location_id: Option<String>,
+}
+
+/// All that faults do to one page.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bend {
+    pub(crate) twist: Twist,
+    pub(crate) skips: Vec<Skip>,
+}
+
+impl Bend {
+    /// Whether the object, or the variation's count at a location, is left off.
+    pub(crate) fn skips(&self, id: &str, location: Option<&str>) -> bool {
+        let meant = |skip: &Skip| {
+            skip.id == id && (skip.location_id.is_none() || skip.location_id.as_deref() == location)
+        };
+        self.skips.iter().any(meant)
+    }
+}
+
 /// How a page is cut from what matches.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cut {
@@ -110,10 +135,18 @@ impl Listing {
         twist: Twist,
     ) -> Vec<u8> {
         let asked = request.body.get("cursor").and_then(Value::as_str);
-        let cursor = match (twist, asked) {
+        self.with(match (twist, asked) {
             (Twist::RepeatCursor, Some(asked)) => Some(asked.to_owned()),
             _ => next.map(|cursor| request.write(cursor)),
-        };
+        })
+    }
+
+    /// The whole answer of an endpoint that knows no cursors.
+    pub(crate) fn whole(self) -> Vec<u8> {
+        self.with(None)
+    }
+
+    fn with(self, cursor: Option<String>) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.elements.len() + 256);
         let mut comma = b'{';
         let mut name = |out: &mut Vec<u8>, name: &str| {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::refusal::Refusal;
 use super::{VERSION, cursor};
 use crate::control::faults::{Fault, Kind};
+use crate::control::rewrites::Rewrite;
 use axum::body::Body;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -85,7 +86,9 @@ impl Reply {
                 dropped: true,
                 ..Self::json(500, Vec::new())
             },
-            Kind::Delay | Kind::CutBody | Kind::CursorRepeats | Kind::EmptyPage => return None,
+            Kind::Delay | Kind::CutBody | Kind::CursorRepeats | Kind::EmptyPage | Kind::Skip => {
+                return None;
+            }
         };
         reply.retry_after.clone_from(&fault.retry_after);
         Some(reply)
@@ -95,6 +98,13 @@ impl Reply {
     pub(super) fn spoil(&mut self, fault: &Fault) {
         self.cut = fault.kind == Kind::CutBody;
         self.retry_after.clone_from(&fault.retry_after);
+    }
+
+    /// Rewrites the body, whoever it is from.
+    pub(super) fn rewrite(&mut self, rewrites: &[Rewrite]) {
+        for rewrite in rewrites {
+            self.body = rewrite.apply(&self.body);
+        }
     }
 
     /// The HTTP response for a client with these headers.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{CATALOG, COUNTS, ORDERS, Sim, elements, small};
+use crate::support::{CATALOG, COUNTS, OBJECTS, ORDERS, Sim, elements, small};
 
 #[tokio::test]
 async fn tokens_and_scopes() {
@@ -52,6 +52,7 @@ async fn tokens_and_scopes() {
         ("GET", "/v2/locations", "MERCHANT_PROFILE_READ"),
         ("GET", "/v2/merchants/me", "MERCHANT_PROFILE_READ"),
         ("POST", CATALOG, "ITEMS_READ"),
+        ("POST", OBJECTS, "ITEMS_READ"),
         ("POST", ORDERS, "ORDERS_READ"),
     ] {
         let (status, answer) = sim.ask(method, path, None).await;

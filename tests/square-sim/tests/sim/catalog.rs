@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{CATALOG, Sim, elements, ids, small};
+use crate::support::{CATALOG, OBJECTS, Sim, elements, ids, small};
 
 fn types() -> Value {
     json!(["ITEM", "ITEM_VARIATION", "CATEGORY"])
@@ -295,6 +295,17 @@ async fn what_is_not_simulated_is_said_and_not_guessed() {
         json!({"include_category_path_to_root": true}),
     ] {
         let (status, answer) = sim.ask("POST", CATALOG, Some(&body)).await;
+        assert_eq!(
+            (status, &answer["errors"][0]["code"]),
+            (501, &json!("NOT_IMPLEMENTED"))
+        );
+    }
+    for body in [
+        json!({"object_ids": ["X"], "include_related_objects": true}),
+        json!({"object_ids": ["X"], "include_category_path_to_root": true}),
+        json!({"object_ids": ["X"], "catalog_version": 1_700_000_000_000_i64}),
+    ] {
+        let (status, answer) = sim.ask("POST", OBJECTS, Some(&body)).await;
         assert_eq!(
             (status, &answer["errors"][0]["code"]),
             (501, &json!("NOT_IMPLEMENTED"))

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{CATALOG, COUNTS, Sim, elements, small};
+use crate::support::{CATALOG, COUNTS, OBJECTS, ORDERS, Sim, elements, ids, small};
 
 async fn set(sim: &Sim, fault: Value) {
     sim.post("/__sim/faults", json!([fault])).await;
@@ -172,6 +172,113 @@ async fn bent_lists() {
 }
 
 #[tokio::test]
+async fn a_skipped_object_slips_between_two_pages() {
+    let sim = Sim::new(small());
+    let location = sim.locations().await[0].clone();
+    for (path, body) in [
+        (CATALOG, json!({"object_types": ["ITEM"], "limit": 7})),
+        (
+            CATALOG,
+            json!({"object_types": ["ITEM_VARIATION"], "limit": 100}),
+        ),
+        (ORDERS, json!({"location_ids": [location], "limit": 9})),
+    ] {
+        let whole = sim.all(path, body.clone()).await;
+        let id = &whole[whole.len() / 2]["id"];
+        set(&sim, json!({"endpoint": path, "kind": "skip", "id": id})).await;
+        let mut others = whole.clone();
+        others.retain(|object| object["id"] != *id);
+        assert_eq!(sim.all(path, body.clone()).await, others, "{path}");
+        sim.ask("DELETE", "/__sim/faults", None).await;
+        assert_eq!(sim.all(path, body.clone()).await, whole);
+    }
+    let fault = json!({"endpoint": "/v2/locations", "kind": "skip", "id": location});
+    set(&sim, fault).await;
+    let left = sim.locations().await;
+    assert!(left.len() == 3 && !left.contains(&location));
+}
+
+#[tokio::test]
+async fn a_skip_takes_only_what_it_names_from_where_it_says() {
+    let sim = Sim::new(small());
+    let types = json!(["ITEM", "ITEM_VARIATION"]);
+    let body = json!({"object_types": types, "limit": 1000});
+    let whole = sim.all(CATALOG, body.clone()).await;
+    let holds = |object: &&Value| object["item_data"]["variations"].is_array();
+    let item = whole.iter().find(holds).unwrap();
+    let variation = &item["item_data"]["variations"][0];
+    for (id, endpoint) in [
+        (&variation["id"], CATALOG),
+        (&item["id"], CATALOG),
+        (&item["id"], COUNTS),
+    ] {
+        let fault = json!({"endpoint": endpoint, "request": 2, "kind": "skip", "id": id});
+        set(&sim, fault).await;
+    }
+    assert_eq!(sim.all(CATALOG, body.clone()).await, whole, "not the first");
+    let second = sim.all(CATALOG, body.clone()).await;
+    assert_eq!(second.len(), whole.len() - 2, "skips add up");
+    assert_eq!(sim.all(CATALOG, body.clone()).await, whole, "once");
+
+    let fault = |id: &Value| json!({"endpoint": CATALOG, "kind": "skip", "id": id});
+    set(&sim, fault(&variation["id"])).await;
+    assert!(
+        sim.all(CATALOG, body.clone()).await.contains(item),
+        "its item holds it"
+    );
+    let asked = json!({"object_ids": [variation["id"], item["id"]]});
+    set(&sim, fault(&item["id"])).await;
+    let objects = elements(&sim.post(OBJECTS, asked.clone()).await);
+    assert_eq!(objects.len(), 2, "another endpoint skips nothing");
+    set(
+        &sim,
+        json!({"endpoint": "*", "kind": "skip", "id": item["id"]}),
+    )
+    .await;
+    let objects = elements(&sim.post(OBJECTS, asked).await);
+    assert_eq!(ids(&objects), ids([variation]));
+    set(&sim, json!({"endpoint": CATALOG, "kind": "text"})).await;
+    let (status, _) = sim.try_ask(CATALOG, &body).await.unwrap();
+    assert_eq!(status, 503, "a skip does not stand in another's way");
+}
+
+#[tokio::test]
+async fn counts_are_skipped_at_one_location_or_everywhere() {
+    let sim = Sim::new(small());
+    let body = json!({"limit": 40});
+    let whole = sim.all(COUNTS, body.clone()).await;
+    let elsewhere = |count: &&Value, id: &Value, at: &Value| {
+        count["catalog_object_id"] == *id && count["location_id"] != *at
+    };
+    let (id, at) = whole
+        .iter()
+        .map(|count| (&count["catalog_object_id"], &count["location_id"]))
+        .find(|(id, at)| whole.iter().any(|count| elsewhere(&count, id, at)))
+        .unwrap();
+    for (fault, skipped) in [
+        (json!({"catalog_object_id": id}), [true, true]),
+        (json!({"id": id}), [true, true]),
+        (json!({"id": id, "location_id": at}), [true, false]),
+    ] {
+        let mut fault = fault;
+        fault["endpoint"] = json!(COUNTS);
+        fault["kind"] = json!("skip");
+        set(&sim, fault).await;
+        let mut expected = whole.clone();
+        expected.retain(|count| {
+            let here = count["location_id"] == *at;
+            count["catalog_object_id"] != *id || !skipped[usize::from(!here)]
+        });
+        assert!(expected.len() < whole.len());
+        assert_eq!(sim.all(COUNTS, body.clone()).await, expected);
+        expected.retain(|count| count["catalog_object_id"] == *id);
+        let of_it = json!({"catalog_object_ids": [id], "limit": 1});
+        assert_eq!(sim.all(COUNTS, of_it).await, expected);
+        sim.ask("DELETE", "/__sim/faults", None).await;
+    }
+}
+
+#[tokio::test]
 async fn faults_can_be_cleared_and_nonsense_is_refused() {
     let sim = Sim::new(small());
     set(&sim, json!({"endpoint": "*", "kind": "drop"})).await;
@@ -187,6 +294,10 @@ async fn faults_can_be_cleared_and_nonsense_is_refused() {
     for wrong in [
         json!([{"endpoint": "/v2/catalogue/search", "kind": "drop"}]),
         json!([{"endpoint": "*", "kind": "delay"}]),
+        json!([{"endpoint": "*", "kind": "skip"}]),
+        json!([{"endpoint": "*", "kind": "drop", "id": "X"}]),
+        json!([{"endpoint": COUNTS, "kind": "drop", "location_id": "X"}]),
+        json!([{"endpoint": CATALOG, "kind": "skip", "id": "X", "location_id": "Y"}]),
         json!([{"endpoint": "*", "kind": "drop", "request": 0}]),
         json!([{"endpoint": "*", "kind": "explode"}]),
         json!({"endpoint": "*", "kind": "drop"}),

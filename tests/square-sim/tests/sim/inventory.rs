@@ -165,6 +165,68 @@ async fn sales_recounts_and_deliveries_move_one_count() {
 }
 
 #[tokio::test]
+async fn raw_counts_may_be_anything_and_are_found_by_what_they_name() {
+    let sim = Sim::new(small());
+    let whole = sim.all(COUNTS, json!({"limit": 1000})).await;
+    let (id, location) = (&whole[9]["catalog_object_id"], &whole[9]["location_id"]);
+    let named = [
+        json!({"catalog_object_id": id, "location_id": location, "state": "A", "quantity": 7}),
+        json!({"catalog_object_id": id, "location_id": location, "state": "B", "calculated_at": "soon"}),
+        json!({"catalog_object_id": id, "location_id": location, "state": ["C"]}),
+        json!({"catalog_object_id": id, "location_id": location}),
+    ];
+    let nameless = [
+        json!({}),
+        json!({"catalog_object_id": 7}),
+        json!({"location_id": location, "state": "IN_STOCK", "quantity": {"a": [null]}}),
+        json!("count"),
+        json!([1, 2.5]),
+        json!(null),
+        json!(null),
+    ];
+    for count in named.iter().chain(&nameless) {
+        sim.change(json!({"op": "put_raw", "inventory_count": count}))
+            .await;
+    }
+    let newest_first = |counts: &[Value]| -> Vec<Value> { counts.iter().rev().cloned().collect() };
+    let all = sim.all(COUNTS, json!({"limit": 2})).await;
+    let expected = [newest_first(&nameless), newest_first(&named), whole.clone()].concat();
+    assert_eq!(all, expected);
+
+    let body =
+        json!({"catalog_object_ids": [id, "UNKNOWN"], "location_ids": [location], "limit": 1});
+    let pages = sim.pages(COUNTS, body).await;
+    assert!(pages.iter().all(|page| elements(page).len() <= 1));
+    let found: Vec<Value> = pages.iter().flat_map(elements).collect();
+    let own = whole
+        .iter()
+        .filter(|count| &count["catalog_object_id"] == id && &count["location_id"] == location);
+    let expected: Vec<Value> = newest_first(&named)
+        .into_iter()
+        .chain(own.cloned())
+        .collect();
+    assert_eq!(found, expected);
+
+    let quarantined = sim.truth().await["quarantined"].clone();
+    let of_counts = |row: &&Value| row["table"] == "catalog_inventory";
+    let set_aside = quarantined.as_array().unwrap().iter().filter(of_counts);
+    assert!(set_aside.count() >= named.len() + nameless.len());
+
+    let again = json!({"op": "put_raw", "count": {"catalog_object_id": id, "location_id": location, "state": "A", "quantity": "1"}});
+    sim.change(again).await;
+    let states = json!({"catalog_object_ids": [id], "limit": 1000});
+    assert_eq!(
+        sim.all(COUNTS, states)
+            .await
+            .iter()
+            .filter(|count| count["state"] == "A")
+            .count(),
+        1,
+        "one with all three replaces its like"
+    );
+}
+
+#[tokio::test]
 async fn counts_of_deleted_variations_are_gone() {
     let sim = Sim::new(small());
     let id = sim.truth().await["catalog_inventory"][0]["variation_id"].clone();

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{CATALOG, COUNTS, ORDERS, Sim, small};
+use crate::support::{CATALOG, COUNTS, OBJECTS, ORDERS, Sim, small};
 
 /// The request is refused with that code, naming that field.
 async fn assert_refused(sim: &Sim, path: &str, body: Value, code: &str, field: &str) {
@@ -58,6 +58,51 @@ async fn catalog_searches_are_refused_with_the_field_named() {
     ];
     for (body, code, field) in cases {
         assert_refused(&sim, CATALOG, body, code, field).await;
+    }
+}
+
+#[tokio::test]
+async fn object_requests_are_refused_with_the_field_named() {
+    let sim = Sim::new(small());
+    let many: Vec<String> = (0..1_001).map(|n| format!("ID{n}")).collect();
+    let most = json!({"object_ids": many[1..]});
+    assert_eq!(sim.post(OBJECTS, most).await, json!({}));
+    let cases = [
+        (json!({}), "MISSING_REQUIRED_PARAMETER", "object_ids"),
+        (
+            json!({"object_ids": []}),
+            "MISSING_REQUIRED_PARAMETER",
+            "object_ids",
+        ),
+        (
+            json!({"object_ids": many}),
+            "ARRAY_LENGTH_TOO_LONG",
+            "object_ids",
+        ),
+        (json!({"object_ids": null}), "EXPECTED_ARRAY", "object_ids"),
+        (
+            json!({"object_ids": ["A", 7]}),
+            "EXPECTED_STRING",
+            "object_ids[1]",
+        ),
+        (
+            json!({"object_ids": ["A"], "include_deleted_objects": 1}),
+            "EXPECTED_BOOLEAN",
+            "include_deleted_objects",
+        ),
+        (
+            json!({"object_ids": ["A"], "catalog_version": "1"}),
+            "EXPECTED_INTEGER",
+            "catalog_version",
+        ),
+        (
+            json!({"object_ids": ["A"], "cursor": "x"}),
+            "UNKNOWN_BODY_PARAMETER",
+            "cursor",
+        ),
+    ];
+    for (body, code, field) in cases {
+        assert_refused(&sim, OBJECTS, body, code, field).await;
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use square_sim::{Config, Running};
 
 pub(crate) const CATALOG: &str = "/v2/catalog/search";
+pub(crate) const OBJECTS: &str = "/v2/catalog/batch-retrieve";
 pub(crate) const COUNTS: &str = "/v2/inventory/counts/batch-retrieve";
 pub(crate) const ORDERS: &str = "/v2/orders/search";
 
