@@ -151,6 +151,24 @@ fn an_object_that_cannot_be_read_is_set_aside_alone_and_its_row_stays() {
 }
 
 #[test]
+fn an_answer_that_is_spoilt_on_its_way_heals_once_it_is_whole() {
+    run(async {
+        let world = World::small().await;
+        world.sync(json!({})).await;
+        let rewrite = json!([{"endpoint": "/v2/catalog/search", "find": "\"@1@\"", "with": "17"}]);
+        world.account.rewrite(rewrite).await;
+        let change = json!([{"op": "edit_item", "name": "@1@"}]);
+        world.account.change(change).await;
+        let report = world.sync(json!({})).await;
+        assert_eq!(report.counts("items").quarantined, 1, "{report:?}");
+        world.account.clear_rewrites().await;
+        world.sync(json!({"reconcile": true})).await;
+        assert_eq!(waiting(&world).await, []);
+        tables::assert_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+#[test]
 fn u0000_is_removed_with_a_warning() {
     run(async {
         let world = World::small().await;

@@ -83,6 +83,15 @@ impl Account {
         self.post("change-later", &later).await;
     }
 
+    /// Rewrites what stands in answers from now on.
+    pub(crate) async fn rewrite(&self, rewrites: Value) {
+        self.post("rewrites", &rewrites).await;
+    }
+
+    pub(crate) async fn clear_rewrites(&self) {
+        self.delete("rewrites").await;
+    }
+
     pub(crate) async fn token(&self, token: Value) {
         self.post("token", &token).await;
     }
