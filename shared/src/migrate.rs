@@ -169,6 +169,7 @@ impl Job {
     async fn rederive(&self, client: &mut Object) -> Result<Rederived, SyncError> {
         let run_id = &self.run.run_id;
         orders::prepare(client).await?;
+        let currencies = orders::locations(client).await?;
         let hand_over = hand_over_at(self.deadline);
         loop {
             let transaction = step::begin(client, self.deadline).await?;
@@ -205,10 +206,14 @@ impl Job {
             let mut texts = Texts::default();
             let mut page = Vec::with_capacity(rows.len());
             for row in &rows {
-                match serde_json::from_str::<Order>(row.get(1)) {
-                    Ok(order) => page.push(OrderRows::derive(order, &mut texts)),
-                    Err(_) => draft.note.unreadable += 1,
-                }
+                let source: &str = row.get(1);
+                let Ok(order) = serde_json::from_str::<Order>(source) else {
+                    draft.note.unreadable += 1;
+                    continue;
+                };
+                let location_id = order.location_id.as_ref();
+                let currency = location_id.and_then(|id| currencies.get(id)?.as_deref());
+                page.push(OrderRows::derive(order, source, currency, &mut texts));
             }
             drop(rows);
             let fates = orders::apply(&transaction, Origin::Raw, &page, run_id).await?;

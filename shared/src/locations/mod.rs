@@ -3,6 +3,7 @@
 
 pub mod rows;
 pub mod store;
+pub mod zones;
 
 use std::collections::BTreeMap;
 
@@ -84,9 +85,11 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let key = ["id"];
     quarantine::stage_broken(&**client, attempt, &mut texts, &key, broken, &mut ledger).await?;
     LOCATIONS.dedupe(&client, attempt, &mut ledger).await?;
+    let unknown_zones = zones::warning(&**client, &rows).await?;
 
     let transaction = context.begin(&mut client).await?;
     ledger.verify(&transaction, attempt).await?;
+    let warnings = texts.warning().into_iter().chain(unknown_zones).collect();
     if context.run.request.stages_only() {
         let staged = StagedStep {
             attempt,
@@ -94,12 +97,10 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
             listed_all: true,
             position: None,
         };
-        let warnings = texts.warning().into_iter().collect();
         return context.leave_staged(transaction, staged, warnings).await;
     }
     let counts = store::apply(context, &transaction).await?;
     let stats = BTreeMap::from([("locations".to_owned(), counts)]);
-    let warnings = texts.warning().into_iter().collect();
     context
         .commit(transaction, "reconcile", stats, warnings)
         .await

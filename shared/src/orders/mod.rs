@@ -11,7 +11,9 @@
 //! which to go on, so that a call may end anywhere and the next one goes on.
 
 mod chunks;
+mod currency;
 mod fresh;
+mod net;
 mod page;
 mod plan;
 pub mod rows;

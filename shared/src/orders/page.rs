@@ -1,7 +1,7 @@
 //! One page of Square's orders on its way into the tables: what can be placed,
 //! what is set aside, and which of it this run has not counted yet.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use deadpool_postgres::{Object, Transaction};
@@ -26,8 +26,8 @@ const SEEN_MAX: usize = 500_000;
 
 /// What one call knows while it takes in pages.
 pub(super) struct Intake {
-    /// Locations that orders may refer to.
-    locations: HashSet<String>,
+    /// Locations that orders may refer to, with their currencies.
+    locations: HashMap<String, Option<String>>,
     /// Hashes of the ids that this run has counted.
     seen: HashSet<u64>,
     hasher: RandomState,
@@ -57,9 +57,8 @@ impl Intake {
     /// The database's.
     pub(super) async fn new(client: &Object) -> Result<Self, SyncError> {
         store::prepare(client).await?;
-        let rows = client.query("select id from locations", &[]).await?;
         Ok(Self {
-            locations: rows.iter().map(|row| row.get(0)).collect(),
+            locations: store::locations(client).await?,
             seen: HashSet::new(),
             hasher: RandomState::new(),
             texts: Texts::default(),
@@ -107,13 +106,12 @@ impl Intake {
 
     fn place(&mut self, given: OrderWithSource, batch: &mut Batch) {
         self.count(&given.order.id, batch);
-        let lacks = given
-            .order
-            .location_id
-            .as_ref()
-            .filter(|id| !self.locations.contains(*id));
-        let Some(location_id) = lacks else {
-            batch.rows.push(OrderRows::new(given, &mut self.texts));
+        let location_id = given.order.location_id.as_ref();
+        let location = location_id.map(|id| (id, self.locations.get(id)));
+        let Some((location_id, None)) = location else {
+            let currency = location.and_then(|(_, currency)| currency?.as_deref());
+            let rows = OrderRows::new(given, currency, &mut self.texts);
+            batch.rows.push(rows);
             return;
         };
         let payload = serde_json::from_str(given.source.get()).unwrap_or_default();

@@ -13,6 +13,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_postgres::types::{Json, ToSql};
 
+use super::currency;
+use super::net::Net;
 use crate::square::wire::{
     MeasurementUnit, Money, Order, OrderLineItem, OrderQuantityUnit, OrderReturn, OrderWithSource,
     Tender,
@@ -50,6 +52,9 @@ pub struct OrderRow {
     pub total_service_charge_amount: Option<i64>,
     pub net_total_amount: Option<i64>,
     pub net_amount_due_amount: Option<i64>,
+    pub net_tax_amount: Option<i64>,
+    pub net_tip_amount: Option<i64>,
+    pub net_service_charge_amount: Option<i64>,
     pub is_return: bool,
     /// The order as Square gave it; none where it is what the rows came from.
     pub raw: Option<Json<Box<RawValue>>>,
@@ -101,34 +106,36 @@ pub struct TenderRow {
 }
 
 impl OrderRows {
-    /// The rows of an order that Square gave.
+    /// The rows of an order that Square gave, and whose location has that currency.
     #[must_use]
-    pub fn new(given: OrderWithSource, texts: &mut Texts) -> Self {
-        let raw = storable(given.source, texts);
-        let rows = Self::derive(given.order, texts);
-        Self {
-            order: OrderRow {
-                raw: Some(Json(raw)),
-                ..rows.order
-            },
-            ..rows
-        }
+    pub fn new(given: OrderWithSource, currency: Option<&str>, texts: &mut Texts) -> Self {
+        let mut rows = Self::derive(given.order, given.source.get(), currency, texts);
+        rows.order.raw = Some(Json(storable(given.source, texts)));
+        rows
     }
 
-    /// The rows without the order's source.
+    /// The rows without the order's source, which is the JSON that it was read from.
     #[must_use]
-    pub fn derive(mut order: Order, texts: &mut Texts) -> Self {
+    pub fn derive(
+        mut order: Order,
+        source: &str,
+        currency: Option<&str>,
+        texts: &mut Texts,
+    ) -> Self {
+        let net = Net::of(&order);
         let id = texts.required(std::mem::take(&mut order.id));
         let line_items = order.line_items.take().unwrap_or_default();
         let returns = order.returns.take().unwrap_or_default();
         let tenders = order.tenders.take().unwrap_or_default();
         let is_return = !returns.is_empty() && line_items.is_empty();
-        Self {
+        let mut rows = Self {
             lines: line_rows(&id, line_items, texts),
             returned: return_rows(&id, returns, texts),
             tenders: tender_rows(&id, tenders, texts),
-            order: order_row(id, order, is_return, texts),
-        }
+            order: order_row(id, order, net, is_return, texts),
+        };
+        currency::settle(&mut rows, source, currency, texts);
+        rows
     }
 }
 
@@ -174,7 +181,7 @@ fn tender_rows(order_id: &str, tenders: Vec<Tender>, texts: &mut Texts) -> Vec<T
         .collect()
 }
 
-fn order_row(id: String, order: Order, is_return: bool, texts: &mut Texts) -> OrderRow {
+fn order_row(id: String, order: Order, net: Net, is_return: bool, texts: &mut Texts) -> OrderRow {
     let (total_amount, currency) = money(order.total_money, texts);
     OrderRow {
         id,
@@ -196,6 +203,9 @@ fn order_row(id: String, order: Order, is_return: bool, texts: &mut Texts) -> Or
         total_service_charge_amount: amount(order.total_service_charge_money),
         net_total_amount: amount(order.net_amounts.and_then(|net| net.total_money)),
         net_amount_due_amount: amount(order.net_amount_due_money),
+        net_tax_amount: net.tax,
+        net_tip_amount: net.tip,
+        net_service_charge_amount: net.service_charge,
         is_return,
         raw: None,
     }
@@ -270,7 +280,8 @@ fn amount(money: Option<Money>) -> Option<i64> {
 
 fn money(money: Option<Money>, texts: &mut Texts) -> (Option<i64>, Option<String>) {
     let money = money.unwrap_or_default();
-    (money.amount, texts.optional(money.currency))
+    let currency = money.currency.filter(|currency| !currency.is_empty());
+    (money.amount, texts.optional(currency))
 }
 
 /// A unit's name: the merchant's own, else Square's for the standard one.
@@ -329,6 +340,9 @@ impl OrderRow {
             &self.total_service_charge_amount,
             &self.net_total_amount,
             &self.net_amount_due_amount,
+            &self.net_tax_amount,
+            &self.net_tip_amount,
+            &self.net_service_charge_amount,
             &self.is_return,
             &self.raw,
         ]
@@ -399,7 +413,11 @@ mod tests {
     use crate::square::Broken;
 
     fn rows(json: Value) -> OrderRows {
-        OrderRows::new(read(&json.to_string()).unwrap(), &mut Texts::default())
+        OrderRows::new(
+            read(&json.to_string()).unwrap(),
+            None,
+            &mut Texts::default(),
+        )
     }
 
     fn read(text: &str) -> Result<OrderWithSource, Broken> {
@@ -466,12 +484,12 @@ mod tests {
     #[test]
     fn the_source_is_kept_to_the_letter_but_for_what_cannot_be() {
         let text = r#"{"id":"O","location_id":"L", "new": 1.50}"#;
-        let kept = OrderRows::new(read(text).unwrap(), &mut Texts::default());
+        let kept = OrderRows::new(read(text).unwrap(), None, &mut Texts::default());
         assert_eq!(kept.order.raw.unwrap().0.get(), text);
 
         let given = read(r#"{"id":"O","note":"a\u0000b"}"#).unwrap();
         let mut texts = Texts::default();
-        let kept = OrderRows::new(given, &mut texts);
+        let kept = OrderRows::new(given, None, &mut texts);
         assert_eq!(kept.order.raw.unwrap().0.get(), r#"{"id":"O","note":"ab"}"#);
         assert!(texts.warning().is_some());
     }

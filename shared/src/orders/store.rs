@@ -58,6 +58,9 @@ pub const ORDERS: OrderTable = OrderTable {
         "total_service_charge_amount",
         "net_total_amount",
         "net_amount_due_amount",
+        "net_tax_amount",
+        "net_tip_amount",
+        "net_service_charge_amount",
         "is_return",
         "raw",
     ],
@@ -277,6 +280,17 @@ impl OrderTable {
     }
 }
 
+/// The locations that orders may refer to, with their currencies.
+///
+/// # Errors
+/// The database's.
+pub async fn locations(client: &Object) -> Result<HashMap<String, Option<String>>, SyncError> {
+    let rows = client.query(LOCATIONS, &[]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+const LOCATIONS: &str = "select id, currency from locations";
+
 /// What became of one order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fate {
@@ -480,7 +494,7 @@ pub async fn analyze(transaction: &Transaction<'_>, written: i64) -> Result<(), 
 #[must_use]
 pub fn statements() -> (Vec<String>, Vec<String>) {
     let tables = [&ORDERS, &LINES, &RETURNED, &TENDERS];
-    let mut uses = vec![drop_outdated_sql(), rederive_sql()];
+    let mut uses = vec![LOCATIONS.to_owned(), drop_outdated_sql(), rederive_sql()];
     uses.extend(tables.iter().map(|table| table.upsert_sql()));
     uses.extend(PARTS.iter().map(|table| table.delete_missing_sql()));
     uses.extend(PARTS.iter().map(|table| table.drop_parts_sql()));

@@ -226,6 +226,7 @@ pub struct Order {
     pub total_tip_money: Option<Money>,
     pub total_service_charge_money: Option<Money>,
     pub net_amounts: Option<OrderMoneyAmounts>,
+    pub return_amounts: Option<OrderMoneyAmounts>,
     pub net_amount_due_money: Option<Money>,
     pub line_items: Option<Vec<OrderLineItem>>,
     pub returns: Option<Vec<OrderReturn>>,
@@ -238,10 +239,13 @@ pub struct OrderSource {
     pub name: Option<String>,
 }
 
-/// `OrderMoneyAmounts`: sold less returned.
+/// `OrderMoneyAmounts`: what was returned, or what was sold less what was returned.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct OrderMoneyAmounts {
     pub total_money: Option<Money>,
+    pub tax_money: Option<Money>,
+    pub tip_money: Option<Money>,
+    pub service_charge_money: Option<Money>,
 }
 
 /// `OrderLineItem`, and `OrderReturnLineItem`, which has the same fields but for
@@ -300,6 +304,16 @@ pub struct OrderReturn {
     /// None for goods that came back without their receipt.
     pub source_order_id: Option<String>,
     pub return_line_items: Option<Vec<OrderLineItem>>,
+    pub return_taxes: Option<Vec<OrderReturnPart>>,
+    pub return_tips: Option<Vec<OrderReturnPart>>,
+    pub return_service_charges: Option<Vec<OrderReturnPart>>,
+    pub return_amounts: Option<OrderMoneyAmounts>,
+}
+
+/// `OrderReturnTax`, `OrderReturnTip` or `OrderReturnServiceCharge`.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct OrderReturnPart {
+    pub applied_money: Option<Money>,
 }
 
 /// `Tender`.
