@@ -43,6 +43,12 @@ impl Locations {
         }
     }
 
+    /// The currency of a location, on the list or not.
+    pub(crate) fn currency(&self, id: &str) -> Option<&str> {
+        let known = self.all.iter().find(|location| location.id == id)?;
+        known.json.get("currency")?.as_str()
+    }
+
     /// Takes a location off the list; true if it was on it.
     pub(crate) fn remove(&mut self, id: &str) -> bool {
         let found = self

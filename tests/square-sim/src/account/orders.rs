@@ -91,7 +91,7 @@ impl Orders {
     pub(crate) fn write(&self, number: usize, out: &mut Vec<u8>) {
         let written = match self.kept.get(&number) {
             Some(json) => serde_json::to_writer(&mut *out, json),
-            None => serde_json::to_writer(&mut *out, &orders::order(&self.plan, number)),
+            None => orders::write(&self.plan, number, out),
         };
         debug_assert!(written.is_ok(), "an order is plain data");
     }

@@ -36,19 +36,23 @@ pub(super) fn add(account: &mut Account, change: &AddOrder) -> Result<Value, Ref
         let location_id = picks::location(account, change.location_id.as_deref())?;
         let at = account.tick();
         let closed_at = matches!(state, "COMPLETED" | "CANCELED").then_some(at);
+        let location = account.orders.location(&location_id).unwrap_or(usize::MAX);
         let brief = Brief {
             kind,
             state,
-            location: 0,
+            location,
             created_at: at,
             updated_at: at,
             closed_at,
         };
         let number = account.orders.len();
-        let mut order = orders::assembled(account.orders.plan(), &brief, &mut account.rng, number);
+        let plan = account.orders.plan();
+        let currency = account.locations.currency(&location_id);
+        let currency = currency.unwrap_or(orders::currency(plan, location));
+        let mut order = orders::assembled(plan, &brief, &mut account.rng, number);
         order.id = format!("{}{number:08}", random::id(&mut account.rng, 18));
         order.relocate(&location_id);
-        let mut order = serde_json::to_value(order).map_err(|error| error.to_string())?;
+        let mut order = orders::in_currency(&order, currency).map_err(|error| error.to_string())?;
         picks::merge(&mut order, &change.set);
         ids.push(order["id"].clone());
         account.orders.put(order);

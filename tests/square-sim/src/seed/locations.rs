@@ -1,5 +1,5 @@
-//! Seeded locations: complete ones, a mobile one without an address, and an
-//! inactive one where there are enough.
+//! Seeded locations: complete ones, a mobile one without an address, and, where there
+//! are enough, an inactive one and one abroad with a currency of its own.
 
 use serde_json::{Value, json};
 
@@ -49,6 +49,14 @@ const PLACES: &[(&str, &str, &str, &str, f64, f64)] = &[
         21.309_886,
         -157.858_14,
     ),
+    (
+        "Sydney",
+        "NSW",
+        "2000",
+        "Australia/Sydney",
+        -33.868_82,
+        151.209_29,
+    ),
 ];
 
 /// The location of that number, as Square gives it.
@@ -58,6 +66,10 @@ pub(crate) fn location(config: &Config, number: usize, merchant_id: &str) -> Val
     let created_at =
         random::moment(&mut rng, years_ago(now, 9), years_ago(now, 4)) / 1_000_000 * 1_000_000;
     let (city, state, postal_code, timezone, latitude, longitude) = PLACES[number % PLACES.len()];
+    let (country, currency) = match city {
+        "Sydney" => ("AU", "AUD"),
+        _ => ("US", CURRENCY),
+    };
     let id = format!("L{}", random::id(&mut rng, 12));
     let mut location = json!({
         "id": id,
@@ -67,9 +79,9 @@ pub(crate) fn location(config: &Config, number: usize, merchant_id: &str) -> Val
         "status": if config.locations >= 4 && number == 3 { "INACTIVE" } else { "ACTIVE" },
         "created_at": moment::square(created_at),
         "merchant_id": merchant_id,
-        "country": "US",
+        "country": country,
         "language_code": pick(&mut rng, &["en-US", "es-US", "en"]),
-        "currency": CURRENCY,
+        "currency": currency,
         "type": "PHYSICAL",
         "business_name": "Café Zoë & Söhne 東京",
         "phone_number": format!("+1 650-555-{:04}", rng.u32(0..10_000)),
@@ -94,7 +106,7 @@ pub(crate) fn location(config: &Config, number: usize, merchant_id: &str) -> Val
             "locality": city,
             "administrative_district_level_1": state,
             "postal_code": postal_code,
-            "country": "US",
+            "country": country,
         });
         if one_in(&mut rng, 2) {
             location["address"]["address_line_2"] = json!("Suite 4½");

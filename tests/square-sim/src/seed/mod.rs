@@ -7,6 +7,7 @@ mod catalog;
 mod counts;
 mod locations;
 mod objects;
+mod order_charges;
 mod order_lines;
 mod order_wire;
 pub(crate) mod orders;
@@ -27,7 +28,7 @@ use crate::moment::{self, DAY, MINUTE, Nanos};
 use crate::random::{self, Stream};
 use orders::Plan;
 
-/// The currency of the merchant, one for all locations as in practice.
+/// The currency of the merchant, and of all locations but those abroad.
 pub(crate) const CURRENCY: &str = "USD";
 
 /// A fresh account.
@@ -74,9 +75,17 @@ pub(crate) fn account(config: &Config) -> Account {
             .into_iter()
             .map(Into::into)
             .collect(),
+        currencies: currencies(&account),
         variations: sold(&account),
     });
     account
+}
+
+/// The currency of each location, in their order.
+fn currencies(account: &Account) -> Vec<Box<str>> {
+    let ids = account.locations.ids();
+    let currency = |id| account.locations.currency(id).unwrap_or(CURRENCY).into();
+    ids.into_iter().map(currency).collect()
 }
 
 /// Ids of what seeded orders sell.

@@ -4,7 +4,7 @@
 use fastrand::Rng;
 use serde_json::json;
 
-use super::order_wire::{Line, Money};
+use super::order_wire::{Line, Money, Taxed};
 use super::orders::Plan;
 use super::words;
 use crate::account::counts::{UNITS_PER_PIECE, decimals_needed, quantity_text, quantity_units};
@@ -86,20 +86,45 @@ fn from_catalog(plan: &Plan, rng: &mut Rng, line: &mut Line) {
 
 /// Prices a line: tax is 8.5 %, a discount 10 %, both rounded down.
 fn price(line: &mut Line, base: i64, units: i64, taxed: bool, discounted: bool) {
-    let gross = base * units / UNITS_PER_PIECE;
-    let discount = if discounted { gross / 10 } else { 0 };
-    let tax = if taxed {
-        (gross - discount) * 85 / 1_000
-    } else {
-        0
-    };
+    let list = base * units / UNITS_PER_PIECE;
+    let discount = if discounted { list / 10 } else { 0 };
     line.base_price_money = Some(Money::of(base));
-    line.variation_total_price_money = Some(Money::of(gross));
-    line.gross_sales_money = Some(Money::of(gross));
-    line.total_tax_money = Some(Money::of(tax));
+    line.variation_total_price_money = Some(Money::of(list));
     line.total_discount_money = Some(Money::of(discount));
-    line.total_service_charge_money = Some(Money::of(0));
-    line.total_money = Some(Money::of(gross - discount + tax));
+    charge(line, 0, taxed, Taxed::Additive);
+}
+
+/// What the line costs after its discount and before charges and taxes.
+pub(super) fn discounted_price(line: &Line) -> i64 {
+    amount(line.variation_total_price_money.as_ref()) - amount(line.total_discount_money.as_ref())
+}
+
+/// Prices a line anew with its share of what is apportioned to the lines.
+pub(super) fn charge(line: &mut Line, share: i64, taxed: bool, how: Taxed) {
+    let list = amount(line.variation_total_price_money.as_ref());
+    let price = discounted_price(line) + share;
+    let tax = if taxed { tax(price, how) } else { 0 };
+    let (taken_out, on_top) = match how {
+        Taxed::Additive => (0, tax),
+        Taxed::TakenOut => (tax, 0),
+        Taxed::LeftIn => (0, 0),
+    };
+    line.gross_sales_money = Some(Money::of(list + share - taken_out));
+    line.total_tax_money = Some(Money::of(tax));
+    line.total_service_charge_money = Some(Money::of(share));
+    line.total_money = Some(Money::of(price + on_top));
+}
+
+/// The tax on a price, or in it.
+pub(super) fn tax(price: i64, how: Taxed) -> i64 {
+    match how {
+        Taxed::Additive => price * 85 / 1_000,
+        Taxed::TakenOut | Taxed::LeftIn => price * 85 / 1_085,
+    }
+}
+
+pub(super) fn amount(money: Option<&Money>) -> i64 {
+    money.map_or(0, |money| money.amount)
 }
 
 /// What converted lines keep.
@@ -114,25 +139,25 @@ pub(super) fn stripped(lines: Vec<Line>) -> Vec<Line> {
     lines.into_iter().map(keep).collect()
 }
 
-/// The line as it comes back, sometimes only one piece of it.
-pub(super) fn returned(rng: &mut Rng, sold: Line, linked: bool) -> Line {
+/// The line as it comes back, in part or as a whole.
+pub(super) fn returned(rng: &mut Rng, sold: Line, linked: bool, whole: bool, how: Taxed) -> Line {
     let mut line = sold;
     line.source_line_item_uid = line.uid.take().filter(|_| linked);
     line.uid = (!one_in(rng, 10)).then(|| uid(rng));
-    let units = quantity_units(&line.quantity).unwrap_or(UNITS_PER_PIECE);
-    let units = if units > UNITS_PER_PIECE && one_in(rng, 2) {
-        UNITS_PER_PIECE
-    } else {
-        units
-    };
-    line.quantity = quantity_text(units, decimals_needed(units));
-    let amount = |money: &Option<Money>| money.as_ref().map_or(0, |money| money.amount);
-    let (taxed, discounted) = (
-        amount(&line.total_tax_money) > 0,
-        amount(&line.total_discount_money) > 0,
-    );
-    let base = amount(&line.base_price_money);
-    price(&mut line, base, units, taxed, discounted);
+    let sold_units = quantity_units(&line.quantity).unwrap_or(UNITS_PER_PIECE);
+    if !whole && sold_units > UNITS_PER_PIECE {
+        line.quantity = quantity_text(UNITS_PER_PIECE, 0);
+        let taxed = amount(line.total_tax_money.as_ref()) > 0;
+        let discounted = amount(line.total_discount_money.as_ref()) > 0;
+        let share = amount(line.total_service_charge_money.as_ref());
+        let base = amount(line.base_price_money.as_ref());
+        price(&mut line, base, UNITS_PER_PIECE, taxed, discounted);
+        charge(&mut line, share * UNITS_PER_PIECE / sold_units, taxed, how);
+    }
+    // What was applied is named by the uids of the sale, which the return has not.
+    line.applied_taxes = Vec::new();
+    line.applied_discounts = Vec::new();
+    line.applied_service_charges = Vec::new();
     line.gross_return_money = line.gross_sales_money.take();
     line
 }

@@ -13,6 +13,12 @@ pub(crate) struct Money {
     currency: &'static str,
 }
 
+impl Default for Money {
+    fn default() -> Self {
+        Self::of(0)
+    }
+}
+
 impl Money {
     pub(crate) fn of(amount: i64) -> Self {
         Self {
@@ -34,6 +40,12 @@ pub(crate) struct Order {
     pub(crate) customer_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) line_items: Vec<Line>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) taxes: Vec<Tax>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) discounts: Vec<Discount>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) service_charges: Vec<ServiceCharge>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fulfillments: Option<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -72,6 +84,21 @@ pub(crate) struct Order {
     /// Unknown to Square's published schemas.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sustainability: Option<Value>,
+    /// How its lines are taxed; not a field of Square's.
+    #[serde(skip)]
+    pub(crate) taxed: Taxed,
+}
+
+/// How a tax and a line's gross amount go together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Taxed {
+    /// On top of the price.
+    #[default]
+    Additive,
+    /// In the price, and taken out of the gross amount: the United States.
+    TakenOut,
+    /// In the price, and left in the gross amount: Australia.
+    LeftIn,
 }
 
 impl Order {
@@ -114,6 +141,12 @@ pub(crate) struct Line {
     pub(crate) variation_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) item_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) applied_taxes: Vec<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) applied_discounts: Vec<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) applied_service_charges: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) base_price_money: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,16 +165,88 @@ pub(crate) struct Line {
     pub(crate) total_money: Option<Money>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Return {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) uid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) source_order_id: Option<String>,
     pub(crate) return_line_items: Vec<Line>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) return_service_charges: Vec<ServiceCharge>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) return_taxes: Vec<Tax>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) return_discounts: Vec<Discount>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) return_tips: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) return_amounts: Option<Amounts>,
 }
 
+/// A tax of an order, or of a return.
 #[derive(Clone, Debug, Serialize)]
+pub(crate) struct Tax {
+    pub(crate) uid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) source_tax_uid: Option<String>,
+    pub(crate) name: &'static str,
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    pub(crate) percentage: &'static str,
+    pub(crate) applied_money: Money,
+    pub(crate) scope: &'static str,
+}
+
+/// A discount of an order, or of a return.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Discount {
+    pub(crate) uid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) source_discount_uid: Option<String>,
+    pub(crate) name: &'static str,
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    pub(crate) percentage: &'static str,
+    pub(crate) applied_money: Money,
+    pub(crate) scope: &'static str,
+}
+
+/// A service charge of an order, or of a return.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ServiceCharge {
+    pub(crate) uid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) source_service_charge_uid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) percentage: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) amount_money: Option<Money>,
+    /// With a tax that is in the price, without one that comes on top.
+    pub(crate) applied_money: Money,
+    pub(crate) total_money: Money,
+    pub(crate) total_tax_money: Money,
+    pub(crate) calculation_phase: &'static str,
+    pub(crate) taxable: bool,
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    pub(crate) treatment_type: &'static str,
+    pub(crate) scope: &'static str,
+}
+
+impl ServiceCharge {
+    /// Whether it is a part of the lines' own amounts.
+    pub(crate) fn is_apportioned(&self) -> bool {
+        self.treatment_type == APPORTIONED
+    }
+}
+
+pub(crate) const APPORTIONED: &str = "APPORTIONED_TREATMENT";
+pub(crate) const SEPARATE: &str = "LINE_ITEM_TREATMENT";
+
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Amounts {
     pub(crate) total_money: Money,
     pub(crate) tax_money: Money,
@@ -161,6 +266,11 @@ impl Amounts {
             tip_money: less(|amounts| &amounts.tip_money),
             service_charge_money: less(|amounts| &amounts.service_charge_money),
         }
+    }
+
+    /// These amounts and the others.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        self.minus(&Self::default().minus(other))
     }
 }
 

@@ -5,11 +5,13 @@
 //! weeks or, from an offline till, days later.
 
 use fastrand::Rng;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::order_lines::{self, lines, returned};
-use super::order_wire::{Amounts, Line, Money, Order, Refund, Return, Source, Tender};
-use super::words;
+use super::order_lines::{self, amount, lines, returned};
+use super::order_wire::{
+    Amounts, Line, Money, Order, Refund, Return, ServiceCharge, Source, Tender,
+};
+use super::{CURRENCY, order_charges, words};
 use crate::moment::{self, DAY, MINUTE, Nanos, SECOND};
 use crate::random::{self, Stream, one_in, pick};
 
@@ -22,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) to: Nanos,
     pub(crate) drift: bool,
     pub(crate) locations: Vec<Box<str>>,
+    /// The currency of each location.
+    pub(crate) currencies: Vec<Box<str>>,
     /// Ids of the variations sold.
     pub(crate) variations: Vec<Box<str>>,
 }
@@ -126,6 +130,43 @@ pub(crate) fn order(plan: &Plan, number: usize) -> Order {
     order
 }
 
+/// Writes the order as Square gives it: in the currency of its location.
+pub(crate) fn write(plan: &Plan, number: usize, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    let order = order(plan, number);
+    let (brief, _) = brief(plan, number);
+    let currency = currency(plan, brief.location);
+    if currency == CURRENCY {
+        return serde_json::to_writer(out, &order);
+    }
+    serde_json::to_writer(out, &in_currency(&order, currency)?)
+}
+
+/// The order with all its amounts in that currency.
+pub(crate) fn in_currency(order: &Order, currency: &str) -> serde_json::Result<Value> {
+    fn convert(value: &mut Value, currency: &str) {
+        match value {
+            Value::Array(values) => values.iter_mut().for_each(|value| convert(value, currency)),
+            Value::Object(fields) => fields.iter_mut().for_each(|(name, value)| {
+                if name == "currency" {
+                    *value = json!(currency);
+                }
+                convert(value, currency);
+            }),
+            _ => {}
+        }
+    }
+    let mut order = serde_json::to_value(order)?;
+    convert(&mut order, currency);
+    Ok(order)
+}
+
+/// The currency of the location at that place.
+pub(crate) fn currency(plan: &Plan, location: usize) -> &str {
+    plan.currencies
+        .get(location)
+        .map_or(CURRENCY, |currency| currency)
+}
+
 /// An order of that kind and moment, drawn from the stream. Returns look for
 /// their sale among the orders before `number`.
 pub(crate) fn assembled(plan: &Plan, brief: &Brief, rng: &mut Rng, number: usize) -> Order {
@@ -142,6 +183,7 @@ pub(crate) fn assembled(plan: &Plan, brief: &Brief, rng: &mut Rng, number: usize
         version: Some(rng.i64(1..12)),
         ..Order::default()
     };
+    let is_abroad = currency(plan, brief.location) != CURRENCY;
     match brief.kind {
         Kind::Sale => order.line_items = lines(plan, rng),
         Kind::Converted => order.line_items = order_lines::stripped(lines(plan, rng)),
@@ -152,6 +194,9 @@ pub(crate) fn assembled(plan: &Plan, brief: &Brief, rng: &mut Rng, number: usize
         }
         Kind::Empty => {}
     }
+    if matches!(brief.kind, Kind::Sale | Kind::Exchange) {
+        order_charges::apply(&mut order, rng, is_abroad);
+    }
     total(&mut order, rng, brief.kind);
     settle(&mut order, rng, brief.kind);
     dress(&mut order, rng, brief.kind, plan.drift);
@@ -159,7 +204,7 @@ pub(crate) fn assembled(plan: &Plan, brief: &Brief, rng: &mut Rng, number: usize
 }
 
 /// What comes back: lines of an earlier sale, or now and then unlinked ones;
-/// one in eight returns is from two sales.
+/// one in eight returns is from two sales, one in three takes back a sale whole.
 fn returns(plan: &Plan, rng: &mut Rng, number: usize) -> Vec<Return> {
     let from = if one_in(rng, 8) { 2 } else { 1 };
     let mut returns = Vec::new();
@@ -171,37 +216,108 @@ fn returns(plan: &Plan, rng: &mut Rng, number: usize) -> Vec<Return> {
         let sale = source
             .filter(|_| !one_in(rng, 6))
             .map(|source| order(plan, source));
-        let source_order_id = sale.as_ref().map(|sale| sale.id.clone());
-        let mut sold = sale.map_or_else(|| lines(plan, rng), |sale| sale.line_items);
-        sold.truncate(2);
-        let linked = source_order_id.is_some();
-        let return_line_items = sold
-            .into_iter()
-            .map(|line| returned(rng, line, linked))
-            .collect();
-        returns.push(Return {
-            uid: Some(order_lines::uid(rng)),
-            source_order_id,
-            return_line_items,
+        let whole = sale.is_some() && one_in(rng, 3);
+        let linked = sale.is_some();
+        let mut sale = sale.unwrap_or_else(|| Order {
+            line_items: lines(plan, rng),
+            ..Order::default()
         });
+        if !whole {
+            sale.line_items.truncate(2);
+        }
+        returns.push(taken_back(rng, sale, linked, whole));
     }
     returns
+}
+
+/// What one return takes back of a sale: its charges and its tip only with all of it,
+/// but what was apportioned to a line comes back with that line.
+fn taken_back(rng: &mut Rng, sale: Order, linked: bool, whole: bool) -> Return {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut charges: Vec<ServiceCharge> = Vec::new();
+    for line in sale.line_items {
+        lines.push(returned(rng, line, linked, whole, sale.taxed));
+    }
+    let shared = sum(&lines, |line| line.total_service_charge_money.as_ref());
+    let mut apportioned = 0;
+    for mut charge in sale.service_charges {
+        if charge.is_apportioned() {
+            apportioned += 1;
+        }
+        if !whole && (!charge.is_apportioned() || apportioned > 1) {
+            continue;
+        }
+        if !whole {
+            charge.applied_money = Money::of(shared);
+            charge.total_money = Money::of(shared);
+            charge.amount_money = charge.amount_money.map(|_| Money::of(shared));
+        }
+        charge.source_service_charge_uid = Some(charge.uid);
+        charge.uid = order_lines::uid(rng);
+        charges.push(charge);
+    }
+    let tip = if whole {
+        amount(sale.total_tip_money.as_ref())
+    } else {
+        0
+    };
+    let amounts = amounts(&lines, &charges, tip);
+    let (tax, discount) = (amounts.tax_money.amount, amounts.discount_money.amount);
+    let mut back = Return {
+        uid: Some(order_lines::uid(rng)),
+        source_order_id: linked.then_some(sale.id),
+        return_line_items: lines,
+        return_service_charges: charges,
+        ..Return::default()
+    };
+    if tax > 0 {
+        let mut taxes = order_charges::tax_of(order_lines::uid(rng), sale.taxed, tax);
+        taxes.source_tax_uid = sale.taxes.into_iter().next().map(|tax| tax.uid);
+        back.return_taxes.push(taxes);
+    }
+    if discount > 0 {
+        let mut discounts = order_charges::discount(order_lines::uid(rng), discount);
+        discounts.source_discount_uid = sale.discounts.into_iter().next().map(|one| one.uid);
+        back.return_discounts.push(discounts);
+    }
+    if tip > 0 {
+        let tender_id = sale.tenders.first().map(|tender| &tender.id);
+        back.return_tips.push(json!({"uid": order_lines::uid(rng),
+            "applied_money": Money::of(tip), "source_tender_id": tender_id}));
+    }
+    // Some say only in parts what they take back.
+    back.return_amounts = (!one_in(rng, 5)).then_some(amounts);
+    back
 }
 
 fn sum(lines: &[Line], of: fn(&Line) -> Option<&Money>) -> i64 {
     lines.iter().filter_map(of).map(|money| money.amount).sum()
 }
 
-fn amounts(lines: &[Line], tip: i64) -> Amounts {
+/// Adds up lines, charges and a tip. A charge that is apportioned is in the lines.
+fn amounts(lines: &[Line], charges: &[ServiceCharge], tip: i64) -> Amounts {
+    let separate = || charges.iter().filter(|charge| !charge.is_apportioned());
+    let beside: i64 = separate().map(|charge| charge.total_money.amount).sum();
+    let tax: i64 = separate().map(|charge| charge.total_tax_money.amount).sum();
+    let charged: i64 = charges
+        .iter()
+        .map(|charge| charge.applied_money.amount)
+        .sum();
     Amounts {
-        total_money: Money::of(sum(lines, |line| line.total_money.as_ref()) + tip),
-        tax_money: Money::of(sum(lines, |line| line.total_tax_money.as_ref())),
+        total_money: Money::of(sum(lines, |line| line.total_money.as_ref()) + beside + tip),
+        tax_money: Money::of(sum(lines, |line| line.total_tax_money.as_ref()) + tax),
         discount_money: Money::of(sum(lines, |line| line.total_discount_money.as_ref())),
         tip_money: Money::of(tip),
-        service_charge_money: Money::of(sum(lines, |line| {
-            line.total_service_charge_money.as_ref()
-        })),
+        service_charge_money: Money::of(charged),
     }
+}
+
+fn returned_amounts(back: &Return) -> Amounts {
+    let tips = back.return_tips.iter();
+    let tip = tips
+        .filter_map(|tip| tip["applied_money"]["amount"].as_i64())
+        .sum();
+    amounts(&back.return_line_items, &back.return_service_charges, tip)
 }
 
 /// Adds up the lines. A return's own total is nothing; its net is below zero.
@@ -211,13 +327,9 @@ fn total(order: &mut Order, rng: &mut Rng, kind: Kind) {
     } else {
         0
     };
-    let sale = amounts(&order.line_items, tip);
-    let back: Vec<Line> = order
-        .returns
-        .iter()
-        .flat_map(|back| back.return_line_items.clone())
-        .collect();
-    let back = amounts(&back, 0);
+    let sale = amounts(&order.line_items, &order.service_charges, tip);
+    let back = order.returns.iter().map(returned_amounts);
+    let back = back.fold(Amounts::default(), |sum, back| sum.plus(&back));
     let net = sale.minus(&back);
     let due = if order.state == "OPEN" {
         net.total_money.amount
@@ -232,10 +344,10 @@ fn total(order: &mut Order, rng: &mut Rng, kind: Kind) {
     order.total_discount_money = Some(sale.discount_money);
     order.total_tip_money = Some(sale.tip_money);
     order.total_service_charge_money = Some(sale.service_charge_money);
-    if !order.returns.is_empty() {
+    if !order.returns.is_empty() && !one_in(rng, 6) {
         order.return_amounts = Some(back);
     }
-    if !order.returns.is_empty() || !one_in(rng, 10) {
+    if !one_in(rng, 10) {
         order.net_amounts = Some(net);
         order.net_amount_due_money = Some(Money::of(due));
     }
@@ -246,11 +358,8 @@ fn settle(order: &mut Order, rng: &mut Rng, kind: Kind) {
     if order.state != "COMPLETED" {
         return;
     }
-    let total = order.total_money.as_ref().map_or(0, |money| money.amount);
-    let tip = order
-        .total_tip_money
-        .as_ref()
-        .map_or(0, |money| money.amount);
+    let total = amount(order.total_money.as_ref());
+    let tip = amount(order.total_tip_money.as_ref());
     if kind != Kind::Return {
         let parts = if total > 1_000 && one_in(rng, 15) {
             vec![total / 3, total - total / 3]
@@ -264,7 +373,7 @@ fn settle(order: &mut Order, rng: &mut Rng, kind: Kind) {
         }
     }
     for back in order.returns.clone() {
-        let amount = sum(&back.return_line_items, |line| line.total_money.as_ref());
+        let amount = returned_amounts(&back).total_money.amount;
         order.refunds.push(Refund {
             id: random::id(rng, 22),
             location_id: order.location_id.clone(),
@@ -322,6 +431,16 @@ fn dress(order: &mut Order, rng: &mut Rng, kind: Kind, drift: bool) {
     }
     if one_in(rng, 12) {
         order.version = None;
+    }
+    if one_in(rng, 40) {
+        // No total, or no more than the net amounts: Square promises none of them.
+        order.total_money = None;
+        if order.net_amounts.is_some() {
+            order.total_tax_money = None;
+            order.total_discount_money = None;
+            order.total_tip_money = None;
+            order.total_service_charge_money = None;
+        }
     }
     if !one_in(rng, 10) {
         order.source = Some(Source {

@@ -34,7 +34,7 @@ pub(super) fn tables(account: &Account, wanted: &Wanted, truth: &mut Truth) {
             truth.set_aside("orders", id, "its location is not there");
             continue;
         }
-        match of_order(&json) {
+        match of_order(&json, account.locations.currency(location)) {
             Ok((order, inner)) => {
                 push(&mut tables[0], &order);
                 add_raw(&mut tables[0], &text, &json);
@@ -64,9 +64,15 @@ fn add_raw(table: &mut Vec<u8>, text: &[u8], json: &Value) {
 /// Rows of the tables that hang on an order: lines, returned lines, tenders.
 type Inner = [Vec<Row>; 3];
 
-/// One order's row and those that hang on it.
-fn of_order(json: &Value) -> Result<(Row, Inner), String> {
+/// One order's row and those that hang on it. What names no currency of its own has
+/// the order's, and an order that names none has its location's.
+fn of_order(json: &Value, of_location: Option<&str>) -> Result<(Row, Inner), String> {
     let id = json["id"].as_str().unwrap_or_default();
+    let fields = ORDER_FIELDS.iter().filter_map(|field| json.get(*field));
+    let currency = fields.chain([json]).find_map(currency);
+    let currency = currency.or(of_location).filter(|name| !name.is_empty());
+    let order = order(json, currency)?;
+    let currency = order["currency"].clone();
     let lines = list(json, "line_items").enumerate();
     let lines = lines.map(|(ordinal, line)| line_item(id, ordinal, line));
     let returned = list(json, "returns").flat_map(|back| {
@@ -77,19 +83,90 @@ fn of_order(json: &Value) -> Result<(Row, Inner), String> {
     let returned = returned.map(|(ordinal, (source, line))| return_line(id, ordinal, source, line));
     let tenders = list(json, "tenders").enumerate();
     let tenders = tenders.map(|(ordinal, one)| tender(id, ordinal, one));
-    let inner = [
+    let mut inner: Inner = [
         lines.collect::<Result<_, _>>()?,
         returned.collect::<Result<_, _>>()?,
         tenders.collect::<Result<_, _>>()?,
     ];
-    Ok((order(json)?, inner))
+    for row in inner.iter_mut().flatten() {
+        if row["currency"].is_null() {
+            row.insert("currency".to_owned(), currency.clone());
+        }
+    }
+    Ok((order, inner))
+}
+
+/// Where an order's currency is looked for, one after the other.
+const ORDER_FIELDS: [&str; 12] = [
+    "total_money",
+    "total_tax_money",
+    "total_discount_money",
+    "total_tip_money",
+    "total_service_charge_money",
+    "net_amounts",
+    "net_amount_due_money",
+    "tenders",
+    "line_items",
+    "return_amounts",
+    "returns",
+    "refunds",
+];
+
+/// The first currency named in there. Only an amount has one: the notes of programs
+/// are texts, and not looked into.
+fn currency(json: &Value) -> Option<&str> {
+    let own = || json["currency"].as_str().filter(|name| !name.is_empty());
+    match json {
+        Value::Object(fields) => own().or_else(|| {
+            let inner = fields.iter().filter(|(name, _)| *name != "metadata");
+            inner.map(|(_, value)| value).find_map(currency)
+        }),
+        Value::Array(list) => list.iter().find_map(currency),
+        _ => None,
+    }
 }
 
 fn list<'a>(json: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
     json[field].as_array().into_iter().flatten()
 }
 
-fn order(json: &Value) -> Result<Row, String> {
+/// What was sold less what was returned, of one kind of amount.
+fn net(json: &Value, kind: &str, total: &str) -> Value {
+    let field = format!("{kind}_money");
+    let amount = |money: &Value| money["amount"].as_i64();
+    let sold = amount(&json[total]);
+    if let Some(net) = amount(&json["net_amounts"][&field]) {
+        return net.into();
+    }
+    let returned = amount(&json["return_amounts"][&field]).or_else(|| {
+        let returns = list(json, "returns").filter_map(|back| {
+            let parts = list(back, PARTS_OF_RETURN.iter().find(|(of, _)| *of == kind)?.1);
+            let parts = parts.filter_map(|part| amount(&part["applied_money"]));
+            let lines = list(back, "return_line_items");
+            let lines = lines.filter_map(|line| amount(&line[total]));
+            amount(&back["return_amounts"][&field])
+                .or_else(|| parts.reduce(i64::saturating_add))
+                .or_else(|| lines.reduce(i64::saturating_add))
+        });
+        returns.reduce(i64::saturating_add)
+    });
+    match (sold, returned) {
+        (None, None) => Value::Null,
+        _ => sold
+            .unwrap_or(0)
+            .saturating_sub(returned.unwrap_or(0))
+            .into(),
+    }
+}
+
+/// Where a return says what it takes back, kind by kind.
+const PARTS_OF_RETURN: [(&str, &str); 3] = [
+    ("tax", "return_taxes"),
+    ("tip", "return_tips"),
+    ("service_charge", "return_service_charges"),
+];
+
+fn order(json: &Value, currency: Option<&str>) -> Result<Row, String> {
     let mut reader = Reader::new(json);
     reader.key("id", "/id");
     for column in [
@@ -106,7 +183,18 @@ fn order(json: &Value) -> Result<Row, String> {
         reader.time(column, &format!("/{column}"));
     }
     reader.whole("version", "/version");
-    reader.text("currency", "/total_money/currency");
+    reader.set("currency", currency.map_or(Value::Null, clean));
+    for (column, kind, total) in [
+        ("net_tax_amount", "tax", "total_tax_money"),
+        ("net_tip_amount", "tip", "total_tip_money"),
+        (
+            "net_service_charge_amount",
+            "service_charge",
+            "total_service_charge_money",
+        ),
+    ] {
+        reader.set(column, net(json, kind, total));
+    }
     for (column, field) in [
         ("total_amount", "total_money"),
         ("total_tax_amount", "total_tax_money"),
@@ -151,17 +239,9 @@ fn line<'a>(order_id: &str, ordinal: usize, json: &'a Value, gross: &str) -> Rea
     ] {
         reader.whole(column, &format!("/{field}/amount"));
     }
-    let total = json
-        .pointer("/total_money/currency")
-        .is_some_and(Value::is_string);
-    reader.text(
-        "currency",
-        if total {
-            "/total_money/currency"
-        } else {
-            "/base_price_money/currency"
-        },
-    );
+    let usual = ["total_money", "base_price_money"].map(|field| &json[field]);
+    let own = usual.into_iter().chain([json]).find_map(currency);
+    reader.set("currency", own.map_or(Value::Null, clean));
     reader
 }
 
@@ -196,7 +276,8 @@ fn tender(order_id: &str, ordinal: usize, json: &Value) -> Result<Row, String> {
     ] {
         reader.whole(column, &format!("/{field}/amount"));
     }
-    reader.text("currency", "/amount_money/currency");
+    let own = currency(&json["amount_money"]).or_else(|| currency(json));
+    reader.set("currency", own.map_or(Value::Null, clean));
     reader.text("payment_id", "/payment_id");
     reader.time("created_at", "/created_at");
     reader.finish()

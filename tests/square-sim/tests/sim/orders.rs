@@ -224,6 +224,50 @@ async fn the_seed_has_every_kind_of_order() {
     some("for nothing", &|order| {
         order["tenders"][0]["type"] == "NO_SALE"
     });
+    for (phase, treatment) in [
+        ("APPORTIONED_PERCENTAGE_PHASE", "APPORTIONED_TREATMENT"),
+        ("APPORTIONED_AMOUNT_PHASE", "APPORTIONED_TREATMENT"),
+        ("SUBTOTAL_PHASE", "LINE_ITEM_TREATMENT"),
+        ("TOTAL_PHASE", "LINE_ITEM_TREATMENT"),
+    ] {
+        let is_such = |charge: &Value| {
+            charge["calculation_phase"] == phase && charge["treatment_type"] == treatment
+        };
+        let charges =
+            |holder: &Value, field: &str| holder[field].as_array().cloned().unwrap_or_default();
+        for kind in ["percentage", "amount_money"] {
+            if phase.contains(&kind.to_uppercase()[..6]) || !phase.starts_with("APPORTIONED") {
+                some(&format!("with {kind} in {phase}"), &|order| {
+                    let charges = charges(order, "service_charges");
+                    charges
+                        .iter()
+                        .any(|one| is_such(one) && one.get(kind).is_some())
+                });
+            }
+        }
+        some(&format!("that returns {phase}"), &|order| {
+            let charges = charges(&order["returns"][0], "return_service_charges");
+            charges.iter().any(&is_such)
+        });
+    }
+    for kind in ["ADDITIVE", "INCLUSIVE"] {
+        some(kind, &|order| order["taxes"][0]["type"] == kind);
+        some(&format!("that returns tax, {kind}"), &|order| {
+            order["returns"][0]["return_taxes"][0]["type"] == kind
+        });
+    }
+    some("that returns a tip", &|order| {
+        order["returns"][0]["return_tips"][0].is_object()
+    });
+    some("that returns a discount", &|order| {
+        order["returns"][0]["return_discounts"][0].is_object()
+    });
+    some("without a total", &|order| {
+        order.get("total_money").is_none() && order.get("total_tax_money").is_some()
+    });
+    some("without any total", &|order| {
+        order.get("total_tax_money").is_none() && order.get("net_amounts").is_some()
+    });
     some("with an unknown field", &|order| {
         order.get("sustainability").is_some()
     });
@@ -299,10 +343,36 @@ async fn totals_add_up() {
         let lines = order["line_items"].as_array().cloned().unwrap_or_default();
         let tip = order.get("total_tip_money").map_or(0, &amount);
         let total: i64 = lines.iter().map(|line| amount(&line["total_money"])).sum();
-        assert_eq!(total + tip, amount(&order["total_money"]), "{order}");
-        if let Some(back) = order.get("return_amounts") {
-            let net = amount(&order["total_money"]) - amount(&back["total_money"]);
-            assert_eq!(amount(&order["net_amounts"]["total_money"]), net);
+        let charges = order["service_charges"].as_array();
+        let beside: i64 = charges
+            .into_iter()
+            .flatten()
+            .filter(|charge| charge["treatment_type"] == "LINE_ITEM_TREATMENT")
+            .map(|charge| amount(&charge["total_money"]))
+            .sum();
+        let Some(all) = order.get("total_money").map(&amount) else {
+            continue;
+        };
+        assert_eq!(total + beside + tip, all, "{order}");
+        for line in &lines {
+            let list = &line["variation_total_price_money"];
+            let Some(gross) = line.get("gross_sales_money").filter(|_| list.is_object()) else {
+                continue;
+            };
+            let [discount, tax, share] = ["discount", "tax", "service_charge"]
+                .map(|kind| amount(&line[format!("total_{kind}_money")]));
+            let price = amount(list) - discount + share;
+            let total = amount(&line["total_money"]);
+            let gross = amount(gross) - discount;
+            assert!(
+                (total == price || total == price + tax)
+                    && (gross == price || gross == price - tax),
+                "{line}"
+            );
+        }
+        if let (Some(back), Some(net)) = (order.get("return_amounts"), order.get("net_amounts")) {
+            let expected = all - amount(&back["total_money"]);
+            assert_eq!(amount(&net["total_money"]), expected);
         }
         if let Some(tenders) = order["tenders"].as_array() {
             assert_eq!(

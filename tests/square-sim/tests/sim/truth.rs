@@ -355,3 +355,60 @@ async fn order_rows() {
     );
     assert_eq!(of("order_tenders")[0]["tip_amount"], Value::Null);
 }
+
+#[tokio::test]
+async fn currencies_and_net_amounts_of_orders() {
+    let sim = Sim::new(small());
+    let money = |amount: i64, currency: &str| json!({"amount": amount, "currency": currency});
+    let shop = json!({"id": "SHOP", "name": "Shop", "currency": "CHF"});
+    sim.change(json!({"op": "put_raw", "location": shop})).await;
+    for (id, fields, currency, tax) in [
+        (
+            "A",
+            json!({"total_money": money(1, "AAA"), "net_amounts": {"tax_money": money(-3, "BBB")}}),
+            "AAA",
+            json!(-3),
+        ),
+        (
+            "B",
+            json!({"total_money": {"amount": 1}, "total_tax_money": money(5, ""),
+                "refunds": [{"amount_money": money(1, "BBB")}], "metadata": {"currency": "no"},
+                "return_amounts": {"tax_money": {"amount": 2}}}),
+            "BBB",
+            json!(3),
+        ),
+        (
+            "C",
+            json!({"line_items": [{"quantity": "1", "total_tax_money": money(1, "CCC")}],
+                "tenders": [{"tip_money": money(1, "DDD")}],
+                "returns": [{"return_taxes": [{"applied_money": {"amount": 2}}, {"applied_money": {"amount": 5}}]}]}),
+            "DDD",
+            json!(-7),
+        ),
+        (
+            "D",
+            json!({"line_items": [{"quantity": "1"}]}),
+            "CHF",
+            Value::Null,
+        ),
+    ] {
+        let mut order = json!({"id": id, "location_id": "SHOP", "state": "COMPLETED",
+            "created_at": "2026-07-02T00:00:00Z", "updated_at": "2026-07-02T00:00:01Z"});
+        for (name, value) in fields.as_object().unwrap() {
+            order[name] = value.clone();
+        }
+        sim.change(json!({"op": "put_raw", "order": order})).await;
+        let truth = sim.truth().await;
+        let row = row(&truth, "orders", id).unwrap();
+        assert_eq!(
+            (&row["currency"], &row["net_tax_amount"]),
+            (&json!(currency), &tax),
+            "{id}"
+        );
+        let lines = rows(&truth, "order_line_items");
+        for line in lines.iter().filter(|line| line["order_id"] == id) {
+            let own = if id == "C" { "CCC" } else { currency };
+            assert_eq!(line["currency"], own, "{id}");
+        }
+    }
+}
