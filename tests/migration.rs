@@ -72,7 +72,7 @@ fn order_tables_come_out_right_from_what_is_stored_without_a_request_to_square()
 
         let mut expected = Vec::new();
         for table in ORDER_TABLES {
-            expected.push(fingerprint(&world, table).await);
+            expected.push(fingerprint(&source, table).await);
         }
         world.client.batch_execute(SCRAMBLE).await.unwrap();
         world.account.clear_counters().await;
@@ -91,8 +91,9 @@ fn order_tables_come_out_right_from_what_is_stored_without_a_request_to_square()
         }
         let counts = report.counts("orders");
         assert_eq!(counts.given(), orders);
+        // The older schema has no net amounts, and a few orders still have none.
         assert!(
-            counts.updated > 10_000 && counts.unchanged > 10_000,
+            counts.updated > 10_000 && counts.unchanged > 1_000,
             "{counts:?}"
         );
         assert!(report.counts("line_items").deleted > 1_000, "{report:?}");

@@ -111,10 +111,18 @@ pub(crate) async fn connect(url: &str) -> Client {
     client
 }
 
-/// Copies a table's rows from one database to another.
+/// Copies a table's rows from one database to another, which may be older and have
+/// fewer columns.
 pub(crate) async fn copy(from: &Client, to: &Client, table: &str) {
-    let rows = from.copy_out(&format!("copy {table} to stdout")).await;
-    let sink = to.copy_in(&format!("copy {table} from stdin")).await;
+    let columns = "select string_agg(column_name, ', ') from information_schema.columns
+        where table_schema = 'public' and table_name = $1";
+    let columns: String = to.query_one(columns, &[&table]).await.unwrap().get(0);
+    let rows = from
+        .copy_out(&format!("copy {table} ({columns}) to stdout"))
+        .await;
+    let sink = to
+        .copy_in(&format!("copy {table} ({columns}) from stdin"))
+        .await;
     let (rows, sink) = (rows.unwrap(), sink.unwrap());
     pin_mut!(sink);
     rows.forward(sink).await.unwrap();
