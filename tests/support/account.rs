@@ -96,6 +96,11 @@ impl Account {
         self.post("token", &token).await;
     }
 
+    /// Moves Square's clock on.
+    pub(crate) async fn clock(&self, clock: Value) {
+        self.post("clock", &clock).await;
+    }
+
     pub(crate) async fn reset(&self, config: Value) {
         self.post("reset", &config).await;
     }

@@ -9,10 +9,11 @@ pub(crate) mod locations;
 pub(crate) mod orders;
 
 use fastrand::Rng;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::config::Config;
-use crate::moment::{Nanos, SECOND};
+use crate::moment::{self, Nanos, SECOND};
 use catalog::Catalog;
 use counts::Counts;
 use locations::Locations;
@@ -36,7 +37,8 @@ pub(crate) struct Account {
 
 impl Account {
     /// Moves the clock on by two to six seconds and gives the new moment, later
-    /// than anything the account has seen. The steps are wide enough that a
+    /// than anything the account has seen, but for what is still to come even by the
+    /// real clock, as a till with a wrong one has it. The steps are wide enough that a
     /// burst of changes leaves fewer than a hundred within five minutes.
     pub(crate) fn tick(&mut self) -> Nanos {
         let newest = [
@@ -44,7 +46,9 @@ impl Account {
             self.counts.newest(),
             self.orders.newest(),
         ];
-        let at = newest.into_iter().fold(self.now, Nanos::max);
+        let real = moment::of(Timestamp::now()).unwrap_or(self.now);
+        let seen = newest.into_iter().filter(|at| *at <= real);
+        let at = seen.fold(self.now, Nanos::max);
         let digits = [SECOND / 100, SECOND / 1_000, SECOND / 1_000_000, 1];
         let unit = digits[self.rng.usize(..digits.len())];
         self.now = (at + self.rng.i64(2 * SECOND..6 * SECOND)).div_euclid(unit) * unit;

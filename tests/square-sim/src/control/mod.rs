@@ -202,6 +202,7 @@ async fn change_token(State(sim): Shared, body: Bytes) -> Answer {
         scopes,
         expires_at,
         revoked,
+        ..
     } = control.token.clone();
     Ok(Json(
         json!({"token": token, "scopes": scopes, "expires_at": expires_at, "revoked": revoked}),

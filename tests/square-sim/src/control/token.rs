@@ -21,6 +21,8 @@ pub(crate) struct Token {
     /// RFC 3339, by the real clock; none for a personal token.
     pub(crate) expires_at: Option<String>,
     pub(crate) revoked: bool,
+    /// The merchant that it is said to be of; without one, the account's own.
+    pub(crate) merchant_id: Option<Option<String>>,
 }
 
 /// A change of the token; what is absent stays.
@@ -33,6 +35,13 @@ pub(crate) struct TokenChange {
     #[serde(deserialize_with = "given")]
     expires_at: Option<Option<Timestamp>>,
     revoked: Option<bool>,
+    /// `null` makes it a token that names no merchant.
+    #[serde(deserialize_with = "named")]
+    merchant_id: Option<Option<String>>,
+}
+
+fn named<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(field).map(Some)
 }
 
 fn given<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<Timestamp>>, D::Error> {
@@ -48,6 +57,7 @@ impl Token {
             scopes,
             expires_at: None,
             revoked: false,
+            merchant_id: None,
         }
     }
 
@@ -63,6 +73,9 @@ impl Token {
         }
         if let Some(revoked) = change.revoked {
             self.revoked = revoked;
+        }
+        if change.merchant_id.is_some() {
+            self.merchant_id = change.merchant_id;
         }
     }
 

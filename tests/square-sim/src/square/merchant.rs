@@ -45,6 +45,15 @@ pub(super) fn token_status(account: &Account, token: &Token) -> Vec<u8> {
         "client_id": "sq0idp-simulated",
         "merchant_id": account.merchant["id"],
     });
+    match &token.merchant_id {
+        Some(Some(other)) => status["merchant_id"] = json!(other),
+        Some(None) => {
+            status
+                .as_object_mut()
+                .map(|status| status.remove("merchant_id"));
+        }
+        None => {}
+    }
     if let Some(expires_at) = &token.expires_at {
         status["expires_at"] = json!(expires_at);
     }
