@@ -247,3 +247,106 @@ fn every_quantity_seen_is_in_the_history() {
         tables::assert_equal_truth(&world.client, &world.account).await;
     });
 }
+
+/// A database without rows, and an account whose counts fill more pages than the one
+/// list may have.
+async fn unknown() -> World {
+    let account = Account::start(json!({
+        "locations": 5, "items": 40, "variations": 80, "counts": 300, "orders": 0
+    }));
+    World::new(account, &[("INVENTORY_BATCH_SIZE", "10")]).await
+}
+
+#[test]
+fn a_whole_list_of_counts_is_whole_whatever_a_run_is_limited_to() {
+    run(async {
+        let inventory = json!({"only": ["inventory"]});
+        let without_locations = json!({"only": ["catalog", "inventory"]});
+        let counts = "select count(*) from catalog_inventory where not is_deleted";
+        for (first, then) in [
+            (without_locations.clone(), None),
+            (inventory.clone(), Some(json!({}))),
+            (json!({"only": ["catalog"]}), Some(inventory.clone())),
+            (
+                json!({"only": ["locations"]}),
+                Some(without_locations.clone()),
+            ),
+            (json!({"only": ["locations", "inventory"]}), Some(json!({}))),
+        ] {
+            let world = unknown().await;
+            world.sync(first.clone()).await;
+            if let Some(then) = &then {
+                world.sync(then.clone()).await;
+            }
+            assert_eq!(world.number(counts).await, 300, "{first}");
+
+            // A location that is new to us, and counts of it.
+            world
+                .account
+                .change(json!([{"op": "add_location", "id": "NEW"}]))
+                .await;
+            let truth = world.account.truth().await;
+            let variations = truth["catalog_variations"].as_array().unwrap();
+            let recounts: Vec<Value> = variations
+                .iter()
+                .take(15)
+                .map(|variation| {
+                    json!({"op": "recount", "id": variation["id"],
+                    "location_id": "NEW", "quantity": "4"})
+                })
+                .collect();
+            world.account.change(json!(recounts)).await;
+            let before = world.number(counts).await;
+            let request = json!({"only": ["inventory"], "reconcile": true});
+            let report = world.sync(request).await;
+            assert_eq!(report.counts("inventory").quarantined, 0, "{first}");
+            assert_eq!(world.number(counts).await, before + 15, "{first}");
+            world.sync(json!({})).await;
+            tables::assert_equal_truth(&world.client, &world.account).await;
+        }
+    });
+}
+
+#[test]
+fn a_preview_of_counts_alone_shows_what_the_run_does_and_writes_no_row() {
+    run(async {
+        let world = unknown().await;
+        for only in [json!(["catalog", "inventory"]), json!(["inventory"])] {
+            let locations = "select count(*) from locations";
+            let before = world.number(locations).await;
+            let preview = json!({"only": only, "reconcile": true, "dry_run": true});
+            let preview = world.sync(preview).await;
+            assert_eq!(world.number(locations).await, before, "{only}");
+            let report = world.sync(json!({"only": only, "reconcile": true})).await;
+            let (shown, found) = (preview.counts("inventory"), report.counts("inventory"));
+            assert_eq!(shown, found, "{only}");
+            assert!(
+                found.created > 0 && found.quarantined == 0,
+                "{only}: {found:?}"
+            );
+            let variation = &world.account.truth().await["catalog_variations"][0]["id"];
+            let changes = json!([{"op": "add_location", "id": "NEW"},
+                {"op": "recount", "id": variation, "location_id": "NEW", "quantity": "2"}]);
+            if before == 0 {
+                world.account.change(changes).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_location_that_cannot_be_read_does_not_hide_its_counts() {
+    run(async {
+        let world = unknown().await;
+        world.sync(json!({})).await;
+        let location = world.account.truth().await["locations"][1]["id"].clone();
+        let broken = json!({"id": location, "name": 5});
+        world
+            .account
+            .change(json!([{"op": "put_raw", "location": broken}]))
+            .await;
+        let report = world.sync(json!({"reconcile": true})).await;
+        assert_eq!(report.counts("inventory").deleted, 0);
+        assert_eq!(report.counts("inventory").unchanged, 300);
+    });
+}

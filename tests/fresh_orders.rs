@@ -85,7 +85,8 @@ fn without_a_history_everything_is_read_by_the_time_of_its_change() {
 fn an_older_copy_never_overwrites_a_newer_row() {
     run(async {
         let world = imported(100).await;
-        let newer = "update orders set updated_at = updated_at + interval '20 years',
+        // Newer, but not of a time that is still to come.
+        let newer = "update orders set updated_at = now(),
             ticket_name = 'newer', version = 7";
         world.client.batch_execute(newer).await.unwrap();
         world
@@ -249,6 +250,201 @@ fn a_new_location_is_read_from_its_beginning() {
         world.account.change(change).await;
         let report = world.sync(json!({"only": ["locations", "orders"]})).await;
         assert_eq!(report.counts("orders").created, 5);
+        tables::assert_orders_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+/// A location that nobody has read yet, with orders of five years.
+async fn new_location(world: &World, name: &str, orders: usize) -> String {
+    let added = json!([{"op": "add_location", "name": name}]);
+    let added = world.account.change(added).await;
+    let id = added["done"][0]["ids"][0].as_str().unwrap().to_owned();
+    let changes: Vec<Value> = (0..orders)
+        .map(|n| {
+            let time = format!("20{}-01-01T00:00:{:02}Z", 20 + n % 5, n / 5);
+            json!({"op": "add_order", "location_id": id,
+                "set": {"created_at": time, "updated_at": time}})
+        })
+        .collect();
+    world.account.change(json!(changes)).await;
+    id
+}
+
+#[test]
+fn a_location_that_is_new_is_read_to_its_end_however_many_calls_that_takes() {
+    run(async {
+        // So many locations, that a chunk of them is full, or is not.
+        for locations in [3, 10, 12] {
+            let account = Account::start(json!({
+                "locations": locations, "items": 4, "variations": 4, "counts": 4, "orders": 40,
+                "ragged_pages": false
+            }));
+            let world = World::new(account, &[("ORDERS_BATCH_SIZE", "2")]).await;
+            world.import(json!({})).await;
+            world.sync(only_orders()).await;
+            new_location(&world, "New", 11).await;
+            let chunks = if locations > 10 { 2 } else { 1 };
+            // After the chunks that were known, and one page of the new one.
+            let fault = json!({"endpoint": ORDERS, "request": chunks + 3, "times": 1,
+                "kind": "status", "status": 400});
+            let run_id = new_run_id();
+            let request = json!({"only": ["locations", "orders"]});
+            world.open(&run_id, request).await.unwrap();
+            world.step(&run_id, "locations").await.unwrap();
+            world.account.clear_counters().await;
+            world.account.faults(json!([fault])).await;
+            let event = json!({"run_id": run_id, "work": "fresh"});
+            let failed = world.orders(event.clone()).await.unwrap_err();
+            assert_eq!(failed.name(), "SquareRejected");
+            let read = "select count(*) from orders where created_at < '2025-01-01'
+                and location_id in (select id from locations where name = 'New')";
+            let first = world.number(read).await;
+            assert!((1..11).contains(&first), "{locations}: {first}");
+            world.account.clear_faults().await;
+
+            // Meanwhile there are more of them, and others are due.
+            new_location(&world, "Newer", 3).await;
+            let due = "update sync_watermarks set reconciled_at = null, settled = false";
+            world.client.batch_execute(due).await.unwrap();
+            let output = world.step(&run_id, "orders").await.unwrap();
+            assert_eq!(world.number(read).await, 11, "{locations}");
+            assert_eq!(output.stats["orders"].created, 11, "{locations}");
+            world.finished(&run_id, "complete_sync").await;
+            world.sync(json!({"only": ["locations", "orders"]})).await;
+            tables::assert_orders_equal_truth(&world.client, &world.account).await;
+        }
+    });
+}
+
+#[test]
+fn a_step_that_an_older_release_began_reads_everything_all_the_same() {
+    run(async {
+        let world = imported(60).await;
+        world
+            .account
+            .change(json!([{"op": "add_order", "count": 90}]))
+            .await;
+        let run_id = new_run_id();
+        world.open(&run_id, only_orders()).await.unwrap();
+        let event = json!({"run_id": run_id, "work": "fresh"});
+        let _cut_off = cut_off_after(30, world.orders(event)).await;
+        let older = "update sync_steps set result = jsonb_build_object('chunks', 1,
+                'place', now(), 'place_ids', '[]'::jsonb, 'moved', true, 'cleaned', 0)
+            where run_id = $1 and step = 'orders' and status <> 'succeeded'";
+        world.client.execute(older, &[&run_id]).await.unwrap();
+        world.step(&run_id, "orders").await.unwrap();
+        world.finished(&run_id, "complete_sync").await;
+        tables::assert_orders_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+/// The locations of an account, in the truth's order.
+async fn locations(world: &World) -> Vec<String> {
+    let truth = world.account.truth().await;
+    let locations = truth["locations"].as_array().unwrap().iter();
+    locations
+        .map(|location| location["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+async fn at(world: &World, location: &str) -> i64 {
+    let orders = format!("select count(*) from orders where location_id = '{location}'");
+    world.number(&orders).await
+}
+
+#[test]
+fn a_schedule_keeps_fresh_what_was_imported_and_what_is_newer() {
+    run(async {
+        let account = Account::start(json!({
+            "locations": 5, "items": 4, "variations": 4, "counts": 4, "orders": 100,
+            "ragged_pages": false
+        }));
+        let world = World::new(account, &[]).await;
+        let scheduled = json!({"trigger": "schedule"});
+        let ids = locations(&world).await;
+        let (one, other) = (&ids[1], &ids[2]);
+        let add = |id: &str| json!([{"op": "add_order", "location_id": id}]);
+        world.import(json!({"location_ids": [one]})).await;
+        let before = at(&world, one).await;
+
+        // The others' past is not read, nor is what is new there.
+        world.account.change(add(one)).await;
+        world.account.change(add(other)).await;
+        let new = new_location(&world, "New", 6).await;
+        world.account.clear_counters().await;
+        let report = world.sync(scheduled.clone()).await;
+        assert_eq!(at(&world, one).await, before + 1);
+        assert_eq!(at(&world, &new).await, 6);
+        assert_eq!(report.counts("orders").created, 7);
+        assert_eq!(
+            world
+                .number("select count(distinct location_id) from orders")
+                .await,
+            2
+        );
+        assert!(world.account.requests_to(ORDERS).await <= 3);
+
+        // A refresh changes nothing of that.
+        world.sync(json!({"full_refresh": true})).await;
+        world.account.change(add(&new)).await;
+        assert_eq!(
+            world.sync(scheduled.clone()).await.counts("orders").created,
+            1
+        );
+        assert_eq!(at(&world, other).await, 0);
+
+        // A second import takes its locations in, and whoever asks for all gets all.
+        world
+            .import(json!({"location_ids": [other], "from": "2026-01-01T00:00:00Z"}))
+            .await;
+        let before = at(&world, other).await;
+        world.account.change(add(other)).await;
+        world.sync(scheduled.clone()).await;
+        assert_eq!(at(&world, other).await, before + 1);
+        let rest = world.sync(only_orders()).await;
+        assert!(rest.counts("orders").created > 0);
+        world.account.change(add(&ids[0])).await;
+        let before = at(&world, &ids[0]).await;
+        world.sync(scheduled).await;
+        assert_eq!(at(&world, &ids[0]).await, before + 1);
+    });
+}
+
+#[test]
+fn a_window_that_always_fails_keeps_no_new_order_out() {
+    run(async {
+        let account = Account::start(json!({
+            "locations": 2, "items": 4, "variations": 4, "counts": 4, "orders": 200
+        }));
+        let world = World::new(account, &[]).await;
+        let fault = json!({"endpoint": ORDERS, "request": 2, "times": 1, "kind": "status",
+            "status": 400});
+        world.account.faults(json!([fault])).await;
+        let failed = world.import_named(&new_run_id(), json!({})).await;
+        assert!(failed.error.is_some(), "{failed:?}");
+        world.account.clear_faults().await;
+        world
+            .account
+            .change(json!([{"op": "add_order", "count": 2}]))
+            .await;
+        let report = world.sync(json!({"trigger": "schedule"})).await;
+        assert_eq!(report.counts("orders").created, 2);
+
+        // The same of an import that was stopped after its plan.
+        let run_id = new_run_id();
+        world
+            .open_as("historical_orders", &run_id, json!({}))
+            .await
+            .unwrap();
+        world.plan(&run_id).await.unwrap();
+        world.stop(&run_id).await;
+        world
+            .account
+            .change(json!([{"op": "add_order", "count": 2}]))
+            .await;
+        let report = world.sync(json!({"trigger": "schedule"})).await;
+        assert_eq!(report.counts("orders").created, 2);
+        world.import(json!({})).await;
         tables::assert_orders_equal_truth(&world.client, &world.account).await;
     });
 }

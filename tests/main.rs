@@ -34,3 +34,4 @@ mod refresh_end_to_end;
 mod state_machine;
 mod statements;
 mod support;
+mod times;

@@ -37,6 +37,8 @@ fn every_statement_prepares_against_the_migrated_schema() {
         statements.extend(plan::STATEMENTS.map(str::to_owned));
         statements.extend(validation::STATEMENTS.map(str::to_owned));
         statements.push(locations::store::MARK_INACTIVE.to_owned());
+        statements.push(locations::store::LISTED.to_owned());
+        statements.push(locations::store::add_staged_sql());
         statements.push(locations::store::add_missing_sql());
         statements.push(locations::zones::UNKNOWN.to_owned());
         statements.extend(orders::statements().into_iter().map(str::to_owned));

@@ -25,4 +25,5 @@ pub mod run;
 pub mod settings;
 pub mod square;
 pub mod text;
+pub mod times;
 pub mod validation;

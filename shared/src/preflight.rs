@@ -158,12 +158,13 @@ async fn with_orders(client: &Object, request: Request) -> Result<Request, SyncE
     Ok(Request { only, ..request })
 }
 
-/// Whether the orders of the past were imported, wholly or in part.
+/// Whether the orders of any location's past were read, or have begun to be: one
+/// window that fails for good does not keep new orders out.
 async fn has_history(client: &Object) -> Result<bool, SyncError> {
     let row = client
         .query_one(
             "select exists (
-                 select from sync_runs where kind = 'historical_orders' and status = 'succeeded')",
+                 select from sync_watermarks where list like 'orders:%' and kept_fresh)",
             &[],
         )
         .await?;

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use shared::error::SyncError;
 use shared::run::request::{Kind, Request};
@@ -32,7 +32,8 @@ pub(crate) struct HistoricalOrders {
     /// midnight UTC. Left out, since 2018.
     #[schema(example = "2024-01-01")]
     from: Option<String>,
-    /// Orders created before this time. Left out, all there are.
+    /// Orders created before this time. Left out, all there are. What is ordered
+    /// after the import has begun is left to later ones.
     #[schema(example = "2025-01-01T00:00:00Z")]
     to: Option<String>,
     /// Orders of these locations; left out, of all.
@@ -66,7 +67,7 @@ impl HistoricalOrders {
     pub(crate) fn into_request(self, caller: &Caller) -> Result<Request, SyncError> {
         check_ids(self.location_ids.as_deref().unwrap_or_default())?;
         let request = Request {
-            from: time("from", self.from)?,
+            from: begun(time("from", self.from)?, Timestamp::now())?,
             to: time("to", self.to)?,
             location_ids: self.location_ids,
             ..starts::request(Kind::HistoricalOrders, caller, self.idempotency_key)?
@@ -91,6 +92,16 @@ fn check_ids(ids: &[String]) -> Result<(), SyncError> {
         return Err(SyncError::input(&format!("location_ids[{place}]"), problem));
     }
     Ok(())
+}
+
+/// A time that no order can have been made at is more likely a slip. It may be today
+/// already where the caller is.
+fn begun(from: Option<Timestamp>, now: Timestamp) -> Result<Option<Timestamp>, SyncError> {
+    if from.is_some_and(|from| from.duration_since(now) > SignedDuration::from_hours(24)) {
+        let problem = "is still to come, so there is no order to import";
+        return Err(SyncError::input("from", problem));
+    }
+    Ok(from)
 }
 
 /// A moment, or the beginning of a day in UTC.
@@ -213,6 +224,23 @@ mod tests {
             let error = read(text).unwrap_err();
             assert!(error.to_string().starts_with("from: "), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_span_may_end_in_the_future_but_not_begin_there() {
+        let now = "2026-11-28T12:00:00Z".parse().unwrap();
+        for (from, is_taken) in [
+            ("2018-01-01T00:00:00Z", true),
+            ("2026-11-29T00:00:00Z", true),
+            ("2026-11-29T12:00:01Z", false),
+            ("2027-01-01T00:00:00Z", false),
+        ] {
+            let begun = begun(from.parse().ok(), now);
+            assert_eq!(begun.is_ok(), is_taken, "{from}");
+        }
+        assert!(read(r#"{"to": "9999-12-30"}"#).is_ok());
+        let error = read(r#"{"from": "9999-12-30"}"#).unwrap_err();
+        assert_eq!(error.field(), Some("from"));
     }
 
     #[test]

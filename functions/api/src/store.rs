@@ -71,6 +71,13 @@ const QUARANTINE: &str = "select data_type, object_id, reason, first_seen_at
 
 const WAITING: &str = "select count(*) from sync_quarantine where resolved_at is null";
 
+/// Locations whose orders scheduled runs leave out. Parameter: how many at most.
+const WITHOUT_HISTORY: &str = "
+    select l.id, l.name from sync_watermarks w join locations l on w.list = 'orders:' || l.id
+    where not w.kept_fresh
+        and exists (select from sync_watermarks where list like 'orders:%' and kept_fresh)
+    order by l.name, l.id limit $1";
+
 const COUNTS: &str = "
     select 'locations', count(*) from locations
     union all select 'catalog_categories', count(*) from catalog_categories
@@ -122,6 +129,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("busy", BUSY),
         ("quarantine", QUARANTINE),
         ("waiting", WAITING),
+        ("without_history", WITHOUT_HISTORY),
         ("counts", COUNTS),
         ("queued_at", QUEUED_AT),
         ("steps", STEPS),
@@ -301,6 +309,18 @@ pub(crate) async fn quarantine(
 /// How many objects wait in quarantine.
 pub(crate) async fn waiting(client: &Client) -> Result<i64, SyncError> {
     Ok(client.query_one(WAITING, &[]).await?.try_get(0)?)
+}
+
+/// Up to `count` locations whose orders of the past nobody has imported, where there
+/// are others whose have been: id and name.
+pub(crate) async fn without_history(
+    client: &Client,
+    count: i64,
+) -> Result<Vec<(String, Option<String>)>, SyncError> {
+    let rows = client.query(WITHOUT_HISTORY, &[&count]).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
 }
 
 /// The rows of each table that a refresh replaces.

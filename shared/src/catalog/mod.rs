@@ -1,7 +1,7 @@
 //! The catalog step: categories, items and variations.
 //!
 //! Normally only what changed since Square's own `latest_time` of the last run is
-//! asked for, tombstones included. A reconcile lists everything, one list a type
+//! asked for, less an overlap, tombstones included. A reconcile lists everything, one list a type
 //! side by side, and then what changed meanwhile: Square promises no snapshot, so
 //! an object may slip between two pages.
 
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::env::Env;
 use crate::error::SyncError;
+use crate::postgres;
 use crate::postgres::ledger::Ledger;
 use crate::postgres::plan::{self, Access};
 use crate::postgres::table::clear_staging;
@@ -24,15 +25,16 @@ use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
 use crate::square::{CatalogObject, Page, SearchCatalogObjects, read_ahead};
 use crate::text::Texts;
+use crate::times::Now;
 use rows::{CatalogRows, data_type_of};
 use store::{CATEGORIES, ITEMS, TABLES, VARIATIONS};
 
 pub(crate) const LIST: &str = "catalog";
 const TYPES: [&str; 3] = ["CATEGORY", "ITEM", "ITEM_VARIATION"];
 
-/// `begin_time` leaves out objects of that very moment, and one may have been
-/// written in it after we read.
-const OVERLAP: SignedDuration = SignedDuration::from_millis(1);
+/// `begin_time` leaves out objects of that very moment, and the search may find an
+/// object a moment later than the time that it carries.
+const OVERLAP: SignedDuration = SignedDuration::from_mins(2);
 
 /// Brings the catalog's tables to what Square has.
 ///
@@ -57,13 +59,11 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let reconcile_after = context.env.settings.reconcile_after;
     let watermark = Watermark::load(&**client, LIST, reconcile_after).await?;
     let request = &context.run.request;
-    let listed_all = watermark.reconcile_due
-        || watermark.position.is_none()
-        || request.reconcile
-        || request.full_refresh;
+    let listed_all = watermark.reconcile_due || request.reconcile || request.full_refresh;
 
     clear_staging(&client, &TABLES, request.stages_only()).await?;
-    let mut reader = Reader::new(context, &client);
+    let now = postgres::now(&**client).await?;
+    let mut reader = Reader::new(context, &client, now);
     if listed_all {
         reader.list_all(&watermark).await?;
     } else {
@@ -83,7 +83,7 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
             attempt: context.attempt,
             rows: ledger,
             listed_all,
-            position: watermark.advance(newest).position,
+            position: watermark.advance(newest, now, OVERLAP).position,
         };
         return context.leave_staged(transaction, staged, warnings).await;
     }
@@ -92,7 +92,7 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     plan::analyze(&*transaction, &tables, total([&stats]).written()).await?;
     let run_id = &context.run.run_id;
     watermark
-        .advance(newest)
+        .advance(newest, now, OVERLAP)
         .save(&*transaction, LIST, listed_all, run_id)
         .await?;
     let scope = if listed_all { "reconcile" } else { "delta" };
@@ -112,19 +112,55 @@ struct Reader<'a> {
     client: &'a Object,
     seq: i64,
     texts: Texts,
-    /// The catalog's `latest_time`, or the newest change seen if Square does not say.
-    newest: Option<Timestamp>,
+    /// When this step began to ask.
+    now: Now,
+    told: Told,
     ledger: Ledger,
 }
 
+/// What lists have told of the catalog's own time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Told {
+    /// `latest_time`.
+    said: Option<Timestamp>,
+    /// The newest change of an object.
+    seen: Option<Timestamp>,
+}
+
+impl Told {
+    /// Takes in a page of a list: the list stands for the earliest that any of its
+    /// pages says.
+    fn hear(&mut self, page: &Page<CatalogObject>, now: Now) {
+        self.said = match (self.said, now.known(page.latest_time)) {
+            (Some(before), Some(said)) => Some(before.min(said)),
+            (before, said) => before.or(said),
+        };
+        let changes = page.objects.iter();
+        let seen = changes.filter_map(|object| now.known(object.updated_at));
+        self.seen = self.seen.max(seen.max());
+    }
+
+    /// Takes in a list that began later.
+    fn go_on(&mut self, later: Self) {
+        self.said = self.said.max(later.said);
+        self.seen = self.seen.max(later.seen);
+    }
+
+    /// The catalog's `latest_time`, or the newest change if Square does not say.
+    fn time(self) -> Option<Timestamp> {
+        self.said.or(self.seen)
+    }
+}
+
 impl<'a> Reader<'a> {
-    fn new(context: &'a StepContext<'a>, client: &'a Object) -> Self {
+    fn new(context: &'a StepContext<'a>, client: &'a Object, now: Now) -> Self {
         Self {
             context,
             client,
             seq: 0,
             texts: Texts::default(),
-            newest: None,
+            now,
+            told: Told::default(),
             ledger: Ledger::default(),
         }
     }
@@ -153,11 +189,10 @@ impl<'a> Reader<'a> {
         self.list_changes(since.checked_sub(OVERLAP).ok()).await
     }
 
-    /// What changed after `begin_time`; the newest position is this list's.
+    /// What changed after `begin_time`.
     async fn list_changes(&mut self, begin_time: Option<Timestamp>) -> Result<(), SyncError> {
         let list = self.request(TYPES.to_vec(), begin_time);
-        let begun = self.read(vec![list]).await?;
-        self.newest = self.newest.max(begun);
+        self.read(vec![list]).await?;
         Ok(())
     }
 
@@ -186,16 +221,13 @@ impl<'a> Reader<'a> {
             .map(|request| square.search_catalog_objects(request))
             .collect();
         let mut pages = read_ahead(lists, concurrency);
-        let mut begun: Option<Timestamp> = None;
+        let mut told = Told::default();
         while let Some(page) = pages.next().await? {
-            let time = page.latest_time.or_else(|| newest_change(&page));
-            begun = match (begun, time) {
-                (Some(begun), Some(time)) if page.latest_time.is_some() => Some(begun.min(time)),
-                (begun, time) => begun.max(time),
-            };
+            told.hear(&page, self.now);
             self.stage(page).await?;
         }
-        Ok(begun)
+        self.told.go_on(told);
+        Ok(told.time())
     }
 
     async fn stage(&mut self, page: Page<CatalogObject>) -> Result<(), SyncError> {
@@ -239,16 +271,63 @@ impl<'a> Reader<'a> {
             .await?;
         VARIATIONS.dedupe(client, attempt, &mut ledger).await?;
         Ok(Staged {
-            newest: self.newest,
+            newest: self.told.time(),
             ledger,
             warnings: self.texts.warning().into_iter().collect(),
         })
     }
 }
 
-fn newest_change(page: &Page<CatalogObject>) -> Option<Timestamp> {
-    page.objects
-        .iter()
-        .filter_map(|object| object.updated_at)
-        .max()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// What a list told whose pages said and held these seconds, at second 100.
+    fn told(pages: &[(Option<i64>, &[i64])]) -> Told {
+        let mut told = Told::default();
+        for (said, changes) in pages {
+            let objects = changes.iter().map(|second| CatalogObject {
+                updated_at: Some(at(*second)),
+                ..CatalogObject::default()
+            });
+            let page = Page {
+                objects: objects.collect(),
+                broken: Vec::new(),
+                latest_time: said.map(at),
+            };
+            told.hear(&page, Now::at(at(100)));
+        }
+        told
+    }
+
+    #[test]
+    fn once_a_page_has_said_the_catalogs_time_no_objects_time_counts() {
+        for (pages, time) in [
+            (&[(Some(50), &[10, 20][..])][..], Some(50)),
+            (&[(Some(50), &[10][..]), (None, &[60][..])], Some(50)),
+            (&[(None, &[60][..]), (Some(50), &[10][..])], Some(50)),
+            (&[(Some(50), &[][..]), (Some(55), &[][..])], Some(50)),
+            (&[(None, &[60][..]), (None, &[10][..])], Some(60)),
+            (&[(None, &[][..])], None),
+            // Times still to come are none.
+            (&[(Some(101), &[10, 101][..])], Some(10)),
+            (&[(Some(101), &[][..]), (Some(100), &[99][..])], Some(100)),
+            (&[(None, &[200][..])], None),
+        ] {
+            assert_eq!(told(pages).time(), time.map(at), "{pages:?}");
+        }
+    }
+
+    #[test]
+    fn a_later_list_may_leave_out_what_an_earlier_one_said() {
+        let mut whole = told(&[(Some(50), &[10])]);
+        whole.go_on(told(&[(None, &[60])]));
+        assert_eq!(whole.time(), Some(at(50)));
+        whole.go_on(told(&[(Some(70), &[])]));
+        assert_eq!(whole.time(), Some(at(70)));
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Normally only counts that changed since the newest one of the last run are
 //! asked for. A reconcile lists everything: small accounts in one list, larger
-//! ones location by location side by side. Square gives the newest first, so a
+//! ones location by location side by side, as Square lists them at that moment. Square gives the newest first, so a
 //! count that changes while it is listed moves to a page that was read; asking
 //! for the changes once more at the end finds it.
 
@@ -17,9 +17,10 @@ use tokio::time::Instant;
 
 use crate::env::Env;
 use crate::error::SyncError;
+use crate::locations::{self, Staged as StagedLocations};
 use crate::postgres::ledger::Ledger;
-use crate::postgres::plan;
 use crate::postgres::table::clear_staging;
+use crate::postgres::{self, plan};
 use crate::quarantine;
 use crate::run::request::DataType;
 use crate::run::stats::{StagedStep, StepOutput};
@@ -27,6 +28,7 @@ use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
 use crate::square::{BatchRetrieveInventoryCounts, InventoryCount, Page, read_ahead};
 use crate::text::Texts;
+use crate::times::Now;
 use rows::CountRow;
 use store::INVENTORY;
 
@@ -64,7 +66,8 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let listed_all = watermark.reconcile_due || request.reconcile || request.full_refresh;
 
     clear_staging(&client, &[&INVENTORY], request.stages_only()).await?;
-    let mut reader = Reader::new(context, &client);
+    let now = postgres::now(&**client).await?;
+    let mut reader = Reader::new(context, &client, now);
     if listed_all {
         reader.list_all(&watermark).await?;
     } else {
@@ -86,7 +89,7 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
             attempt: context.attempt,
             rows: ledger,
             listed_all,
-            position: watermark.advance(newest).position,
+            position: watermark.advance(newest, now, OVERLAP).position,
         };
         return context.leave_staged(transaction, staged, warnings).await;
     }
@@ -94,7 +97,7 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     plan::analyze(&*transaction, &store::WRITTEN, counts.written()).await?;
     let run_id = &context.run.run_id;
     watermark
-        .advance(newest)
+        .advance(newest, now, OVERLAP)
         .save(&*transaction, LIST, listed_all, run_id)
         .await?;
     let scope = if listed_all { "reconcile" } else { "delta" };
@@ -125,17 +128,20 @@ struct Reader<'a> {
     client: &'a Object,
     seq: i64,
     texts: Texts,
+    /// When this step began to ask.
+    now: Now,
     newest: Option<Timestamp>,
     ledger: Ledger,
 }
 
 impl<'a> Reader<'a> {
-    fn new(context: &'a StepContext<'a>, client: &'a Object) -> Self {
+    fn new(context: &'a StepContext<'a>, client: &'a Object, now: Now) -> Self {
         Self {
             context,
             client,
             seq: 0,
             texts: Texts::default(),
+            now,
             newest: None,
             ledger: Ledger::default(),
         }
@@ -143,6 +149,13 @@ impl<'a> Reader<'a> {
 
     /// Everything, and then what changed since it began.
     async fn list_all(&mut self, watermark: &Watermark) -> Result<(), SyncError> {
+        let types = self.context.run.request.data_types();
+        let locations = if types.contains(&DataType::Locations) {
+            None
+        } else {
+            // No step of this run has brought those that counts refer to.
+            Some(self.locations().await?)
+        };
         let begun = match watermark.position {
             // What the last run read up to was there before this one began.
             Some(position) if self.is_large().await? => Some(position),
@@ -152,7 +165,15 @@ impl<'a> Reader<'a> {
                 Unsplit::Large(begun) => begun,
             },
         };
-        self.list_by_location().await?;
+        let locations = match locations {
+            Some(locations) => locations,
+            None => self.locations().await?,
+        };
+        if locations.are_all() {
+            self.list_by_location(locations.ids).await?;
+        } else {
+            self.list(vec![], None).await?;
+        }
         self.list_changes(begun).await
     }
 
@@ -184,13 +205,16 @@ impl<'a> Reader<'a> {
         Ok(Unsplit::Large(begun))
     }
 
-    async fn list_by_location(&mut self) -> Result<(), SyncError> {
-        let rows = self.client.query(self.locations_sql(), &[]).await?;
+    async fn locations(&mut self) -> Result<StagedLocations, SyncError> {
+        let (square, attempt) = (&self.context.square, self.context.attempt);
+        locations::stage(square, self.client, attempt, &mut self.ledger).await
+    }
+
+    async fn list_by_location(&mut self, ids: Vec<String>) -> Result<(), SyncError> {
         let square = &self.context.square;
-        let lists = rows
-            .iter()
-            .map(|row| vec![row.get(0)])
-            .map(|ids| square.batch_retrieve_inventory_counts(self.request(ids, None)))
+        let lists = ids
+            .into_iter()
+            .map(|id| square.batch_retrieve_inventory_counts(self.request(vec![id], None)))
             .collect();
         let concurrency = self.context.env.settings.square_concurrency;
         let mut pages = read_ahead(lists, usize::try_from(concurrency).unwrap_or(1));
@@ -198,16 +222,6 @@ impl<'a> Reader<'a> {
             self.stage(page).await?;
         }
         Ok(())
-    }
-
-    /// A step that only stages finds the locations where their step has left them.
-    fn locations_sql(&self) -> &'static str {
-        let request = &self.context.run.request;
-        if request.stages_only() && request.data_types().contains(&DataType::Locations) {
-            store::STAGED_LOCATIONS
-        } else {
-            store::LISTED_LOCATIONS
-        }
     }
 
     async fn list_changes(&mut self, begun: Option<Timestamp>) -> Result<(), SyncError> {
@@ -248,7 +262,7 @@ impl<'a> Reader<'a> {
         let mut rows = Vec::with_capacity(page.objects.len());
         for count in page.objects {
             self.seq += 1;
-            self.newest = self.newest.max(count.calculated_at);
+            self.newest = self.newest.max(self.now.known(count.calculated_at));
             rows.push(CountRow::new(count, self.seq, &mut self.texts));
         }
         let (client, attempt) = (self.client, self.context.attempt);

@@ -4,6 +4,7 @@ use tokio_postgres::Transaction;
 
 use crate::error::SyncError;
 use crate::guard;
+use crate::locations;
 use crate::postgres::plan::Access;
 use crate::postgres::table::Table;
 use crate::quarantine;
@@ -33,21 +34,9 @@ pub const INVENTORY: Table = Table {
 /// The tables that this step writes.
 pub(crate) const WRITTEN: [&str; 2] = ["catalog_inventory", "catalog_inventory_history"];
 
-/// The locations that Square knows. One that it no longer lists is inactive here
-/// and must not be asked for; what it listed last is still in staging.
-pub const LISTED_LOCATIONS: &str = "
-    select id from locations
-    where status is distinct from 'INACTIVE'
-        or id in (select id from staging.locations)
-        or not exists (select from staging.locations)
-    order by id";
-
 /// Whether there are more counts than that. Parameter: how many.
 pub(super) const KNOWN: &str = "
     select exists (select from catalog_inventory where not is_deleted offset $1::bigint)";
-
-/// The locations that the step before has staged.
-pub const STAGED_LOCATIONS: &str = "select distinct id from staging.locations order by id";
 
 /// Counts whose variation or location Square never gave. Parameter: attempt.
 fn quarantine_counts(access: Access) -> String {
@@ -110,8 +99,7 @@ pub fn statements() -> Vec<String> {
             upsert(access),
         ]
     };
-    let mut statements = vec![LISTED_LOCATIONS.to_owned(), STAGED_LOCATIONS.to_owned()];
-    statements.push(KNOWN.to_owned());
+    let mut statements = vec![KNOWN.to_owned()];
     statements.extend([Access::Sets, Access::LookUps].map(by_access).concat());
     statements
 }
@@ -125,6 +113,9 @@ pub(crate) async fn apply(
     let (attempt, run_id) = (context.attempt, context.run.run_id.as_str());
     let access = Access::of(listed_all);
     access.enter_anew(transaction).await?;
+    if listed_all {
+        locations::store::add_staged(transaction, attempt, run_id).await?;
+    }
     for statement in [quarantine_counts(access), follow_deleted_variations(access)] {
         transaction.execute(&statement, &[&attempt]).await?;
     }

@@ -7,6 +7,7 @@ pub mod zones;
 
 use std::collections::BTreeMap;
 
+use deadpool_postgres::Object;
 use tokio::time::Instant;
 use tokio_postgres::GenericClient;
 
@@ -59,6 +60,49 @@ pub(crate) async fn ensure(
         .collect();
     store::add_missing(client, &rows, run_id).await?;
     Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Locations that wait in staging.
+pub(crate) struct Staged {
+    pub(crate) ids: Vec<String>,
+    /// Square listed one that cannot be read.
+    is_broken: bool,
+}
+
+impl Staged {
+    /// Whether these are all that Square lists; an account always has one.
+    pub(crate) fn are_all(&self) -> bool {
+        !self.is_broken && !self.ids.is_empty()
+    }
+}
+
+/// Stages the locations that Square lists, for a step that needs them without the
+/// locations step and writes nothing yet: it adds those that are not there when it
+/// applies what it has staged.
+///
+/// # Errors
+/// Square's, the database's.
+pub(crate) async fn stage(
+    square: &Square,
+    client: &Object,
+    attempt: i64,
+    ledger: &mut Ledger,
+) -> Result<Staged, SyncError> {
+    let page = square.list_locations().await?;
+    let mut texts = Texts::default();
+    let rows: Vec<LocationRow> = (1..)
+        .zip(page.objects)
+        .map(|(seq, location)| LocationRow::new(location, seq, &mut texts))
+        .collect();
+    LOCATIONS.copy_in(client, attempt, &rows, ledger).await?;
+    LOCATIONS.dedupe(client, attempt, ledger).await?;
+    let mut ids: Vec<String> = rows.into_iter().map(|row| row.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(Staged {
+        ids,
+        is_broken: !page.broken.is_empty(),
+    })
 }
 
 async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {

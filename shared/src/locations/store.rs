@@ -61,6 +61,38 @@ pub const MARK_INACTIVE: &str = "
             where attempt = $1 and data_type = 'locations') q on q.object_id = t.id
         where t.status is distinct from 'INACTIVE' and s.id is null and q.object_id is null))";
 
+/// The locations that Square knows. One that it no longer lists is inactive here
+/// and must not be asked for; what it listed last is still in staging.
+pub const LISTED: &str = "
+    select id from locations
+    where status is distinct from 'INACTIVE'
+        or id in (select id from staging.locations)
+        or not exists (select from staging.locations)
+    order by id";
+
+/// Adds the staged locations that are not there yet. Parameters: attempt, run id.
+#[must_use]
+pub fn add_staged_sql() -> String {
+    let columns = LOCATIONS.columns.join(", ");
+    format!(
+        "insert into locations \
+         ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
+         select {columns}, now(), now(), $2 from staging.locations where attempt = $1 \
+         on conflict (id) do nothing"
+    )
+}
+
+/// Adds those staged locations that are not there yet.
+pub(crate) async fn add_staged(
+    transaction: &Transaction<'_>,
+    attempt: i64,
+    run_id: &str,
+) -> Result<(), SyncError> {
+    let sql = add_staged_sql();
+    transaction.execute(&sql, &[&attempt, &run_id]).await?;
+    Ok(())
+}
+
 /// Adds a location, unless it is there. Parameters: run id, then the columns.
 #[must_use]
 pub fn add_missing_sql() -> String {

@@ -1,10 +1,11 @@
 //! From when fresh orders are asked for: each location's watermark, and which
 //! locations are asked for together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deadpool_postgres::Object;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use tokio_postgres::GenericClient;
 
 use super::plan::HISTORY_BEGINS;
@@ -14,12 +15,12 @@ use crate::run::step::StepContext;
 use crate::square::SearchOrders;
 
 /// Orders may show up a moment after the time they carry.
-const OVERLAP: SignedDuration = SignedDuration::from_mins(10);
+pub(super) const OVERLAP: SignedDuration = SignedDuration::from_mins(10);
 /// Square lets tills sell offline for three days.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(4 * 24);
 
 /// Up to ten locations, asked for together.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Chunk {
     pub(super) location_ids: Vec<String>,
     /// None for locations that were never imported.
@@ -108,24 +109,79 @@ pub(super) fn chunks(location_ids: Vec<String>, marks: &BTreeMap<String, Mark>) 
     known.chain(new).collect()
 }
 
-/// Lets fresh orders of a location begin at that moment, unless they have begun.
+/// Positions that are still to come say nothing of what was read: those locations go
+/// on after the newest of their orders that are there, with a look-back.
+const HEAL: &str = "
+    update sync_watermarks w set settled = false, reconciled_at = null, position = (
+        select max(o.updated_at) from orders o
+        where o.location_id = substr(w.list, 8) and o.updated_at <= now())
+    where w.list like 'orders:%' and w.position > now()";
+
+/// Parameters: locations, run id.
+const LEAVE_OUT: &str = "
+    insert into sync_watermarks (list, kept_fresh, updated_by_run)
+    select 'orders:' || id, false, $2 from unnest($1::text[]) as given (id)
+    where not exists (select from sync_watermarks where list like 'orders:%')
+    on conflict (list) do nothing";
+
+/// Parameters: list, position, run id.
+const BEGIN: &str = "
+    insert into sync_watermarks as w (list, position, settled, updated_by_run)
+    values ($1, case when $2::timestamptz > now() then now() else $2 end, false, $3)
+    on conflict (list) do update set position = coalesce(w.position, excluded.position),
+        kept_fresh = true";
+
+const LEFT_OUT: &str = "
+    select substr(list, 8) from sync_watermarks where list like 'orders:%' and not kept_fresh";
+
+/// For the test that prepares every statement.
+pub(super) const STATEMENTS: [&str; 4] = [HEAL, LEAVE_OUT, BEGIN, LEFT_OUT];
+
+/// Mends watermarks that lie in the future; returns how many there were.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn heal(client: &impl GenericClient) -> Result<u64, SyncError> {
+    Ok(client.execute(HEAL, &[]).await?)
+}
+
+/// Where no orders have been read yet: scheduled runs leave out these locations until
+/// their orders have been, and thereby know later ones from them. Returns how many
+/// were noted.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn leave_out(
+    client: &impl GenericClient,
+    location_ids: &[String],
+    run_id: &str,
+) -> Result<u64, SyncError> {
+    Ok(client.execute(LEAVE_OUT, &[&location_ids, &run_id]).await?)
+}
+
+/// The locations that scheduled runs leave out.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn left_out(client: &Object) -> Result<BTreeSet<String>, SyncError> {
+    let rows = client.query(LEFT_OUT, &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Has scheduled runs keep a location's orders fresh, from that moment on unless they
+/// have begun. None where Square has no order yet.
 ///
 /// # Errors
 /// The database's.
 pub(super) async fn begin_at(
     client: &impl GenericClient,
     location_id: &str,
-    position: Timestamp,
+    position: Option<Timestamp>,
     run_id: &str,
 ) -> Result<(), SyncError> {
+    let position = position.map(spans::floor);
     client
-        .execute(
-            "insert into sync_watermarks as w (list, position, settled, updated_by_run)
-             values ($1, $2, false, $3)
-             on conflict (list) do update set position = excluded.position
-                 where w.position is null",
-            &[&list_of(location_id), &spans::floor(position), &run_id],
-        )
+        .execute(BEGIN, &[&list_of(location_id), &position, &run_id])
         .await?;
     Ok(())
 }

@@ -4,27 +4,29 @@
 //! together from the earliest of theirs; the watermark moves with each page. The
 //! time before it is read once more after it has moved, because orders may show
 //! up a moment late, and once a day the last four days, because sales of a till
-//! that was offline may come three days late. A location without a watermark was
-//! never imported: its orders are read from the beginning.
+//! that was offline may come three days late. A location without a position has no
+//! orders here yet: they are read from the beginning. Scheduled runs leave out the
+//! locations that no import has read; one that is newer than the import is read.
 
 use deadpool_postgres::{Object, Transaction};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::chunks::{self, Chunk};
+use super::chunks::{self, Chunk, OVERLAP};
 use super::hand_over_at;
 use super::page::{Batch, Figures, Intake, LINE_ITEMS, ORDERS};
 use super::rows::OrderRows;
 use super::{spans, store};
 use crate::env::Env;
 use crate::error::SyncError;
-use crate::inventory::store::LISTED_LOCATIONS;
+use crate::postgres;
 use crate::run::lease;
 use crate::run::part::Draft;
-use crate::run::request::DataType;
+use crate::run::request::{DataType, Trigger};
 use crate::run::stats::{StepOutput, total};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::square::{Counters, OrderTime, OrderWithSource, Page, SearchOrders, read_ahead};
+use crate::times::Now;
 use crate::{locations, text};
 
 /// The step's answer.
@@ -39,6 +41,9 @@ pub struct Output {
 /// What the step's calls note for the next one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
+    /// None before the first page, and in a note of an older release.
+    #[serde(default)]
+    plan: Option<Plan>,
     /// Chunks that are read to their end.
     chunks: usize,
     /// Where the chunk after them stands: all orders updated before are in.
@@ -49,6 +54,15 @@ struct Note {
     moved: bool,
     /// Texts that U+0000 was taken out of.
     cleaned: u64,
+}
+
+/// What the step's first call has found to do. Later calls keep to it: watermarks
+/// move with each page, so they would group the locations anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Plan {
+    /// When it began to ask.
+    asked_at: Now,
+    chunks: Vec<Chunk>,
 }
 
 pub(super) async fn sync(env: &Env, input: StepInput, step: Step) -> Result<Output, SyncError> {
@@ -62,33 +76,40 @@ pub(super) async fn sync(env: &Env, input: StepInput, step: Step) -> Result<Outp
 
 async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     let mut client = context.env.database.client().await?;
-    let location_ids = listed(context, &client).await?;
-    let marks = chunks::marks(context, &client).await?;
-    let chunks = chunks::chunks(location_ids, &marks);
+    let listed = listed(context, &client).await?;
     let draft: Draft<Note> = Draft::load(&**client, &context.run.run_id, "orders").await?;
+    let (note, plan) = match draft.note.plan.clone() {
+        Some(plan) => (draft.note.clone(), plan),
+        None => begin(context, &mut client, &listed, &draft.note).await?,
+    };
     let mut reading = Reading {
         context,
         intake: Intake::new(&client).await?,
         told: Counters::default(),
         cleaned: 0,
-        stored: draft.note.clone(),
-        note: draft.note,
+        stored: draft.note,
+        note,
     };
     reading.intake.has_counted(&reading.note.place_ids);
     if !reading.replay(&mut client).await? {
         return reading.hand_over(&client).await;
     }
     let hand_over = hand_over_at(context.deadline);
-    for (index, chunk) in chunks.iter().enumerate().skip(reading.note.chunks) {
+    for (index, chunk) in plan.chunks.iter().enumerate().skip(reading.note.chunks) {
+        let is_last = index + 1 == plan.chunks.len();
+        // One that Square has stopped to list since must not be asked for.
+        let mut location_ids = chunk.location_ids.clone();
+        location_ids.retain(|id| listed.contains(id));
+        let is_there = !location_ids.is_empty();
         let request = SearchOrders::ascending(
-            chunk.location_ids.clone(),
+            location_ids,
             OrderTime::UpdatedAt,
             Some(reading.note.place.unwrap_or(chunk.start_at)),
             None,
             context.env.settings.orders_batch_size,
         );
-        let mut pages = read_ahead(vec![context.square.search_orders(request)], 1);
-        let is_last = index + 1 == chunks.len();
+        let list = is_there.then(|| context.square.search_orders(request));
+        let mut pages = read_ahead(list.into_iter().collect(), 1);
         while let Some(page) = pages.next().await? {
             let batch = reading.intake.sort(page, |_| true);
             let is_ours = reading.commit(&mut client, chunk, &batch).await?;
@@ -96,7 +117,7 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
                 return reading.hand_over(&client).await;
             }
         }
-        match reading.finish(&mut client, chunk, is_last).await? {
+        match reading.finish(&mut client, &plan, chunk, is_last).await? {
             Finished::Chunk => {}
             Finished::Step(output) => return Ok(output),
             Finished::ByAnother => return reading.hand_over(&client).await,
@@ -109,11 +130,56 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     }
 }
 
+/// The step's first call: what is to be read, and the note that says so. A note of an
+/// older release says only that a call came before: what that one has read, the
+/// watermarks tell.
+async fn begin(
+    context: &StepContext<'_>,
+    client: &mut Object,
+    listed: &[String],
+    before: &Note,
+) -> Result<(Note, Plan), SyncError> {
+    let asked_at = postgres::now(&***client).await?;
+    let (run_id, is_scheduled) = (&context.run.run_id, is_scheduled(context));
+    let transaction = context.begin(client).await?;
+    let mut noted = chunks::heal(&*transaction).await?;
+    if !is_scheduled {
+        noted += chunks::leave_out(&*transaction, listed, run_id).await?;
+    }
+    if noted > 0 {
+        lease::fence(&*transaction, &context.lease).await?;
+        transaction.commit().await?;
+    } else {
+        transaction.rollback().await?;
+    }
+    let mut location_ids = listed.to_vec();
+    if is_scheduled {
+        let left_out = chunks::left_out(client).await?;
+        location_ids.retain(|id| !left_out.contains(id));
+    }
+    let marks = chunks::marks(context, client).await?;
+    let plan = Plan {
+        asked_at,
+        chunks: chunks::chunks(location_ids, &marks),
+    };
+    let note = Note {
+        plan: Some(plan.clone()),
+        place_ids: before.place_ids.clone(),
+        cleaned: before.cleaned,
+        ..Note::default()
+    };
+    Ok((note, plan))
+}
+
+fn is_scheduled(context: &StepContext<'_>) -> bool {
+    context.run.request.trigger == Trigger::Schedule
+}
+
 /// The locations to ask for. The locations step of this run has just listed them.
 async fn listed(context: &StepContext<'_>, client: &Object) -> Result<Vec<String>, SyncError> {
     let types = context.run.request.data_types();
     let mut ids: Vec<String> = if types.contains(&DataType::Locations) {
-        let rows = client.query(LISTED_LOCATIONS, &[]).await?;
+        let rows = client.query(locations::store::LISTED, &[]).await?;
         rows.iter().map(|row| row.get(0)).collect()
     } else {
         locations::ensure(&context.square, &***client, &context.run.run_id).await?
@@ -186,7 +252,9 @@ impl Reading<'_> {
         let run_id = &self.context.run.run_id;
         let transaction = self.context.begin(client).await?;
         let figures = batch.write(&transaction, run_id).await?;
-        if let Some(newest) = batch.newest(updated_at).map(spans::floor) {
+        let now = self.intake.now;
+        let known = |rows: &OrderRows| now.known(updated_at(rows));
+        if let Some(newest) = batch.newest(known).map(spans::floor) {
             self.advance(newest, batch, chunk);
             let lists = chunk.lists();
             transaction
@@ -244,17 +312,22 @@ impl Reading<'_> {
     async fn finish(
         &mut self,
         client: &mut Object,
+        plan: &Plan,
         chunk: &Chunk,
         is_last: bool,
     ) -> Result<Finished, SyncError> {
         let run_id = &self.context.run.run_id;
         let transaction = self.context.begin(client).await?;
         let lists = chunk.lists();
-        let settled = !self.note.moved;
+        let (settled, rested_since) = (!self.note.moved, plan.asked_at.rested_since(OVERLAP));
         transaction
-            .execute(SETTLE, &[&lists, &settled, &chunk.looks_back, run_id])
+            .execute(
+                SETTLE,
+                &[&lists, &settled, &chunk.looks_back, run_id, &rested_since],
+            )
             .await?;
         self.note = Note {
+            plan: self.note.plan.take(),
             chunks: self.note.chunks + 1,
             cleaned: self.note.cleaned,
             ..Note::default()
@@ -323,13 +396,18 @@ const ADVANCE: &str = "
     select list, least($2::timestamptz, now()), false, $3 from unnest($1::text[]) as given (list)
     on conflict (list) do update set position = excluded.position,
         settled = false, updated_by_run = excluded.updated_by_run
-        where w.position is null or w.position < excluded.position";
+        where w.position is null or w.position < excluded.position or w.position > now()";
 
-/// Parameters: lists, whether nothing new came, whether the look-back is done, run id.
+/// The lists are read to their end. A position is settled once the time before it was
+/// read again after it had rested. Parameters: lists, whether nothing new came, whether
+/// the look-back is done, run id, up to which moment positions have rested.
 const SETTLE: &str = "
-    update sync_watermarks set settled = $2,
-        reconciled_at = case when $3 then now() else reconciled_at end, updated_by_run = $4
-    where list = any ($1)";
+    insert into sync_watermarks as w (list, settled, reconciled_at, updated_by_run)
+    select list, false, case when $3 then now() end, $4 from unnest($1::text[]) as given (list)
+    on conflict (list) do update set
+        settled = $2 and coalesce(w.position < $5::timestamptz, false),
+        reconciled_at = coalesce(excluded.reconciled_at, w.reconciled_at),
+        kept_fresh = true, updated_by_run = excluded.updated_by_run";
 
 /// For the test that prepares every statement.
 pub(super) const STATEMENTS: [&str; 3] = [WAITING, ADVANCE, SETTLE];

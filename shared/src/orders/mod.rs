@@ -106,5 +106,11 @@ pub(crate) fn hand_over_at(deadline: Instant) -> Instant {
 /// For the test that prepares every statement.
 #[must_use]
 pub fn statements() -> Vec<&'static str> {
-    [&fresh::STATEMENTS[..], &window::STATEMENTS[..]].concat()
+    [
+        &chunks::STATEMENTS[..],
+        &fresh::STATEMENTS,
+        &plan::STATEMENTS,
+        &window::STATEMENTS,
+    ]
+    .concat()
 }

@@ -10,10 +10,12 @@ use jiff::Timestamp;
 use super::rows::OrderRows;
 use super::store::{self, Origin};
 use crate::error::SyncError;
+use crate::postgres;
 use crate::quarantine::{self, Aside};
 use crate::run::stats::Counts;
 use crate::square::{OrderWithSource, Page};
 use crate::text::Texts;
+use crate::times::Now;
 
 /// As a data type, in statistics and in quarantine.
 pub(super) const ORDERS: &str = "orders";
@@ -32,6 +34,8 @@ pub(super) struct Intake {
     seen: HashSet<u64>,
     hasher: RandomState,
     pub(super) texts: Texts,
+    /// When this call began to ask.
+    pub(super) now: Now,
 }
 
 /// A page, sorted out.
@@ -62,6 +66,7 @@ impl Intake {
             seen: HashSet::new(),
             hasher: RandomState::new(),
             texts: Texts::default(),
+            now: postgres::now(&***client).await?,
         })
     }
 
@@ -82,7 +87,10 @@ impl Intake {
             if !is_wanted(&given.order) {
                 continue;
             }
-            let rank = |one: &OrderWithSource| (one.order.updated_at, one.order.version);
+            let rank = |one: &OrderWithSource| {
+                let (time, version) = (one.order.updated_at, one.order.version);
+                (self.now.known(time), time, version)
+            };
             match newest.get(&given.order.id) {
                 Some(other) if rank(other) > rank(&given) => {}
                 _ => {

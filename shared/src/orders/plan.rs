@@ -1,9 +1,9 @@
 //! The import's plan: what of the wanted orders no earlier import has read, cut
 //! into windows.
 //!
-//! The import ends where Square's newest change stood when it was planned, and
-//! fresh orders begin there: nothing that is made or changed meanwhile is missed,
-//! and our own clock has no say.
+//! The import ends where Square's newest change stood when it was planned, whatever
+//! was asked for, and fresh orders begin there: nothing that is made or changed
+//! meanwhile is missed. Our own clock only says which times are still to come.
 
 use std::collections::BTreeMap;
 
@@ -19,12 +19,14 @@ use super::spans::{self, Span, Window};
 use super::window;
 use crate::env::Env;
 use crate::error::SyncError;
-use crate::locations;
 use crate::run::lease;
 use crate::run::part::Draft;
+use crate::run::request::Request;
 use crate::run::stats::{Stats, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::square::{OrderTime, SearchOrders, Square};
+use crate::times::Now;
+use crate::{locations, postgres};
 
 /// Square has no orders of before that can be relied on.
 pub(super) const HISTORY_BEGINS: Timestamp = Timestamp::constant(1_514_764_800, 0);
@@ -53,31 +55,37 @@ pub(super) async fn plan(env: &Env, input: StepInput, step: Step) -> Result<Outp
 
 async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     let mut client = context.env.database.client().await?;
-    let listed = locations::ensure(&context.square, &**client, &context.run.run_id).await?;
-    let location_ids = wanted(listed, context.run.request.location_ids.as_ref())?;
+    let (run_id, request) = (&context.run.run_id, &context.run.request);
+    let now = postgres::now(&**client).await?;
+    let listed = locations::ensure(&context.square, &**client, run_id).await?;
+    let location_ids = wanted(listed.clone(), request.location_ids.as_ref())?;
     let mut newest = BTreeMap::new();
     for chunk in location_ids.chunks(SearchOrders::LOCATIONS_MAX) {
-        if let Some(time) = newest_change(&context.square, chunk).await? {
+        if let Some(time) = newest_change(&context.square, chunk, now).await? {
             newest.extend(chunk.iter().map(|id| (id.clone(), time)));
         }
     }
 
     let transaction = context.begin(&mut client).await?;
     lease::fence(&*transaction, &context.lease).await?;
+    transaction.execute(CUT, &[]).await?;
     let missing = missing(&transaction, context, &location_ids, &newest).await?;
     close_unfinished(&*transaction).await?;
-    let windows = write(&*transaction, &context.run.run_id, spans::windows(missing)).await?;
-    for (location_id, time) in &newest {
-        chunks::begin_at(&*transaction, location_id, *time, &context.run.run_id).await?;
+    let windows = write(&*transaction, run_id, spans::windows(missing)).await?;
+    chunks::heal(&*transaction).await?;
+    chunks::leave_out(&*transaction, &listed, run_id).await?;
+    for location_id in &location_ids {
+        let time = newest.get(location_id).copied();
+        chunks::begin_at(&*transaction, location_id, time, run_id).await?;
     }
     if windows.is_empty() {
-        let (run_id, draft) = (&context.run.run_id, Draft::<window::Note>::default());
+        let draft = Draft::<window::Note>::default();
         let output = window::summary(&draft, run_id);
         let (stats, square) = (Stats::new(), draft.square);
         step::succeed(&transaction, run_id, "orders", &stats, &square, &output).await?;
     }
     let output = Output {
-        step: context.output("history", Stats::new(), Vec::new()),
+        step: context.output("history", Stats::new(), warnings(request, now)),
         concurrency: context.env.settings.historical_orders_concurrency,
         windows,
     };
@@ -102,21 +110,40 @@ fn wanted(mut listed: Vec<String>, asked: Option<&Vec<String>>) -> Result<Vec<St
     Ok(listed)
 }
 
-/// When the newest change of any order at these locations was.
+/// A span that is still to come is more likely a slip than meant.
+fn warnings(request: &Request, now: Now) -> Vec<String> {
+    let from = request.from.filter(|from| *from > now.moment());
+    from.map(|from| {
+        format!(
+            "Nothing was imported: {from}, from which on orders were asked for, is still to come."
+        )
+    })
+    .into_iter()
+    .collect()
+}
+
+/// When the newest change of any order at these locations was, as far as such a
+/// moment can have been.
 async fn newest_change(
     square: &Square,
     location_ids: &[String],
+    now: Now,
 ) -> Result<Option<Timestamp>, SyncError> {
-    let request = SearchOrders::newest(location_ids.to_vec(), OrderTime::UpdatedAt);
-    let mut pages = square.search_orders(request);
-    // Square may give empty pages before it gives the order.
-    while let Some(page) = pages.next().await {
-        let times = page?
-            .objects
-            .into_iter()
-            .filter_map(|one| one.order.updated_at);
-        if let Some(time) = times.max() {
-            return Ok(Some(time));
+    // Only an order of a time still to come makes the second question necessary.
+    for end_at in [None, Some(now.moment())] {
+        let ids = location_ids.to_vec();
+        let request = SearchOrders::newest(ids, OrderTime::UpdatedAt, end_at);
+        let mut pages = square.search_orders(request);
+        let mut newest = None;
+        // Square may give empty pages before it gives the order.
+        while newest.is_none()
+            && let Some(page) = pages.next().await
+        {
+            let orders = page?.objects;
+            newest = orders.iter().filter_map(|one| one.order.updated_at).max();
+        }
+        if newest.is_none() || now.known(newest).is_some() {
+            return Ok(newest);
         }
     }
     Ok(None)
@@ -130,14 +157,14 @@ async fn missing(
     newest: &BTreeMap<String, Timestamp>,
 ) -> Result<BTreeMap<String, Vec<Span>>, SyncError> {
     let request = &context.run.request;
-    let newest = newest.values().max().copied();
-    let Some(to) = request.to.or(newest.map(spans::after)) else {
+    let Some(newest) = newest.values().max() else {
         // No location has any order.
         return Ok(BTreeMap::new());
     };
     let wanted = Span {
         from: spans::floor(request.from.unwrap_or(HISTORY_BEGINS)),
-        to: spans::floor(to),
+        // Orders to come are not read by having been asked for.
+        to: spans::floor(request.to.unwrap_or(Timestamp::MAX)).min(spans::after(*newest)),
     };
     if wanted.from >= wanted.to {
         return Ok(BTreeMap::new());
@@ -164,6 +191,28 @@ async fn missing(
     });
     Ok(missing.collect())
 }
+
+/// Windows that reach beyond the moment when they were done, or beyond now: they are
+/// done up to the newest order that they have brought.
+const CUT: &str = "
+    with wrong as (
+        select w.ctid as at, found.newest
+        from sync_order_windows w
+        cross join lateral (
+            select max(o.created_at) as newest from orders o
+            where o.location_id = any (w.location_ids) and o.created_at >= w.begins_at
+                and o.created_at < coalesce(w.done_at, now()) offset 0) found
+        where w.ends_at > coalesce(w.done_at, now())),
+    empty as (
+        delete from sync_order_windows
+        where ctid = any (array(select at from wrong where newest is null)))
+    update sync_order_windows w
+    set place = case when w.place > wrong.newest then wrong.newest else w.place end,
+        ends_at = wrong.newest + interval '1 microsecond'
+    from wrong where w.ctid = wrong.at and wrong.newest is not null";
+
+/// For the test that prepares every statement.
+pub(super) const STATEMENTS: [&str; 1] = [CUT];
 
 /// Windows that an earlier import left: what they have read stays read.
 async fn close_unfinished(client: &impl GenericClient) -> Result<(), SyncError> {

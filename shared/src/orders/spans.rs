@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::square::SearchOrders;
+pub use crate::times::{after, floor};
 
 /// A quarter: some three dozen windows for a history since 2018, each of which a
 /// shop with fifty thousand orders a month reads in a few minutes.
@@ -33,20 +34,6 @@ impl Span {
     fn length(&self) -> i128 {
         self.to.as_nanosecond() - self.from.as_nanosecond()
     }
-}
-
-/// The moment in PostgreSQL's microseconds, no later than it was.
-#[must_use]
-pub fn floor(time: Timestamp) -> Timestamp {
-    let micros = time.as_nanosecond().div_euclid(1_000);
-    Timestamp::from_nanosecond(micros * 1_000).unwrap_or(time)
-}
-
-/// The first of PostgreSQL's microseconds after the moment.
-#[must_use]
-pub fn after(time: Timestamp) -> Timestamp {
-    let next = floor(time).checked_add(SignedDuration::from_micros(1));
-    next.unwrap_or(time)
 }
 
 /// What none of `done` covers of `wanted`, in order.
@@ -208,12 +195,5 @@ mod tests {
         assert_eq!(windows.len(), 2);
         assert_eq!(windows[0].location_ids, ["L0001"]);
         assert_eq!(windows[1].location_ids, ["L0000"]);
-    }
-
-    #[test]
-    fn moments_are_held_in_microseconds_and_never_later() {
-        let time: Timestamp = "2026-01-01T00:00:00.123456789Z".parse().unwrap();
-        assert_eq!(floor(time).to_string(), "2026-01-01T00:00:00.123456Z");
-        assert_eq!(after(time).to_string(), "2026-01-01T00:00:00.123457Z");
     }
 }

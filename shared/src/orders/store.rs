@@ -138,12 +138,12 @@ const PARTS: [&OrderTable; 3] = [&LINES, &RETURNED, &TENDERS];
 pub const ACCESS: Access = Access::LookUps;
 
 /// Takes out of staging what the table has a newer copy of. Versions break a tie,
-/// where both copies have one.
+/// where both copies have one. A row of a time still to come is newer than nothing.
 fn drop_outdated_sql() -> String {
     format!(
         "delete from staged_orders where ctid = any (array( \
          select s.ctid from staged_orders s {current} \
-         where t.updated_at > s.updated_at \
+         where (t.updated_at > s.updated_at and t.updated_at <= now()) \
          or (t.updated_at = s.updated_at and t.version > s.version))) \
          returning id",
         current = ACCESS.join("orders", "t", "t.id = s.id"),

@@ -14,8 +14,10 @@ use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use secrecy::{ExposeSecret, SecretString};
+use tokio_postgres::GenericClient;
 
 use crate::error::SyncError;
+use crate::times::Now;
 
 /// A step writes on one connection and beats its heart on another; the third
 /// lets progress pass while the second renews the lease.
@@ -30,6 +32,15 @@ const SESSION: &str = "set application_name = 'square-sync'; \
     set lock_timeout = '15s'; \
     set idle_in_transaction_session_timeout = '120s'; \
     set client_min_messages = 'warning'";
+
+/// What the database's clock says.
+///
+/// # Errors
+/// The database's.
+pub async fn now(client: &impl GenericClient) -> Result<Now, SyncError> {
+    let row = client.query_one("select now()", &[]).await?;
+    Ok(Now::at(row.get(0)))
+}
 
 /// A pool of connections to the one database.
 #[derive(Clone)]

@@ -30,7 +30,7 @@ pub struct Table {
     /// Columns that only staging has, after the others.
     pub staging_only: &'static [&'static str],
     /// The column that says which of two copies is newer; a copy older than the
-    /// table's own row is left alone.
+    /// table's own row is left alone, unless that row is of a time still to come.
     pub version: &'static str,
     /// What makes one staged copy win over another of the same key: expressions, the
     /// first that differs decides, and the greatest wins.
@@ -165,10 +165,32 @@ impl Table {
         )
     }
 
-    /// Keeps the winning copy of each staged key. Parameter: attempt.
+    /// Now, as `version` counts it: Square's versions are milliseconds since 1970.
+    fn now(&self) -> &'static str {
+        if self.version.ends_with("_at") {
+            "now()"
+        } else {
+            "(extract(epoch from now()) * 1000)::bigint"
+        }
+    }
+
+    /// Keeps the winning copy of each staged key. One from a time that is still to come
+    /// wins over none that is not: Square gives it again as long as it stands. Parameter:
+    /// attempt.
     #[must_use]
     pub fn dedupe_sql(&self) -> String {
-        let rank: Vec<String> = self.rank.iter().map(|by| format!("{by} desc")).collect();
+        let rank: Vec<String> = self
+            .rank
+            .iter()
+            .flat_map(|by| {
+                let is_time = !self.version.is_empty() && by.contains(self.version);
+                let known = format!("({by} <= {}) desc", self.now());
+                is_time
+                    .then_some(known)
+                    .into_iter()
+                    .chain([format!("{by} desc")])
+            })
+            .collect();
         format!(
             "delete from staging.{name} where ctid = any (array( \
              select at from (select ctid as at, \
@@ -205,8 +227,9 @@ impl Table {
             String::new()
         } else {
             format!(
-                "(s.{v} is null or t.{v} is null or s.{v} >= t.{v}) and ",
-                v = self.version
+                "(s.{v} is null or t.{v} is null or s.{v} >= t.{v} or t.{v} > {now}) and ",
+                v = self.version,
+                now = self.now(),
             )
         };
         let values = values(self.columns, self.key);
@@ -430,7 +453,8 @@ mod tests {
             SHELVES.upsert_sql(Access::Sets),
             "with changed as (select s.* from staging.shelves s left join shelves t on s.id = t.id \
              where s.attempt = $1 and (t.id is null or \
-             (s.version is null or t.version is null or s.version >= t.version) and \
+             (s.version is null or t.version is null or s.version >= t.version \
+             or t.version > (extract(epoch from now()) * 1000)::bigint) and \
              (t.id, t.label, t.version) is distinct from (s.id, s.label, s.version))), \
              written as (insert into shelves \
              (id, label, version, first_synced_at, last_changed_at, last_changed_by_run) \
@@ -445,10 +469,10 @@ mod tests {
 
     #[test]
     fn the_greatest_rank_wins() {
-        assert!(
-            SHELVES
-                .dedupe_sql()
-                .contains("partition by id order by coalesce(version, 0) desc, seq desc")
-        );
+        assert!(SHELVES.dedupe_sql().contains(
+            "partition by id order by (coalesce(version, 0) <= \
+                     (extract(epoch from now()) * 1000)::bigint) desc, \
+                     coalesce(version, 0) desc, seq desc"
+        ));
     }
 }

@@ -139,12 +139,17 @@ impl SearchOrders {
         }
     }
 
-    /// The newest order of one to ten locations.
+    /// The newest order of one to ten locations, or the newest up to that time.
     #[must_use]
-    pub fn newest(location_ids: Vec<String>, by: OrderTime) -> Self {
+    pub fn newest(location_ids: Vec<String>, by: OrderTime, end_at: Option<Timestamp>) -> Self {
+        let mut query = sorted(by, "DESC");
+        if let Some(end_at) = end_at {
+            let range = json!({"end_at": end_at.to_string()});
+            query["filter"] = json!({"date_time_filter": {by.field(): range}});
+        }
         Self {
             location_ids,
-            query: sorted(by, "DESC"),
+            query,
             limit: 1,
         }
     }

@@ -17,6 +17,7 @@ use crate::store::{self, Quarantined};
 use crate::view::RunView;
 
 const QUARANTINE_SHOWN: i64 = 200;
+const LOCATIONS_SHOWN: i64 = 20;
 
 /// What the pages of one kind of run have in common.
 struct Tool {
@@ -62,15 +63,33 @@ impl Tool {
 struct Orders {
     frame: Option<Frame>,
     tool: Tool,
+    /// Locations whose orders nobody has imported, while others' have been.
+    without_history: Vec<String>,
+    /// There are more of them.
+    and_more: bool,
 }
 
 pub(crate) async fn orders(State(app): State<App>, admin: Admin) -> Response {
     let page = async {
         let env = app.env().await?;
         let tool = Tool::load(env, &admin, "historical_orders", &["orders"]).await?;
+        let mut without_history = Vec::new();
+        if tool.found == schema::wanted() {
+            let client = env.database.client().await?;
+            let locations = store::without_history(&client, LOCATIONS_SHOWN + 1).await?;
+            without_history.extend(locations.into_iter().map(|(id, name)| match name {
+                Some(name) => format!("{name} ({id})"),
+                None => id,
+            }));
+        }
+        let shown = usize::try_from(LOCATIONS_SHOWN).unwrap_or(usize::MAX);
+        let and_more = without_history.len() > shown;
+        without_history.truncate(shown);
         Ok(Orders {
             frame: Some(admin.frame.clone()),
             tool,
+            without_history,
+            and_more,
         })
     };
     answer(admin.frame.clone(), page.await)
