@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::account::Account;
-use crate::support::run::{World, env};
+use crate::support::run::{World, env, new_run_id};
 use crate::support::{database, run, tables};
 
 const CATALOG: &str = "/v2/catalog/search";
@@ -249,5 +249,83 @@ fn a_full_database_is_not_filled_further() {
                 .message
                 .contains("DATABASE_STORAGE_LIMIT_BYTES")
         );
+    });
+}
+
+/// A run of every kind that asks Square ends in preflight, and changes nothing.
+async fn assert_refused(world: &World, stored: &str) {
+    let rows = "select (select count(*) from locations) + (select count(*) from catalog_items)
+        + (select count(*) from orders) + (select count(*) from sync_watermarks)
+        + (select count(*) from catalog_inventory)";
+    let before = world.number(rows).await;
+    let mut errors = Vec::new();
+    for request in [
+        json!({}),
+        json!({"reconcile": true}),
+        json!({"full_refresh": true}),
+        json!({"full_refresh": true, "dry_run": true}),
+        json!({"dry_run": true}),
+        json!({"only": ["orders"]}),
+        json!({"only": ["catalog"]}),
+        json!({"trigger": "schedule"}),
+    ] {
+        errors.push(world.fail(request).await.1.error.unwrap());
+    }
+    let import = world.import_named(&new_run_id(), json!({})).await;
+    errors.push(import.error.unwrap());
+    for error in errors {
+        assert_eq!((&*error.name, &*error.step), ("ConfigInvalid", "preflight"));
+        for word in ["SQUARE_ACCESS_TOKEN", "OTHER", stored, "empty database"] {
+            assert!(error.message.contains(word), "{word}: {error:?}");
+        }
+    }
+    assert_eq!(world.number(rows).await, before);
+}
+
+#[test]
+fn a_token_of_another_merchant_ends_in_preflight() {
+    run(async {
+        let other = json!({"merchant_id": "OTHER"});
+        for first in [
+            json!({}),
+            json!({"only": ["catalog"]}),
+            json!({"only": ["orders"]}),
+        ] {
+            let account = Account::start(json!({
+                "locations": 2, "items": 4, "variations": 4, "counts": 4, "orders": 20
+            }));
+            let world = World::new(account, &[]).await;
+            let truth = world.account.truth().await;
+            let merchant = truth["locations"][0]["merchant_id"].as_str().unwrap();
+            // Nothing is stored yet, so it may still be another's.
+            world.account.token(other.clone()).await;
+            world.sync(json!({"dry_run": true})).await;
+            world.account.token(json!({"merchant_id": merchant})).await;
+            world.sync(first).await;
+            world.account.token(other.clone()).await;
+            assert_refused(&world, merchant).await;
+            // It was remembered, too.
+            let nameless = "update locations set merchant_id = null";
+            world.client.batch_execute(nameless).await.unwrap();
+            assert_refused(&world, merchant).await;
+
+            // Who does not say whose it is, is not asked.
+            world.account.token(json!({"merchant_id": null})).await;
+            world.sync(json!({})).await;
+        }
+    });
+}
+
+#[test]
+fn a_database_of_an_earlier_release_knows_its_merchant_by_its_locations() {
+    run(async {
+        let world = World::small().await;
+        world.sync(json!({})).await;
+        let earlier = "delete from sync_merchant; update locations set merchant_id = 'THEIRS'";
+        world.client.batch_execute(earlier).await.unwrap();
+        world.account.token(json!({"merchant_id": "OTHER"})).await;
+        assert_refused(&world, "THEIRS").await;
+        world.account.token(json!({"merchant_id": "THEIRS"})).await;
+        world.sync(json!({})).await;
     });
 }

@@ -3,7 +3,9 @@
 
 use shared::postgres::plan::{self, Access};
 use shared::postgres::table::Table;
-use shared::{catalog, inventory, locations, migrate, orders, publish, quarantine, validation};
+use shared::{
+    catalog, inventory, locations, merchant, migrate, orders, publish, quarantine, validation,
+};
 
 use crate::support::{database, run};
 
@@ -41,6 +43,7 @@ fn every_statement_prepares_against_the_migrated_schema() {
         statements.push(locations::store::add_staged_sql());
         statements.push(locations::store::add_missing_sql());
         statements.push(locations::zones::UNKNOWN.to_owned());
+        statements.extend(merchant::STATEMENTS.map(str::to_owned));
         statements.extend(orders::statements().into_iter().map(str::to_owned));
         statements.extend(migrate::STATEMENTS.map(str::to_owned));
         statements.extend(publish::statements());

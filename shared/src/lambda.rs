@@ -111,12 +111,14 @@ impl<E> Kept<E> {
 
 /// Whether the access token or the database's password may have been replaced.
 fn is_about_secrets(error: &SyncError) -> bool {
-    matches!(
-        error,
+    match error {
+        // A token, but of another merchant.
+        SyncError::ConfigInvalid { setting, .. } => setting == "SQUARE_ACCESS_TOKEN",
         SyncError::SquareUnauthorized { .. }
-            | SyncError::DatabaseUnavailable { .. }
-            | SyncError::DatabaseRejected { .. }
-    )
+        | SyncError::DatabaseUnavailable { .. }
+        | SyncError::DatabaseRejected { .. } => true,
+        _ => false,
+    }
 }
 
 /// What every line of an invocation's log says: whose it is, and where to look

@@ -13,6 +13,7 @@ pub mod guard;
 pub mod inventory;
 pub mod lambda;
 pub mod locations;
+pub mod merchant;
 pub mod metrics;
 pub mod migrate;
 pub mod notification;

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::env::Env;
 use crate::error::SyncError;
+use crate::merchant;
 use crate::postgres::schema;
 use crate::run::request::{DataType, Kind, Request, Trigger};
 use crate::run::stats::Stats;
@@ -95,7 +96,7 @@ pub async fn open(env: &Env, input: Input, deadline: Instant) -> Result<Output, 
         None
     } else {
         check_room(env, &client, &run.request).await?;
-        check_token(&square, &run.request).await?
+        check_token(&client, &square, &run.request).await?
     };
     let output = Output {
         note,
@@ -291,9 +292,15 @@ async fn check_room(env: &Env, client: &Object, request: &Request) -> Result<(),
     Ok(())
 }
 
-/// Whether the token is valid, lasts, and may read what the run wants.
-async fn check_token(square: &Square, request: &Request) -> Result<Option<String>, SyncError> {
+/// Whether the token is valid, of the merchant whose data is stored, lasts, and may
+/// read what the run wants.
+async fn check_token(
+    client: &Object,
+    square: &Square,
+    request: &Request,
+) -> Result<Option<String>, SyncError> {
     let status = square.retrieve_token_status().await?;
+    merchant::ensure(&***client, status.merchant_id.as_deref()).await?;
     let mut types = request.data_types();
     if types.contains(&DataType::Orders) {
         // Orders are asked for by location.
