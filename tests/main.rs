@@ -31,6 +31,7 @@ mod plans;
 mod quarantine;
 mod refresh;
 mod refresh_end_to_end;
+mod request_limit;
 mod state_machine;
 mod statements;
 mod support;

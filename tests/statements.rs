@@ -48,6 +48,7 @@ fn every_statement_prepares_against_the_migrated_schema() {
         statements.extend(migrate::STATEMENTS.map(str::to_owned));
         statements.extend(publish::statements());
         statements.extend(publish::backups::STATEMENTS.map(str::to_owned));
+        statements.extend(shared::run::share::STATEMENTS.map(str::to_owned));
         statements.extend(shared::run::summary::STATEMENTS.map(str::to_owned));
         let freshness = shared::run::freshness::statements();
         statements.extend(

@@ -122,6 +122,11 @@ impl Account {
         serde_json::from_value(counters["requests"].clone()).unwrap()
     }
 
+    /// When each request came, in microseconds since the counters were cleared.
+    pub(crate) async fn arrivals(&self) -> Vec<u64> {
+        serde_json::from_value(self.get("arrivals").await).unwrap()
+    }
+
     /// Forgets what was counted.
     pub(crate) async fn clear_counters(&self) {
         self.delete("counters").await;

@@ -95,13 +95,10 @@ async fn work(context: &StepContext<'_>, window_id: i64) -> Result<Output, SyncE
         return Ok(window.output(context, true, 0));
     }
     let mut reading = Reading::new(context, &client, window).await?;
-    let square = context
-        .square
-        .as_one_of(context.env.settings.historical_orders_concurrency);
     let request = reading
         .window
         .request(context.env.settings.orders_batch_size);
-    let mut pages = read_ahead(vec![square.search_orders(request)], 1);
+    let mut pages = read_ahead(vec![context.square.search_orders(request)], 1);
     let hand_over = hand_over_at(context.deadline);
     let mut orders = 0;
     loop {

@@ -9,6 +9,7 @@ pub mod lease;
 pub mod part;
 pub mod progress;
 pub mod request;
+pub mod share;
 pub mod start;
 pub mod stats;
 pub mod step;

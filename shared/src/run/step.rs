@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::lease::{self, Lease};
 use super::progress::{self, Progress};
+use super::share::Asking;
 use super::stats::{Counts, StagedStep, Stats, StepOutput};
 use super::store::{self, Run};
 use crate::env::Env;
@@ -81,7 +82,9 @@ pub async fn perform<O: DeserializeOwned>(
     store::start_step(&**client, &context.run.run_id, step.name).await?;
     drop(client);
     let progress = Some((&context.progress, &context.square));
-    match context.drive(step, progress, work(&context)).await {
+    // Boxed, because it is moved about.
+    let work = Box::pin(work(&context));
+    match context.drive(step, progress, work).await {
         Ok(output) => {
             metrics::step_done(step.name, context.started.elapsed(), step.timeout);
             Ok(output)
@@ -105,7 +108,8 @@ pub async fn perform_part<O>(
     let context = open(env, &client, &input, step).await?;
     store::begin_part(&**client, &context.run.run_id, step.name).await?;
     drop(client);
-    let result = context.drive(step, None, work(&context)).await;
+    let work = Box::pin(work(&context));
+    let result = context.drive(step, None, work).await;
     result.inspect_err(|error| context.log_failure(error))
 }
 
@@ -124,7 +128,7 @@ async fn open<'a>(
         .get(0);
     Ok(StepContext {
         // A moment longer, so that it is the step that says its time is up.
-        square: env.square.for_step(deadline + MARGIN / 2),
+        square: env.square.for_step(deadline + MARGIN / 2).sharing(),
         env,
         run,
         lease,
@@ -253,7 +257,11 @@ impl StepContext<'_> {
         work: impl Future<Output = Result<O, SyncError>>,
     ) -> Result<O, SyncError> {
         let (database, lease) = (&self.env.database, &self.lease);
-        drive(database, lease, step, self.deadline, progress, work).await
+        let asking = Asking::new(database, &self.square, &self.run.run_id);
+        let work = asking.share_during(work);
+        let result = drive(database, lease, step, self.deadline, progress, work).await;
+        asking.leave().await;
+        result
     }
 
     /// Opens the transaction that applies the step. No statement in it can

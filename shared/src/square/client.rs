@@ -5,13 +5,11 @@
 //! counts for itself and knows when the step has to end.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
@@ -26,6 +24,7 @@ use super::endpoint::{
     SearchOrders,
 };
 use super::list;
+use super::pace::Pace;
 use super::page::Page;
 use super::request::Call;
 use super::retry::Policy;
@@ -48,8 +47,7 @@ pub struct Square {
     pub(super) link: Arc<Link>,
     pub(super) tally: Arc<Tally>,
     pub(super) deadline: Option<Instant>,
-    /// Requests in one of this many functions that share the account's limit.
-    pub(super) limiter: Arc<DefaultDirectRateLimiter>,
+    pub(super) pace: Arc<Pace>,
 }
 
 /// What all copies share.
@@ -57,7 +55,8 @@ pub(super) struct Link {
     pub(super) http: reqwest::Client,
     pub(super) base_url: Url,
     pub(super) token: SecretString,
-    pub(super) per_second: NonZeroU32,
+    /// The account's limit.
+    pub(super) per_second: f64,
     pub(super) permits: Semaphore,
     pub(super) policy: Policy,
 }
@@ -73,11 +72,8 @@ impl Square {
     }
 
     pub(super) fn with_policy(settings: &Settings, policy: Policy) -> Result<Self, SyncError> {
-        let per_second = at_least_one(settings.square_max_requests_per_second);
-        let concurrency = at_least_one(settings.square_concurrency);
-        // A burst never exceeds what can be under way at once.
-        let quota = Quota::per_second(per_second).allow_burst(concurrency.min(per_second));
-        let permits = usize::try_from(concurrency.get()).unwrap_or(1);
+        let per_second = f64::from(settings.square_max_requests_per_second.max(1));
+        let permits = usize::try_from(settings.square_concurrency.max(1)).unwrap_or(1);
         Ok(Self {
             link: Arc::new(Link {
                 http: http_client(settings, &policy, permits)?,
@@ -89,7 +85,7 @@ impl Square {
             }),
             tally: Arc::default(),
             deadline: None,
-            limiter: Arc::new(RateLimiter::direct(quota)),
+            pace: Arc::new(Pace::new(per_second)),
         })
     }
 
@@ -101,20 +97,29 @@ impl Square {
             link: Arc::clone(&self.link),
             tally: Arc::default(),
             deadline: Some(deadline),
-            limiter: Arc::clone(&self.limiter),
+            pace: Arc::clone(&self.pace),
         }
     }
 
-    /// A copy that keeps to its share of the account's limit, where that many
-    /// functions ask Square side by side. Its counters go on.
+    /// A copy that sends nothing before it has a share of the account's limit, and
+    /// then keeps to that. Its counters go on.
     #[must_use]
-    pub fn as_one_of(&self, functions: u32) -> Self {
-        let period = Duration::from_secs(functions.max(1).into()) / self.link.per_second.get();
-        let quota = Quota::with_period(period).unwrap_or(Quota::per_second(self.link.per_second));
+    pub fn sharing(&self) -> Self {
         Self {
-            limiter: Arc::new(RateLimiter::direct(quota)),
+            pace: Arc::new(Pace::new(0.0)),
             ..self.clone()
         }
+    }
+
+    /// Gives this copy, and the copies of it, that part of the account's limit: from
+    /// 0, for none, to 1.
+    pub fn set_share(&self, share: f64) {
+        self.pace.set(share * self.link.per_second);
+    }
+
+    /// Waits until a request wants to be sent.
+    pub async fn asks(&self) {
+        self.pace.asked().await;
     }
 
     /// What this copy's requests cost so far.
@@ -206,10 +211,6 @@ impl fmt::Debug for Square {
             .field("counters", &self.counters())
             .finish_non_exhaustive()
     }
-}
-
-fn at_least_one(number: u32) -> NonZeroU32 {
-    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }
 
 fn http_client(

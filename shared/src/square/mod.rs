@@ -1,9 +1,9 @@
 //! Square's API, as far as the sync reads it.
 //!
 //! Everything that is particular to Square ends in this folder: its transport
-//! and its faults (`client`, `request`, `retry`, `refusal`), its paging (`list`),
-//! and its JSON (`answer`, `wire`). The steps see typed pages and typed errors
-//! only, and need not know why a page took three attempts.
+//! and its faults (`client`, `request`, `retry`, `refusal`), its limit (`pace`), its
+//! paging (`list`), and its JSON (`answer`, `wire`). The steps see typed pages and
+//! typed errors only, and need not know why a page took three attempts.
 
 mod ahead;
 mod answer;
@@ -12,6 +12,7 @@ mod client;
 mod counters;
 mod endpoint;
 mod list;
+mod pace;
 pub mod page;
 mod problem;
 mod refusal;
@@ -28,4 +29,5 @@ pub use counters::Counters;
 pub use endpoint::{BatchRetrieveInventoryCounts, OrderTime, SearchCatalogObjects, SearchOrders};
 pub use page::{Broken, Page};
 pub use problem::read_object;
+pub use retry::BUDGET;
 pub use wire::{CatalogObject, InventoryCount, Location, Order, OrderWithSource, TokenStatus};

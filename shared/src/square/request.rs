@@ -54,9 +54,9 @@ impl Square {
     /// Not sent again: any other status, 401 and 403 above all.
     ///
     /// It ends after 10 attempts, after 40 s, or at the step's deadline, whichever
-    /// comes first (see `Policy`). Requests wait for the token bucket and for a
-    /// permit, both shared by all copies of this client; a permit is given back
-    /// while waiting for the next attempt.
+    /// comes first (see `Policy`). Requests wait for a permit and for their turn at
+    /// the pace that is allowed; a permit is given back while waiting for the next
+    /// attempt.
     pub(super) async fn request<R>(&self, call: &Call, read: Read<R>) -> Result<R, Unanswered> {
         let mut attempts = Attempts::default();
         // The budget runs from the first attempt: waiting for our own limits is
@@ -115,13 +115,13 @@ impl Square {
             .map_or(budget_end, |deadline| deadline.min(budget_end))
     }
 
-    /// Waits for one of the permits and for the token bucket; none if `until`
-    /// comes first. The permit comes first, so that requests leave at the pace of
-    /// the bucket and not in the bursts in which permits come free.
+    /// Waits for one of the permits and for its turn; none if `until`
+    /// comes first. The permit comes first, so that requests leave at an even pace
+    /// and not in the bursts in which permits come free.
     async fn permit(&self, until: Option<Instant>) -> Option<SemaphorePermit<'_>> {
         let turn = async {
             let permit = self.link.permits.acquire().await.ok();
-            self.limiter.until_ready().await;
+            self.pace.turn().await;
             permit
         };
         match until {

@@ -14,6 +14,9 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::refusal::Failure;
 
+/// Time for a request with all its repetitions and waits.
+pub const BUDGET: Duration = Duration::from_secs(40);
+
 /// The limits on one request and its repetitions.
 #[derive(Debug, Clone)]
 pub(super) struct Policy {
@@ -22,7 +25,7 @@ pub(super) struct Policy {
     /// Longest silence of Square before or within an answer. A large page may
     /// take longer as a whole, as long as it keeps coming.
     pub(super) read_timeout: Duration,
-    /// Time for a request with all its repetitions and waits.
+    /// As [`BUDGET`].
     pub(super) budget: Duration,
     pub(super) attempts_max: u32,
     /// Repetitions after an answer that is not Square's JSON. Few, because a
@@ -44,7 +47,7 @@ impl Default for Policy {
         Self {
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(20),
-            budget: Duration::from_secs(40),
+            budget: BUDGET,
             attempts_max: 10,
             malformed_retries_max: 2,
             backoff_base: Duration::from_millis(500),

@@ -35,6 +35,7 @@
 //! | `POST /__sim/token` | changes what is accepted: `token`, `scopes`, `expires_at` (by the real clock, `null` for never), `revoked`; what is absent stays |
 //! | `GET`, `POST /__sim/clock` | Square's clock: `{"now"}` or `{"advance_seconds"}` move it on |
 //! | `GET /__sim/counters` | `requests` and `statuses` by endpoint, `bytes` sent, `largest_parallelism`, the last `bodies` by endpoint; `DELETE` clears |
+//! | `GET /__sim/arrivals` | when each of the last 10,000 requests came: microseconds since the counters were last cleared, oldest first |
 //! | `GET /__sim/truth` | the rows that a faultless copy holds now (below) |
 //! | `GET /__sim/config` | the account's [`Config`] |
 //!
@@ -70,7 +71,8 @@
 //!
 //! `{"endpoint": "/v2/catalog/search" or "*", "request": n, "times": m, "kind": …}`
 //! hits the n-th request from now and m - 1 more; without `request` every one,
-//! without end unless `times` is given. Any fault may have `delay_ms`. If several
+//! without end unless `times` is given. With `body`, only requests whose body has that
+//! text in it count. Any fault may have `delay_ms`. If several
 //! hit one request, their delays and skips add up and the oldest other one counts.
 //!
 //! | kind | |

@@ -54,15 +54,28 @@ async fn nothing_is_sent_after_the_deadline() {
     let server = Server::start([json("{}")]).await;
     let slow = settings(&server.url, &[("SQUARE_MAX_REQUESTS_PER_SECOND", "1")]);
     let square = Square::with_policy(&slow, fast()).unwrap();
-    let square = square.as_one_of(3_600);
-    square.list_locations().await.unwrap();
-    // The bucket is empty for an hour, the step has less.
+    // Its turn comes in an hour, the step has less.
+    let square = square.sharing();
+    square.set_share(1.0 / 3_600.0);
     let step = square.for_step(in_ms(50));
     let error = step.list_locations().await.unwrap_err();
     assert_eq!(error.name(), "SquareUnavailable");
     assert!(error.to_string().contains("time ran out"), "{error}");
-    assert_eq!(server.received().len(), 1);
+    assert_eq!(server.received().len(), 0);
     assert_eq!(step.counters().requests, 0);
+}
+
+#[tokio::test]
+async fn a_copy_that_shares_sends_nothing_before_it_has_a_share() {
+    let server = Server::start([json("{}")]).await;
+    let square = client(&server).sharing();
+    let step = square.for_step(in_ms(50));
+    step.list_locations().await.unwrap_err();
+    assert_eq!(server.received().len(), 0);
+    square.asks().await;
+    square.set_share(1.0);
+    square.list_locations().await.unwrap();
+    assert_eq!(server.received().len(), 1);
 }
 
 #[tokio::test]
@@ -147,7 +160,8 @@ async fn requests_keep_to_the_rate_over_all_copies() {
     let start = Instant::now();
     let copies = (0..10).map(|_| square.for_step(start + PATIENCE));
     join_all(copies.map(async |copy| copy.list_locations().await)).await;
-    // Two go at once as a burst, the other eight at 50 ms each.
+    // Nine times 50 ms at the least, less what is made up for a late timer and for
+    // the time before.
     assert!(start.elapsed() >= Duration::from_millis(380));
     assert_eq!(server.received().len(), 10);
 }

@@ -68,6 +68,8 @@ pub(crate) struct Fault {
     #[serde(alias = "catalog_object_id")]
     pub(crate) id: Option<String>,
     pub(crate) location_id: Option<String>,
+    /// Only requests whose body has this text in it.
+    pub(crate) body: Option<String>,
 }
 
 /// Square's endpoints, as faults and waiting changes may name them.
@@ -160,6 +162,12 @@ impl Fault {
         })
     }
 
+    fn is_for(&self, body: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(body);
+        let wanted = self.body.as_deref();
+        wanted.is_none_or(|wanted| text.contains(wanted))
+    }
+
     fn needs_cursor(&self) -> bool {
         matches!(self.kind, Kind::CursorExpired | Kind::CursorRepeats)
     }
@@ -205,7 +213,7 @@ impl Faults {
         let matching = self
             .armed
             .iter_mut()
-            .filter(|armed| matches(&armed.fault.endpoint, path));
+            .filter(|armed| matches(&armed.fault.endpoint, path) && armed.fault.is_for(body));
         let mut due = Vec::new();
         for armed in matching {
             armed.seen += 1;
@@ -280,6 +288,13 @@ mod tests {
         assert!(faults.due("/a", b"{}").is_empty());
         assert_eq!(faults.due("/a", br#"{"cursor": "x"}"#).len(), 1);
         assert!(faults.due("/a", br#"{"cursor": "x"}"#).is_empty());
+    }
+
+    #[test]
+    fn a_fault_may_be_for_some_bodies_only() {
+        let mut faults = set(json!({"endpoint": "/a", "kind": "drop", "body": "L1"}));
+        assert!(faults.due("/a", br#"{"ids": ["L2"]}"#).is_empty());
+        assert_eq!(faults.due("/a", br#"{"ids": ["L1"]}"#).len(), 1);
     }
 
     #[test]

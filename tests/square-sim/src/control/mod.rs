@@ -84,6 +84,7 @@ pub(crate) fn routes() -> Router<Arc<Sim>> {
         .route("/__sim/token", post(change_token))
         .route("/__sim/clock", get(clock).post(set_clock))
         .route("/__sim/counters", get(read_counters).delete(clear_counters))
+        .route("/__sim/arrivals", get(read_arrivals))
         .route("/__sim/truth", get(read_truth))
         .layer(DefaultBodyLimit::max(64 << 20))
 }
@@ -237,6 +238,10 @@ async fn set_clock(State(sim): Shared, body: Bytes) -> Answer {
 
 async fn read_counters(State(sim): Shared) -> Response {
     Json(&sim.control().counters).into_response()
+}
+
+async fn read_arrivals(State(sim): Shared) -> Response {
+    Json(&sim.control().counters.arrivals).into_response()
 }
 
 async fn clear_counters(State(sim): Shared) -> Json<Value> {
