@@ -60,8 +60,20 @@ where
     .await
 }
 
+tokio::task_local! {
+    /// Whether the work at hand uses secrets that were read for an earlier event.
+    static IS_KEPT: bool;
+}
+
+/// Whether an error of the work at hand is not its last word: the secrets are read
+/// anew, and the work is done once more.
+#[must_use]
+pub fn is_tried_anew(error: &SyncError) -> bool {
+    is_refusal(error) && IS_KEPT.try_with(|is_kept| *is_kept).unwrap_or(false)
+}
+
 /// What a function works with, kept from event to event: until a secret in it
-/// turns out to be no longer the right one.
+/// may be no longer the right one.
 struct Kept<E>(Mutex<Option<Arc<E>>>);
 
 impl<E> Default for Kept<E> {
@@ -78,15 +90,15 @@ impl<E> Kept<E> {
         work: impl AsyncFn(Arc<E>) -> Result<O, SyncError>,
     ) -> Result<O, SyncError> {
         let (env, is_fresh) = self.take(&prepare).await?;
-        let result = work(env).await;
+        let result = IS_KEPT.scope(!is_fresh, work(env)).await;
         let Err(error) = &result else { return result };
-        if !is_about_secrets(error) {
+        if !may_be_about_secrets(error) {
             return result;
         }
         self.0.lock().await.take();
-        // A database that is away is away; the state machine waits before it tries
-        // again, and then the secret is read anew.
-        if is_fresh || !matches!(error, SyncError::SquareUnauthorized { .. }) {
+        // What is away is away; the state machine waits before it tries again, and
+        // then the secrets are read anew.
+        if is_fresh || !is_refusal(error) {
             return result;
         }
         tracing::warn!(%error, "the secrets are read anew");
@@ -109,16 +121,26 @@ impl<E> Kept<E> {
     }
 }
 
-/// Whether the access token or the database's password may have been replaced.
-fn is_about_secrets(error: &SyncError) -> bool {
-    match error {
-        // A token, but of another merchant.
-        SyncError::ConfigInvalid { setting, .. } => setting == "SQUARE_ACCESS_TOKEN",
-        SyncError::SquareUnauthorized { .. }
-        | SyncError::DatabaseUnavailable { .. }
-        | SyncError::DatabaseRejected { .. } => true,
-        _ => false,
-    }
+/// Whether Square refuses the token, or what it wants with it.
+fn is_refusal(error: &SyncError) -> bool {
+    matches!(
+        error,
+        SyncError::SquareUnauthorized { .. } | SyncError::SquareForbidden { .. }
+    )
+}
+
+/// Whether the access token or the database's URL may have been replaced. Square may
+/// answer to a dead token with any error, and an old database may be down, locked or
+/// outdated; so only what has nothing to do with either is left out.
+fn may_be_about_secrets(error: &SyncError) -> bool {
+    !matches!(
+        error,
+        SyncError::InputInvalid { .. }
+            | SyncError::LeaseLost { .. }
+            | SyncError::RunInProgress { .. }
+            | SyncError::DeletionGuard { .. }
+            | SyncError::Cancelled(_)
+    )
 }
 
 /// What every line of an invocation's log says: whose it is, and where to look
@@ -204,6 +226,93 @@ mod tests {
         // One that is wrong in the vault too is not asked for again and again.
         assert_eq!(ask(7).await.unwrap_err().name(), "SquareUnauthorized");
         assert_eq!(vault.0.load(Ordering::Relaxed), 3);
+    }
+
+    fn of_square(name: &str) -> SyncError {
+        let (endpoint, detail) = ("POST /v2/catalog/search".to_owned(), "no".to_owned());
+        match name {
+            "SquareForbidden" => SyncError::SquareForbidden {
+                endpoint,
+                scope: "ITEMS_READ".into(),
+            },
+            "SquareRateLimited" => SyncError::SquareRateLimited {
+                endpoint,
+                attempts: 10,
+            },
+            "SquareRejected" => SyncError::SquareRejected {
+                endpoint,
+                status: 400,
+                detail,
+            },
+            "SquareMalformed" => SyncError::SquareMalformed { endpoint, detail },
+            _ => SyncError::SquareUnavailable {
+                endpoint,
+                detail,
+                attempts: 10,
+            },
+        }
+    }
+
+    /// A token that has expired is answered with 500, or otherwise, at some endpoints.
+    #[tokio::test]
+    async fn whatever_hides_a_replaced_secret_the_next_call_reads_it_anew() {
+        for name in [
+            "SquareUnavailable",
+            "SquareRateLimited",
+            "SquareRejected",
+            "SquareMalformed",
+        ] {
+            let (kept, vault) = (Kept::default(), Vault(AtomicU32::new(0)));
+            let call = async |is_dead: bool| {
+                let work = async |secret: Arc<u32>| {
+                    if is_dead && *secret == 0 {
+                        Err(of_square(name))
+                    } else {
+                        Ok(*secret)
+                    }
+                };
+                kept.work(async || Ok(vault.read()), work).await
+            };
+            assert_eq!(call(false).await.unwrap(), 0);
+            // Square may really be away: the state machine waits before the next call.
+            assert_eq!(call(true).await.unwrap_err().name(), name);
+            assert_eq!(call(true).await.unwrap(), 1, "{name}");
+            assert_eq!(call(true).await.unwrap(), 1, "kept");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_permission_that_was_granted_to_the_new_token_is_found_at_once() {
+        let (kept, vault) = (Kept::default(), Vault(AtomicU32::new(0)));
+        kept.work(async || Ok(vault.read()), async |_| Ok(()))
+            .await
+            .unwrap();
+        let last_words = AtomicU32::new(0);
+        let work = async |secret: Arc<u32>| {
+            let error = of_square("SquareForbidden");
+            if *secret > 0 {
+                return Ok(());
+            }
+            let is_last = !is_tried_anew(&error);
+            last_words.fetch_add(u32::from(is_last), Ordering::Relaxed);
+            Err(error)
+        };
+        kept.work(async || Ok(vault.read()), work).await.unwrap();
+        assert_eq!(last_words.load(Ordering::Relaxed), 0);
+        assert!(!is_tried_anew(&unauthorized()), "outside of a function");
+    }
+
+    #[tokio::test]
+    async fn what_has_nothing_to_do_with_secrets_drops_nothing() {
+        let (kept, vault) = (Kept::default(), Vault(AtomicU32::new(0)));
+        for _ in 0..3 {
+            let work = async |_: Arc<u32>| -> Result<(), SyncError> {
+                Err(SyncError::input("run_id", "names no run"))
+            };
+            let result = kept.work(async || Ok(vault.read()), work).await;
+            assert_eq!(result.unwrap_err().name(), "InputInvalid");
+        }
+        assert_eq!(vault.0.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]
