@@ -22,6 +22,7 @@ mod operation_end_to_end;
 mod order_views;
 mod orders;
 mod orders_end_to_end;
+mod outages;
 mod page_end_to_end;
 mod page_history;
 mod page_people;

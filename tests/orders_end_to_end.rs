@@ -87,6 +87,7 @@ fn a_history_survives_a_kill_a_stop_and_a_failing_window_and_orders_stay_fresh()
         assert_eq!(failed["error"]["step"], "orders");
         let message = failed["error"]["message"].as_str().unwrap();
         assert!(message.starts_with("1 of "), "{message}");
+        assert!(message.contains(" windows failed, "), "{message}");
         assert!(message.contains(" locations from "), "{message}");
         let arn = failed["execution_arn"].as_str().unwrap();
         let execution = cloud.execution(arn).await;
@@ -162,7 +163,7 @@ fn an_outdated_schema_refuses_syncs_until_it_is_migrated() {
         cloud.account.reset(account(400)).await;
         let run_id = start(&cloud, IMPORT, json!({})).await;
         assert_eq!(cloud.end_of(&run_id).await["status"], "succeeded");
-        let back = "drop table sync_order_windows;
+        let back = "drop table sync_order_windows, square_askers;
             delete from refinery_schema_history where version >= 8;
             update orders set total_amount = 0; delete from order_line_items";
         cloud.client.batch_execute(back).await.unwrap();

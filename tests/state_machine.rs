@@ -2,9 +2,11 @@
 //! ours or of AWS's, and every error of ours that passes must be retried.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::Value;
 use shared::error::SyncError;
+use shared::{orders, postgres, preflight, square};
 
 const DEFINITIONS: [(&str, &str); 4] = [
     (
@@ -267,4 +269,99 @@ fn every_failure_names_a_known_error_or_the_one_that_was_caught() {
         }
     }
     assert!(told > 0);
+}
+
+/// How long a run may go on when Square or the database has gone for good.
+const OUTAGE_MAX: Duration = Duration::from_secs(8 * 60);
+
+/// A call that has nothing more to ask.
+const ANSWERED_AT_ONCE: Duration = Duration::from_millis(300);
+
+/// A database that goes away while it works is given up after so long.
+const DATABASE_SILENT: Duration = Duration::from_secs(30);
+
+/// How long a state goes on trying if each call ends with this error after that time.
+fn tries(state: &State, error: &str, call: Duration) -> Duration {
+    let rules = state.value["Retry"].as_array().unwrap();
+    let rule = rules.iter().find(|rule| {
+        let names = rule["ErrorEquals"].as_array().unwrap();
+        names.iter().any(|name| name == error)
+    });
+    let rule = rule.unwrap();
+    let number = |name: &str| rule[name].as_f64();
+    let mut wait = number("IntervalSeconds").unwrap();
+    let mut whole = call;
+    for _ in 0..rule["MaxAttempts"].as_u64().unwrap() {
+        whole += Duration::from_secs_f64(wait) + call;
+        wait *= number("BackoffRate").unwrap();
+        wait = wait.min(number("MaxDelaySeconds").unwrap_or(f64::INFINITY));
+    }
+    whole
+}
+
+/// The state that closes a failed run, in the same machine.
+fn closing(machine: &str) -> State {
+    let mut closing = functions();
+    closing.retain(|state| state.name == format!("{machine}: CloseFailedRun"));
+    closing.remove(0)
+}
+
+#[test]
+fn with_square_away_for_good_every_run_ends_within_eight_minutes() {
+    for state in functions() {
+        for error in ["SquareUnavailable", "SquareRateLimited"] {
+            let mut whole = tries(&state, error, square::BUDGET);
+            if state.name.ends_with(": Window") {
+                // One at a time: the second shows that it is not the first's own
+                // fault, and the others need not ask.
+                whole += square::BUDGET + ANSWERED_AT_ONCE * orders::spans::WINDOWS_MAX;
+            }
+            whole += postgres::CONNECTED_WITHIN;
+            assert!(whole <= OUTAGE_MAX, "{}: {whole:?}", state.name);
+        }
+    }
+}
+
+#[test]
+fn with_the_database_away_for_good_every_run_ends_within_eight_minutes() {
+    let error = "DatabaseUnavailable";
+    for state in functions() {
+        let call = if state.name.ends_with(": Preflight") {
+            preflight::WAKE_UP + postgres::CONNECTED_WITHIN
+        } else {
+            DATABASE_SILENT.max(postgres::CONNECTED_WITHIN)
+        };
+        let mut whole = tries(&state, error, call);
+        if !state.name.ends_with(": CloseFailedRun") {
+            let closing = closing(state.machine);
+            whole += tries(&closing, error, postgres::CONNECTED_WITHIN);
+        }
+        assert!(whole <= OUTAGE_MAX, "{}: {whole:?}", state.name);
+    }
+}
+
+/// The import's breaker counts calls, and so must know how many there are.
+#[test]
+fn a_window_has_as_many_tries_as_the_breaker_counts() {
+    let windows = functions();
+    let window = windows
+        .iter()
+        .find(|state| state.name.ends_with(": Window"))
+        .unwrap();
+    for error in ["SquareUnavailable", "SquareRateLimited"] {
+        let rules = window.value["Retry"].as_array().unwrap();
+        let rule = rules
+            .iter()
+            .find(|rule| names(&Value::Array(vec![(*rule).clone()])).contains(error));
+        let retries = rule.unwrap()["MaxAttempts"].as_i64().unwrap();
+        assert_eq!(retries + 1, i64::from(orders::outage::TRIES), "{error}");
+    }
+    // A window that cannot note its failure ends them all.
+    let first = &window.value["Catch"][0];
+    assert_eq!(
+        first["ErrorEquals"],
+        serde_json::json!(["DatabaseUnavailable"])
+    );
+    let map = &states("Map")[0].value["ItemProcessor"]["States"];
+    assert_eq!(map[first["Next"].as_str().unwrap()]["Type"], "Fail");
 }

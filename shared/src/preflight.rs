@@ -59,7 +59,7 @@ pub struct Output {
 }
 
 /// How long a database may take to wake up: a paused Aurora needs half a minute.
-const WAKE_UP: Duration = Duration::from_secs(45);
+pub const WAKE_UP: Duration = Duration::from_secs(45);
 /// A token must outlive the run.
 const TOKEN_LEFT_MIN: SignedDuration = SignedDuration::from_hours(1);
 /// From here on a warning is due: a week, as Square advises.

@@ -211,7 +211,11 @@ impl World {
     pub(crate) async fn window(&self, run_id: &str, window_id: i64) -> Result<i64, SyncError> {
         let event = json!({"run_id": run_id, "work": "window", "window_id": window_id});
         for calls in 1.. {
-            if self.orders(event.clone()).await?["done"] == true {
+            let output = self.orders(event.clone()).await?;
+            if output["cut_off"] == true {
+                return Err(SyncError::Cancelled(output["message"].to_string()));
+            }
+            if output["done"] == true {
                 return Ok(calls);
             }
         }
@@ -323,6 +327,16 @@ impl World {
             report.steps.insert(row.get(0), result);
         }
         report
+    }
+
+    /// Ends an import of which a window failed.
+    pub(crate) async fn failed(&self, run_id: &str, error: SyncError) -> Report {
+        let report = Report {
+            run_id: run_id.to_owned(),
+            kind: "historical_orders".to_owned(),
+            ..Report::default()
+        };
+        self.close(report, "orders", error, json!({})).await
     }
 
     async fn close(

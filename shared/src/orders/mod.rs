@@ -2,7 +2,8 @@
 //! changed from then on.
 //!
 //! - `plan` asks what the import lacks and cuts it into windows (`spans`).
-//! - `window` reads one of them by the orders' time of creation.
+//! - `window` reads one of them by the orders' time of creation; when Square is
+//!   away for good, `outage` ends those that are still to come.
 //! - `fresh` reads, in every sync, what was updated since the last one, for chunks
 //!   of locations (`chunks`).
 //!
@@ -14,6 +15,7 @@ mod chunks;
 mod currency;
 mod fresh;
 mod net;
+pub mod outage;
 mod page;
 mod plan;
 pub mod rows;
@@ -109,6 +111,7 @@ pub fn statements() -> Vec<&'static str> {
     [
         &chunks::STATEMENTS[..],
         &fresh::STATEMENTS,
+        &outage::STATEMENTS,
         &plan::STATEMENTS,
         &window::STATEMENTS,
     ]

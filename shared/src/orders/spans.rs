@@ -14,7 +14,7 @@ const WINDOW: SignedDuration = SignedDuration::from_hours(91 * 24);
 /// More windows than this are made longer instead. Step Functions keeps 25,000
 /// events of an execution and 256 KB between two states; a window costs about
 /// nine events, seven more for each further call, and some 150 bytes.
-const WINDOWS_MAX: i128 = 240;
+pub const WINDOWS_MAX: u32 = 240;
 
 /// From a moment up to, not including, another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +79,7 @@ pub fn windows(missing: BTreeMap<String, Vec<Span>>) -> Vec<Window> {
         }
     }
     let whole: i128 = wide.iter().map(|window| window.span.length()).sum();
-    let longest = WINDOW.as_nanos().max(whole / WINDOWS_MAX);
+    let longest = WINDOW.as_nanos().max(whole / i128::from(WINDOWS_MAX));
     let mut windows: Vec<Window> = wide.iter().flat_map(|wide| cut(wide, longest)).collect();
     windows.sort_by(|a, b| {
         let by_time = b.span.from.cmp(&a.span.from);

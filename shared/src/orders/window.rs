@@ -9,6 +9,7 @@ use deadpool_postgres::{Object, Transaction};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::outage::{self, CutOff};
 use super::page::{Batch, Figures, Intake, LINE_ITEMS, ORDERS};
 use super::rows::OrderRows;
 use super::{hand_over_at, spans, store};
@@ -29,6 +30,12 @@ pub struct Output {
     pub done: bool,
     /// Orders that this call has read.
     pub orders: i64,
+    /// Whether an outage has ended the import. No further call reads the window;
+    /// the next import does.
+    pub cut_off: bool,
+    /// The outage's error.
+    #[serde(flatten)]
+    pub outage: Option<CutOff>,
 }
 
 /// What the import's calls note in their step's record.
@@ -80,19 +87,30 @@ pub(super) async fn read(
     step: Step,
     window_id: i64,
 ) -> Result<Output, SyncError> {
-    let work = async |context: &StepContext<'_>| work(context, window_id).await;
-    let result = step::perform_part(env, input, step, work).await;
-    if let Err(error) = &result {
-        note_failure(env, window_id, error).await;
+    let called = input.clone();
+    let work = async |context: &StepContext<'_>| work(context, &called, window_id).await;
+    match step::perform_part(env, input, step, work).await {
+        Ok(output) => Ok(output),
+        Err(error) => {
+            let outage = outage::failed(env, &called, window_id, error).await?;
+            Ok(Output::cut_off(&called.run_id, window_id, outage))
+        }
     }
-    result
 }
 
-async fn work(context: &StepContext<'_>, window_id: i64) -> Result<Output, SyncError> {
+async fn work(
+    context: &StepContext<'_>,
+    input: &StepInput,
+    window_id: i64,
+) -> Result<Output, SyncError> {
     let mut client = context.env.database.client().await?;
     let window = Window::load(&client, &context.run.run_id, window_id).await?;
     if window.done {
         return Ok(window.output(context, true, 0));
+    }
+    if let Some(outage) = outage::cut_off(&client, input, window_id).await? {
+        tracing::warn!(window_id, name = outage.error, "the import is cut off");
+        return Ok(Output::cut_off(&input.run_id, window_id, outage));
     }
     let mut reading = Reading::new(context, &client, window).await?;
     let request = reading
@@ -124,6 +142,19 @@ async fn work(context: &StepContext<'_>, window_id: i64) -> Result<Output, SyncE
         orders += counted;
         if tokio::time::Instant::now() >= hand_over && orders > 0 {
             return Ok(reading.window.output(context, false, orders));
+        }
+    }
+}
+
+impl Output {
+    fn cut_off(run_id: &str, window_id: i64, outage: CutOff) -> Self {
+        Self {
+            run_id: run_id.to_owned(),
+            window_id,
+            done: false,
+            orders: 0,
+            cut_off: true,
+            outage: Some(outage),
         }
     }
 }
@@ -168,6 +199,8 @@ impl Window {
             window_id: self.id,
             done,
             orders,
+            cut_off: false,
+            outage: None,
         }
     }
 
@@ -338,7 +371,8 @@ impl<'a> Reading<'a> {
 /// its ids, whether the window is done, old place, number of its ids.
 const MOVE_PLACE: &str = "
     update sync_order_windows set place = $2, place_ids = $3,
-        done_at = case when $4 then now() end, error_name = null, error_message = null
+        done_at = case when $4 then now() end, error_name = null, error_message = null,
+        moved_at = clock_timestamp(), failures = 0, failing_since = null
     where window_id = $1 and done_at is null
         and place is not distinct from $5 and cardinality(place_ids) = $6";
 
@@ -368,24 +402,6 @@ fn estimate(done: i64, share: f64) -> Option<i64> {
     )]
     let total = (done as f64 / share.min(1.0)).round() as i64;
     Some(total.max(done))
-}
-
-/// For operators who look into the table; the run's own error says it too.
-async fn note_failure(env: &Env, window_id: i64, error: &SyncError) {
-    let noted = async {
-        let client = env.database.client().await?;
-        client
-            .execute(
-                "update sync_order_windows set error_name = $2, error_message = $3
-                 where window_id = $1 and done_at is null",
-                &[&window_id, &error.name(), &error.to_string()],
-            )
-            .await?;
-        Ok::<_, SyncError>(())
-    };
-    if let Err(second) = noted.await {
-        tracing::warn!(window_id, name = second.name(), error = %second, "failure not noted");
-    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,14 @@ use crate::times::Now;
 const POOL_SIZE: usize = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The longest that a connection is waited for: for one that has died to be found
+/// out, and for a new one.
+pub const CONNECTED_WITHIN: Duration = Duration::from_secs(15);
+
+/// A server that has gone without a word is given up after this time. One that is
+/// at work goes on saying that it is there.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
 /// Session limits. The statement limit is a backstop: steps set their own,
 /// shorter one in the transaction that applies them.
 const SESSION: &str = "set application_name = 'square-sync'; \
@@ -56,7 +64,9 @@ impl Database {
     pub fn connect(url: &SecretString) -> Result<Self, SyncError> {
         let (mut config, tls) = tls::parse(url.expose_secret())?;
         config.connect_timeout(CONNECT_TIMEOUT);
-        config.keepalives_idle(Duration::from_secs(30));
+        config.keepalives_idle(SILENCE_MAX / 2);
+        config.keepalives_interval(SILENCE_MAX / 6);
+        config.tcp_user_timeout(SILENCE_MAX);
         let manager = Manager::from_config(
             config,
             tls,
