@@ -135,6 +135,33 @@ fn a_history_survives_a_kill_a_stop_and_a_failing_window_and_orders_stay_fresh()
 }
 
 #[test]
+fn an_import_ends_when_square_is_away_for_good_and_the_next_one_goes_on() {
+    run(async {
+        let cloud = Cloud::turn().await;
+        cloud.account.reset(account(2_000)).await;
+        let away = json!({"endpoint": ORDERS, "kind": "status", "status": 503, "request": 20,
+            "times": u64::MAX});
+        cloud.account.faults(json!([away])).await;
+        let run_id = start(&cloud, IMPORT, json!({})).await;
+        let failed = cloud.end_of(&run_id).await;
+        assert_eq!(failed["error"]["name"], "SquareUnavailable", "{failed}");
+        assert_eq!(failed["error"]["step"], "orders");
+        let message = failed["error"]["message"].as_str().unwrap();
+        assert!(message.contains(" windows failed, "), "{message}");
+        assert!(message.contains(" are in. "), "{message}");
+        // The tries of four windows, and a few more; there are some seventy.
+        let asked = cloud.account.requests_to(ORDERS).await;
+        assert!(asked <= 200, "{asked} requests");
+
+        cloud.account.clear_faults().await;
+        let run_id = start(&cloud, IMPORT, json!({})).await;
+        let healed = cloud.end_of(&run_id).await;
+        assert_eq!(healed["status"], "succeeded", "{healed}");
+        tables::assert_orders_equal_truth(&cloud.client, &cloud.account).await;
+    });
+}
+
+#[test]
 fn an_import_at_work_lets_the_catalog_be_synced_and_refuses_another_import() {
     run(async {
         let cloud = Cloud::turn().await;
