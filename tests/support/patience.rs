@@ -45,10 +45,14 @@ pub(crate) fn cut_off_after<T>(
     })
 }
 
-/// Waits until some session of this server waits for a lock; its process.
+/// Waits until some session of this database waits for a lock; its process.
 pub(crate) async fn waits_for_a_lock(client: &Client) -> i32 {
-    let waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock'";
+    let waiting = "select pid from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'";
     let waiting = patiently(async || {
+        // Within a transaction the first answer would stand.
+        let anew = "select pg_stat_clear_snapshot()";
+        client.batch_execute(anew).await.unwrap();
         let rows = client.query(waiting, &[]).await.unwrap();
         rows.first().map(|row| row.get(0))
     });
