@@ -167,7 +167,7 @@ fn a_step_stops_itself_in_time_and_names_the_setting() {
         let world = World::new(Account::small(), &[("CATALOG_SYNC_TIMEOUT", "1")]).await;
         world.account.hold(CATALOG, 0).await;
         let (name, report) = world.fail(json!({})).await;
-        assert_eq!(name, "Cancelled");
+        assert_eq!(name, "StepTimeout");
         assert!(
             report
                 .error

@@ -1,9 +1,13 @@
 //! One writer at a time, steps that may run twice, and late ones that may not.
 
 use serde_json::json;
-use shared::run::{lease, start};
+use shared::finish;
+use shared::run::lease;
+use shared::run::request::Request;
+use shared::run::start::{self, Queued};
 
-use crate::support::run::World;
+use crate::support::patience::waits_for_a_lock;
+use crate::support::run::{World, deadline};
 use crate::support::{run, tables};
 
 const CATALOG: &str = "/v2/catalog/search";
@@ -174,5 +178,112 @@ fn a_step_that_comes_just_after_a_stop_does_not_take_the_lease_up_again() {
         let late = lease::take_up(&**client, &[lease::CATALOG], "stopped", token).await;
         assert_eq!(late.unwrap_err().name(), "LeaseLost");
         world.sync(json!({})).await;
+    });
+}
+
+/// A run's record without its steps would be one whose steps can never be done.
+#[test]
+fn a_run_is_recorded_with_its_steps_or_not_at_all() {
+    run(async {
+        let world = World::small().await;
+        world
+            .client
+            .batch_execute(
+                "create function refused() returns trigger language plpgsql as
+                     $$ begin raise exception 'not now'; end $$;
+                 create trigger refused before insert on sync_steps
+                     for each row execute function refused()",
+            )
+            .await
+            .unwrap();
+        let error = world.open("whole", json!({})).await.unwrap_err();
+        assert_eq!(error.name(), "DatabaseRejected");
+        assert_eq!(world.number("select count(*) from sync_runs").await, 0);
+        let allow = "drop function refused cascade";
+        world.client.batch_execute(allow).await.unwrap();
+        let report = world.run_named("whole", json!({})).await;
+        assert_eq!(report.error, None, "{report:?}");
+        tables::assert_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+/// Stops a run while `work` waits for the row of its lease, so between what it has
+/// read of the run and what it writes.
+async fn stop_under<T>(world: &World, run_id: &str, work: impl Future<Output = T>) -> T {
+    let lock = "begin; select from sync_leases for update";
+    world.client.batch_execute(lock).await.unwrap();
+    let (result, ()) = tokio::join!(work, async {
+        waits_for_a_lock(&world.client).await;
+        world
+            .client
+            .batch_execute(&format!(
+                "update sync_leases set holder = null, expires_at = '-infinity',
+                     token = nextval('sync_lease_tokens') where holder = '{run_id}';
+                 update sync_runs set status = 'stopped', finished_at = now()
+                     where run_id = '{run_id}';
+                 commit"
+            ))
+            .await
+            .unwrap();
+    });
+    let status =
+        format!("select count(*) from sync_runs where status = 'stopped' and run_id = '{run_id}'");
+    assert_eq!(world.number(&status).await, 1);
+    let held = "select count(*) from sync_leases where holder is not null";
+    assert_eq!(world.number(held).await, 0);
+    result
+}
+
+#[test]
+fn a_stop_between_the_parts_of_a_step_is_not_undone() {
+    run(async {
+        let world = World::small().await;
+        let mut client = world.env.database.client().await.unwrap();
+        let queued = start::queue(&mut client, &Request::default())
+            .await
+            .unwrap();
+        drop(client);
+        let Queued::New { run_id } = queued else {
+            panic!("{queued:?}");
+        };
+        let opened = stop_under(&world, &run_id, world.open(&run_id, json!({}))).await;
+        assert_eq!(opened.unwrap_err().name(), "Cancelled");
+
+        world.open("finishing", json!({})).await.unwrap();
+        for step in ["locations", "catalog", "inventory"] {
+            world.step("finishing", step).await.unwrap();
+        }
+        let input = json!({"kind": "complete_sync", "run_id": "finishing"});
+        let input = serde_json::from_value(input).unwrap();
+        let finish = finish::close(&world.env.database, None, input, deadline());
+        let finished = Box::pin(stop_under(&world, "finishing", finish)).await;
+        assert_eq!(finished.unwrap_err().name(), "Cancelled");
+
+        world.open("redriven", json!({})).await.unwrap();
+        let step = stop_under(&world, "redriven", world.step("redriven", "locations")).await;
+        assert_eq!(step.unwrap_err().name(), "LeaseLost");
+        world.sync(json!({})).await;
+    });
+}
+
+/// Two calls of one run may both come after its lease ran out.
+#[test]
+fn a_lease_that_the_run_has_under_a_newer_token_is_its_own() {
+    run(async {
+        let world = World::small().await;
+        world.open("own", json!({})).await.unwrap();
+        let token = "select token from sync_leases where name = 'catalog'";
+        let old = world.number(token).await;
+        let anew =
+            "update sync_leases set token = nextval('sync_lease_tokens') where holder = 'own'";
+        for written in ["", ", written_token = token"] {
+            let anew = anew.replace(" where", &format!("{written} where"));
+            world.client.batch_execute(&anew).await.unwrap();
+            let newest = world.number(token).await;
+            let client = world.env.database.client().await.unwrap();
+            let lease = lease::take_up(&**client, &[lease::CATALOG], "own", old).await;
+            assert_eq!(lease.unwrap().token, newest);
+        }
+        assert_eq!(world.run_named("own", json!({})).await.error, None);
     });
 }

@@ -8,6 +8,7 @@
 )]
 
 mod browser_harness;
+mod cancels;
 mod changes;
 mod end_to_end;
 mod faults;
@@ -37,3 +38,4 @@ mod state_machine;
 mod statements;
 mod support;
 mod times;
+mod yielding;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use shared::env::Env;
 use shared::publish;
 
 use crate::support::account::Account;
@@ -459,5 +460,65 @@ fn a_preview_of_an_empty_database_and_a_scheduled_refresh_are_runs_like_any_othe
             and progress_done = 0";
         assert_eq!(world.number(read).await, 0);
         tables::assert_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+/// As a dump of the whole database reads it, or somebody who compares.
+#[test]
+fn a_refresh_and_a_restore_do_not_wait_for_who_reads_an_old_backup() {
+    run(async {
+        let (account, url) = (Account::small(), database::migrated().await);
+        let world = World {
+            env: env(&account.url, &url, &[("BACKUPS_KEPT", "1")]),
+            client: database::connect(&url).await,
+            account,
+        };
+        world.sync(json!({})).await;
+        let first = world.sync(refresh()).await.run_id;
+        let read = format!("begin; select from \"backup_{first}\".locations");
+        let reader = database::connect(&url).await;
+        reader.batch_execute(&read).await.unwrap();
+        let schema = format!("select count(*) from pg_namespace where nspname = 'backup_{first}'");
+
+        world.account.change(changes()).await;
+        let second = world.sync(refresh()).await;
+        let warns = |warnings: &[String]| {
+            let about = warnings.iter().filter(|warning| warning.contains(&first));
+            about.count()
+        };
+        assert_eq!(warns(&second.warnings), 1, "{:?}", second.warnings);
+        tables::assert_equal_truth(&world.client, &world.account).await;
+        let restored = world.restore(&second.run_id).await;
+        assert_eq!(restored.error, None, "{restored:?}");
+        assert_eq!(warns(&restored.warnings), 1, "{:?}", restored.warnings);
+        assert_eq!(world.number(&schema).await, 1);
+
+        // It goes with the next run, whatever that is.
+        reader.batch_execute("commit").await.unwrap();
+        let next = world.sync(json!({})).await;
+        assert_eq!(warns(&next.warnings), 0, "{:?}", next.warnings);
+        assert_eq!(world.number(&schema).await, 0);
+        let kept = "select count(*) from sync_backups";
+        assert_eq!(world.number(kept).await, 1);
+    });
+}
+
+#[test]
+fn fewer_backups_are_kept_from_the_next_run_on() {
+    run(async {
+        let mut world = World::small().await;
+        for _ in 0..3 {
+            world.sync(refresh()).await;
+        }
+        let kept = "select count(*) from sync_backups";
+        // The first refresh found an empty account.
+        assert_eq!(world.number(kept).await, 2);
+        let mut settings = world.env.settings.clone();
+        settings.backups_kept = 0;
+        world.env = Env::new(settings).unwrap();
+        world.sync(json!({})).await;
+        assert_eq!(world.number(kept).await, 0);
+        let schemas = "select count(*) from pg_namespace where nspname like 'backup%'";
+        assert_eq!(world.number(schemas).await, 0);
     });
 }

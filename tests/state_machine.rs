@@ -153,10 +153,55 @@ fn every_name_is_known_and_every_passing_error_is_retried() {
             assert!(retried.contains(error), "{name} does not retry {error}");
         }
         for error in SyncError::NAMES {
-            let passes = SyncError::RETRYABLE.contains(&error);
+            let passes = SyncError::RETRYABLE.contains(&error) || error == "StepTimeout";
             assert_eq!(retried.contains(error), passes, "{name}: {error}");
         }
     }
+}
+
+/// More than once more would only hold the lease.
+#[test]
+fn a_step_that_stopped_itself_in_time_is_tried_once_more_like_one_cut_short() {
+    for State { name, value, .. } in functions() {
+        let rules = value["Retry"].as_array().unwrap();
+        let of = |error: &str| {
+            let rule = rules.iter().find(|rule| {
+                let names = rule["ErrorEquals"].as_array().unwrap();
+                names.iter().any(|name| name == error)
+            });
+            rule.unwrap()
+        };
+        let rule = of("StepTimeout");
+        assert_eq!(rule["MaxAttempts"], 1, "{name}");
+        assert_eq!(rule, of("Sandbox.Timedout"), "{name}");
+    }
+}
+
+/// Whatever a run that was overtaken stumbled over, it is no failure.
+#[test]
+fn a_run_that_made_way_ends_as_skipped_in_every_machine() {
+    let closing = functions();
+    let closing = closing
+        .iter()
+        .filter(|state| state.name.ends_with(": CloseFailedRun"));
+    assert_eq!(
+        closing
+            .map(|state| &state.value["Next"])
+            .filter(|next| *next == "MadeWay?")
+            .count(),
+        DEFINITIONS.len()
+    );
+    let choices = states("Choice");
+    let choices = choices
+        .iter()
+        .filter(|state| state.name.ends_with(": MadeWay?"));
+    let mut found = 0;
+    for State { name, value, .. } in choices {
+        assert_eq!(value["Choices"][0]["Next"], "Skipped", "{name}");
+        assert_eq!(value["Default"], "Failed", "{name}");
+        found += 1;
+    }
+    assert_eq!(found, DEFINITIONS.len());
 }
 
 /// What is no function is one of the calls for a snapshot, once each.

@@ -2,6 +2,7 @@
 //! migrated schema prepare every one that the steps are made of.
 
 use shared::postgres::plan::{self, Access};
+use shared::postgres::sessions;
 use shared::postgres::table::Table;
 use shared::{
     catalog, inventory, locations, merchant, migrate, orders, publish, quarantine, validation,
@@ -37,6 +38,7 @@ fn every_statement_prepares_against_the_migrated_schema() {
         statements.extend(catalog::statements::statements());
         statements.extend(inventory::store::statements());
         statements.extend(plan::STATEMENTS.map(str::to_owned));
+        statements.extend(sessions::STATEMENTS.map(str::to_owned));
         statements.extend(validation::STATEMENTS.map(str::to_owned));
         statements.push(locations::store::MARK_INACTIVE.to_owned());
         statements.push(locations::store::LISTED.to_owned());

@@ -10,6 +10,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use tokio::time::Instant;
 
 use crate::error::SyncError;
 use crate::postgres::Database;
@@ -58,6 +59,19 @@ impl Env {
             database: Database::connect(&settings.database_url)?,
             square: Square::new(&settings)?,
             settings,
+        })
+    }
+
+    /// The same world for one call's work on a run, over database sessions that end
+    /// with it.
+    ///
+    /// # Errors
+    /// None that is expected.
+    pub(crate) fn for_run(&self, run_id: &str, deadline: Instant) -> Result<Self, SyncError> {
+        Ok(Self {
+            settings: self.settings.clone(),
+            database: self.database.for_run(run_id, deadline)?,
+            square: self.square.clone(),
         })
     }
 }

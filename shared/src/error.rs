@@ -115,7 +115,17 @@ pub enum SyncError {
         percent: u32,
     },
 
-    /// The run was stopped, or a step reached its time-out.
+    /// The step stopped itself at its time-out, which a setting says.
+    #[error(
+        "The {step} step stopped itself at its time-out of {seconds} s; what it had not committed was rolled back. Raise {setting} (Lambda allows 900 s), or lower the load on Square and the database, then start again."
+    )]
+    StepTimeout {
+        step: String,
+        seconds: u64,
+        setting: String,
+    },
+
+    /// The run was stopped, or has ended before.
     #[error("{0}")]
     Cancelled(String),
 
@@ -126,7 +136,7 @@ pub enum SyncError {
 
 impl SyncError {
     /// Every name, as it appears in state machines and API answers.
-    pub const NAMES: [&str; 17] = [
+    pub const NAMES: [&str; 18] = [
         "ConfigInvalid",
         "InputInvalid",
         "SquareUnauthorized",
@@ -142,11 +152,13 @@ impl SyncError {
         "LeaseLost",
         "RunInProgress",
         "DeletionGuard",
+        "StepTimeout",
         "Cancelled",
         "Internal",
     ];
 
     /// The names that a later attempt can cure by itself: the state machine retries these.
+    /// `StepTimeout` it tries once more, like a function that was cut short.
     pub const RETRYABLE: [&str; 3] = [
         "SquareRateLimited",
         "SquareUnavailable",
@@ -172,6 +184,7 @@ impl SyncError {
             Self::LeaseLost { .. } => "LeaseLost",
             Self::RunInProgress { .. } => "RunInProgress",
             Self::DeletionGuard { .. } => "DeletionGuard",
+            Self::StepTimeout { .. } => "StepTimeout",
             Self::Cancelled(_) => "Cancelled",
             Self::Internal(_) => "Internal",
         }

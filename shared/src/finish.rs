@@ -1,23 +1,31 @@
 //! The last step: checks what the run left, sums it up and frees the lease. The
 //! same function closes a run that failed, keeping the first error.
 
+use std::time::Duration;
+
 use deadpool_postgres::Object;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
-use crate::env::Env;
+use crate::env::{Env, Variables};
 use crate::error::SyncError;
 use crate::metrics;
 use crate::notification::{self, Notices};
-use crate::postgres::{Database, schema};
+use crate::postgres::{Database, schema, sessions};
+use crate::publish::backups;
 use crate::run::request::{Kind, Request};
 use crate::run::stats::{Counts, Stats, total};
-use crate::run::store::Failure;
+use crate::run::step::{self, Step};
+use crate::run::store::{Failure, Run};
 use crate::run::{lease, store};
+use crate::settings::Settings;
 use crate::square::Counters;
 use crate::validation;
+
+/// Lambda gives the function three minutes.
+const TIMEOUT: Duration = Duration::from_secs(175);
 
 /// What the state machine hands over.
 #[derive(Debug, Deserialize)]
@@ -73,6 +81,8 @@ pub struct ErrorOutput {
 pub struct Closing {
     notices: Notices,
     database: OnceCell<Database>,
+    /// None if the setting is wrong: backups then stay until it is right.
+    backups_kept: Option<u32>,
 }
 
 impl Closing {
@@ -81,9 +91,14 @@ impl Closing {
     /// # Errors
     /// `ConfigInvalid` naming the setting.
     pub async fn from_environment() -> Result<Self, SyncError> {
+        let variables = Variables::default();
+        let kept = Settings::read_backups_kept(|name| variables.get(name));
         Ok(Self {
             notices: Notices::from_environment().await?,
             database: OnceCell::new(),
+            backups_kept: kept
+                .inspect_err(|error| tracing::warn!(%error, "outdated backups stay"))
+                .ok(),
         })
     }
 
@@ -111,32 +126,75 @@ pub async fn handle(
     }
     let input = serde_json::from_value(event)
         .map_err(|error| SyncError::input("event", error.to_string()))?;
-    close(closing.database().await?, input, deadline)
-        .await
-        .map(Some)
+    let database = closing.database().await?;
+    let output = close(database, closing.backups_kept, input, deadline).await?;
+    Ok(Some(output))
 }
 
-/// Closes the run.
+/// Closes the run. After a good one the backups that are too many are dropped, unless
+/// it is not known how many are kept.
 ///
 /// # Errors
-/// The database's; `Cancelled` if the run was stopped.
+/// The database's; `StepTimeout`; `Cancelled` if the run was stopped or made way.
 pub async fn close(
     database: &Database,
+    backups_kept: Option<u32>,
     input: Input,
-    _deadline: Instant,
+    deadline: Instant,
 ) -> Result<Output, SyncError> {
     let mut client = database.client().await?;
     if schema::found(&client).await? == 0 {
         // The run failed before preflight came to this.
-        schema::ensure(&mut client).await?;
+        schema::ensure(database).await?;
     }
-    match &input.failure {
-        Some(caught) => close_failed(&mut client, &input, caught).await,
-        None => close_succeeded(&mut client, &input.run_id).await,
+    let Some(caught) = &input.failure else {
+        let checks = Checks {
+            of_run: database.for_run(&input.run_id, deadline)?,
+            backups_kept,
+            step: Step {
+                name: "finish",
+                timeout: TIMEOUT,
+                timeout_setting: "the function's time-out",
+                lambda_deadline: deadline,
+            },
+        };
+        return close_succeeded(&mut client, &input.run_id, checks).await;
+    };
+    close_failed(&mut client, &input, caught).await
+}
+
+/// What is done about what a good run left, before it is closed.
+struct Checks {
+    /// Over sessions that end with the checks.
+    of_run: Database,
+    backups_kept: Option<u32>,
+    step: Step,
+}
+
+impl Checks {
+    /// Returns what there is to warn of.
+    async fn perform(self, run: &Run) -> Result<Vec<String>, SyncError> {
+        let work = Box::pin(async {
+            let mut client = self.of_run.client().await?;
+            let mut warnings = validation::warnings(&client, run).await?;
+            if let Some(kept) = self.backups_kept {
+                warnings.extend(backups::drop_outdated(&mut client, kept).await);
+            }
+            Ok(warnings)
+        });
+        let end = async {
+            sleep_until(self.step.deadline()).await;
+            self.step.timed_out()
+        };
+        step::until(&self.of_run, work, end).await
     }
 }
 
-async fn close_succeeded(client: &mut Object, run_id: &str) -> Result<Output, SyncError> {
+async fn close_succeeded(
+    client: &mut Object,
+    run_id: &str,
+    checks: Checks,
+) -> Result<Output, SyncError> {
     let Some(run) = store::find(&***client, run_id).await? else {
         return Err(SyncError::input("run_id", "names no run"));
     };
@@ -147,17 +205,16 @@ async fn close_succeeded(client: &mut Object, run_id: &str) -> Result<Output, Sy
         return serde_json::from_value(result)
             .map_err(|error| SyncError::Internal(error.to_string()));
     }
+    let ended =
+        |status: &str| SyncError::Cancelled(format!("Run {run_id} has ended ({status}) already."));
     if run.status != "running" {
-        return Err(SyncError::Cancelled(format!(
-            "Run {run_id} has ended ({}) already.",
-            run.status
-        )));
+        return Err(ended(&run.status));
     }
     store::start_step(&***client, run_id, "finish").await?;
     let steps = store::all_stats(&***client, run_id).await?;
     let totals = total(steps.iter().map(|(_, stats)| stats));
     let mut warnings = store::step_warnings(&***client, run_id).await?;
-    warnings.extend(validation::warnings(client, &run).await?);
+    warnings.extend(checks.perform(&run).await?);
 
     let output = Output {
         run_id: run_id.to_owned(),
@@ -169,10 +226,13 @@ async fn close_succeeded(client: &mut Object, run_id: &str) -> Result<Output, Sy
     let result =
         serde_json::to_value(&output).map_err(|error| SyncError::Internal(error.to_string()))?;
     let transaction = client.transaction().await?;
-    store::set_succeeded(&*transaction, run_id, &totals, &output.warnings).await?;
+    // The lease's rows are locked first, as by whoever stops the run.
+    lease::release(&*transaction, run_id).await?;
+    if !store::set_succeeded(&*transaction, run_id, &totals, &output.warnings).await? {
+        return Err(ended("stopped meanwhile"));
+    }
     let (stats, square) = (Stats::new(), Counters::default());
     store::succeed_step(&*transaction, run_id, "finish", &stats, &square, &result).await?;
-    lease::release(&*transaction, run_id).await?;
     transaction.commit().await?;
     metrics::run_ended(&***client, run_id).await;
     tracing::info!(run_id, output = %result, "run succeeded");
@@ -190,7 +250,11 @@ async fn close_failed(
         message: message_of(caught),
         step: caught.step.clone(),
     };
+    // Windows that were read beside the one that failed may still be at work.
+    let sessions = [run_id.to_owned()];
+    lease::unlock(&***client, &sessions).await?;
     let transaction = client.transaction().await?;
+    lease::release(&*transaction, run_id).await?;
     // Preflight may have failed before it could write the run's record, even on
     // the input itself.
     let request = Request::parse(input.kind, input.request.clone()).unwrap_or(Request {
@@ -199,19 +263,31 @@ async fn close_failed(
     });
     store::insert(&*transaction, run_id, &request).await?;
     let run = store::find(&*transaction, run_id).await?;
-    let was_stopped = run.is_some_and(|run| run.status == "stopped");
+    // By request, or because it made way for another run.
+    let ended = run.map(|run| run.status);
+    let ended = ended.filter(|status| matches!(status.as_str(), "stopped" | "skipped"));
     let mut closed = false;
-    if !was_stopped {
+    if ended.is_none() {
         store::set_arn(&*transaction, run_id, input.execution_arn.as_deref()).await?;
         let (step, name, message) = (&failure.step, &failure.name, &failure.message);
         store::fail_step(&*transaction, run_id, step, name, message, None).await?;
         closed = store::set_failed(&*transaction, run_id, &failure).await?;
-        lease::release(&*transaction, run_id).await?;
     }
     let first = store::failure(&*transaction, run_id).await?;
     transaction.commit().await?;
+    sessions::end_of(&***client, &sessions).await;
     if closed {
         metrics::run_ended(&***client, run_id).await;
+    }
+    if ended.as_deref() == Some("skipped") {
+        tracing::info!(run_id, step = failure.step, "run made way");
+        return Ok(Output {
+            run_id: run_id.to_owned(),
+            status: "skipped".to_owned(),
+            totals: None,
+            warnings: Vec::new(),
+            error: None,
+        });
     }
 
     let failure = first.unwrap_or(failure);
@@ -224,7 +300,7 @@ async fn close_failed(
     );
     Ok(Output {
         run_id: run_id.to_owned(),
-        status: if was_stopped { "stopped" } else { "failed" }.to_owned(),
+        status: ended.unwrap_or_else(|| "failed".to_owned()),
         totals: None,
         warnings: Vec::new(),
         error: Some(ErrorOutput {

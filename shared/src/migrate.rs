@@ -87,7 +87,7 @@ struct Note {
 /// Does the work that the state machine asks for.
 ///
 /// # Errors
-/// The database's, `LeaseLost`, `Cancelled`.
+/// The database's, `StepTimeout`, `LeaseLost`, `Cancelled`.
 pub async fn handle(
     database: &Database,
     input: Input,
@@ -104,24 +104,28 @@ pub async fn handle(
         lambda_deadline,
     };
     let deadline = step.deadline();
-    let mut client = database.client().await?;
+    let client = database.client().await?;
     if let Some(output) = earlier_result(&client, &input).await? {
         return Ok(output);
     }
     let (run, lease) = step::enter(&client, &input.step).await?;
     begin_part(&**client, &run.run_id, name).await?;
+    drop(client);
+    let of_run = database.for_run(&run.run_id, deadline)?;
     let job = Job {
+        database: &of_run,
         run,
         lease,
         deadline,
     };
-    let work = async {
+    let work = Box::pin(async {
         match input.work {
-            Work::Schema => job.migrate(&mut client).await.map(Output::Schema),
-            Work::Rederive => job.rederive(&mut client).await.map(Output::Rederive),
+            Work::Schema => job.migrate().await.map(Output::Schema),
+            Work::Rederive => job.rederive().await.map(Output::Rederive),
         }
-    };
-    let result = step::drive(database, &job.lease, step, deadline, None, work).await;
+    });
+    let databases = (database, &of_run);
+    let result = step::drive(databases, &job.lease, (step, deadline), None, work).await;
     if let Err(error) = &result {
         let run_id = job.run.run_id.as_str();
         tracing::error!(run_id, step = name, name = error.name(), %error, "step failed");
@@ -142,22 +146,25 @@ async fn earlier_result(client: &Object, input: &Input) -> Result<Option<Output>
 }
 
 /// One call's work.
-struct Job {
+struct Job<'a> {
+    /// Over sessions that end with the call.
+    database: &'a Database,
     run: Run,
     lease: Lease,
     deadline: Instant,
 }
 
-impl Job {
-    async fn migrate(&self, client: &mut Object) -> Result<Schema, SyncError> {
-        let from_version = schema::found(client).await?;
-        schema::upgrade(client).await?;
+impl Job<'_> {
+    async fn migrate(&self) -> Result<Schema, SyncError> {
+        let mut client = self.database.client().await?;
+        let from_version = schema::found(&client).await?;
+        schema::upgrade(self.database).await?;
         let output = Schema {
             run_id: self.run.run_id.clone(),
             from_version,
-            to_version: schema::found(client).await?,
+            to_version: schema::found(&client).await?,
         };
-        let transaction = step::begin(client, self.deadline).await?;
+        let transaction = step::begin(&mut client).await?;
         let (stats, square) = (Stats::new(), Counters::default());
         let run_id = &self.run.run_id;
         step::succeed(&transaction, run_id, "migrate", &stats, &square, &output).await?;
@@ -166,13 +173,14 @@ impl Job {
         Ok(output)
     }
 
-    async fn rederive(&self, client: &mut Object) -> Result<Rederived, SyncError> {
+    async fn rederive(&self) -> Result<Rederived, SyncError> {
+        let mut client = self.database.client().await?;
         let run_id = &self.run.run_id;
-        orders::prepare(client).await?;
-        let currencies = orders::locations(client).await?;
+        orders::prepare(&client).await?;
+        let currencies = orders::locations(&client).await?;
         let hand_over = hand_over_at(self.deadline);
         loop {
-            let transaction = step::begin(client, self.deadline).await?;
+            let transaction = step::begin(&mut client).await?;
             // Here rather than at the end: a second invocation of this step has
             // to wait, and then goes on from where this one has come.
             lease::fence(&*transaction, &self.lease).await?;

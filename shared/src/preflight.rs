@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::merchant;
-use crate::postgres::schema;
+use crate::postgres::{schema, sessions};
 use crate::run::request::{DataType, Kind, Request, Trigger};
 use crate::run::stats::Stats;
 use crate::run::store::Run;
@@ -73,9 +73,9 @@ pub async fn open(env: &Env, input: Input, deadline: Instant) -> Result<Output, 
     let request = Request::parse(input.kind, input.request.clone())?;
     let mut client = connect(env).await?;
     if request.kind == Kind::Migration {
-        schema::ensure_not_newer(&mut client).await?;
+        schema::ensure_not_newer(&env.database).await?;
     } else {
-        schema::ensure(&mut client).await?;
+        schema::ensure(&env.database).await?;
     }
     if let Some(result) = earlier_result(&client, &input.run_id).await? {
         return Ok(result);
@@ -146,15 +146,7 @@ async fn with_orders(client: &Object, request: Request) -> Result<Request, SyncE
     if !is_open {
         return Ok(request);
     }
-    let row = client
-        .query_one(
-            "select exists (
-                 select from sync_leases where name = $1
-                     and (holder is null or expires_at < clock_timestamp()))",
-            &[&lease::ORDERS],
-        )
-        .await?;
-    let joins = row.get::<_, bool>(0) && has_history(client).await?;
+    let joins = lease::is_free(&***client, lease::ORDERS).await? && has_history(client).await?;
     let only = joins.then(|| DataType::ALL.to_vec());
     Ok(Request { only, ..request })
 }
@@ -193,12 +185,14 @@ async fn record(
             ..describe(run_id, request, "skipped")
         }));
     };
+    let ended = |status: &str| {
+        SyncError::Cancelled(format!(
+            "Run {run_id} has ended ({status}) before it began. Start a new one."
+        ))
+    };
     let is_redriven = input.redrive_count > run.redrive_count;
     if !is_redriven && !matches!(run.status.as_str(), "queued" | "running") {
-        return Err(SyncError::Cancelled(format!(
-            "Run {run_id} has ended ({}) before it began. Start a new one.",
-            run.status
-        )));
+        return Err(ended(&run.status));
     }
     let looks_back = request.trigger == Trigger::Schedule
         && request.only.as_deref() == Some(&[DataType::Orders]);
@@ -208,24 +202,31 @@ async fn record(
             "No orders of the past have been imported yet, so there are none to look back on.";
         return skip(client, run_id, request, note.to_owned()).await;
     }
-    if let Err(error) = lease::acquire(&***client, run.request.leases(), run_id).await {
-        let SyncError::RunInProgress { run_id: other } = &error else {
-            return Err(error);
-        };
-        if request.trigger != Trigger::Schedule {
-            return Err(error);
+    let leases = run.request.leases();
+    lease::make_way(&***client, leases, run_id, run.yields).await?;
+    let transaction = client.transaction().await?;
+    let from = match lease::acquire(&*transaction, leases, run_id).await {
+        Ok(from) => from,
+        Err(SyncError::RunInProgress { run_id: other })
+            if request.trigger == Trigger::Schedule || run.yields =>
+        {
+            drop(transaction);
+            let note = format!("Run {other} was in progress when this one was to start.");
+            return skip(client, run_id, request, note).await;
         }
-        let note =
-            format!("Run {other} was in progress when the schedule wanted to start this one.");
-        return skip(client, run_id, request, note).await;
-    }
+        Err(error) => return Err(error),
+    };
     let arn = input.execution_arn.as_deref();
-    store::set_running(&***client, run_id, arn, input.redrive_count).await?;
-    store::start_step(&***client, run_id, "preflight").await?;
+    if !store::set_running(&*transaction, run_id, arn, input.redrive_count).await? {
+        return Err(ended("stopped meanwhile"));
+    }
+    store::start_step(&*transaction, run_id, "preflight").await?;
+    transaction.commit().await?;
+    sessions::end_of(&***client, &from).await;
     Ok(Opened::Run(run))
 }
 
-/// Ends a run of the schedule's before it begins, quietly.
+/// Ends a run before it begins, quietly: the schedule's, or one that yields.
 async fn skip(
     client: &Object,
     run_id: &str,

@@ -84,9 +84,17 @@ impl Settings {
             square_concurrency: source.number("SQUARE_CONCURRENCY", 4, 1, 64)?,
             reconcile_after: source.duration("RECONCILE_AFTER", "24h")?,
             deletion_guard_percent: source.number("DELETION_GUARD_PERCENT", 30, 0, 100)?,
-            backups_kept: source.number("BACKUPS_KEPT", 3, 0, 1000)?,
+            backups_kept: source.backups_kept()?,
             database_storage_limit_bytes: source.bytes("DATABASE_STORAGE_LIMIT_BYTES")?,
         })
+    }
+
+    /// `BACKUPS_KEPT` alone, for who needs no other setting.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` if it is wrong.
+    pub fn read_backups_kept(lookup: impl Fn(&str) -> Option<String>) -> Result<u32, SyncError> {
+        Source { lookup: &lookup }.backups_kept()
     }
 }
 
@@ -119,6 +127,10 @@ impl Source<'_> {
                 format!("is \"{text}\" and wants a whole number from {min} to {max}"),
             )),
         }
+    }
+
+    fn backups_kept(&self) -> Result<u32, SyncError> {
+        self.number("BACKUPS_KEPT", 3, 0, 1000)
     }
 
     fn seconds(&self, name: &str, default: u32) -> Result<Duration, SyncError> {

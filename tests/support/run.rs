@@ -313,7 +313,8 @@ impl World {
     /// The finish step, and the steps' figures as the database has them.
     async fn finish(&self, mut report: Report, request: Value) -> Report {
         let input = finish_input(&report, &Value::Null, None);
-        match finish::close(&self.env.database, input, deadline()).await {
+        let kept = Some(self.env.settings.backups_kept);
+        match finish::close(&self.env.database, kept, input, deadline()).await {
             Ok(output) => {
                 report.status = output.status;
                 report.totals = output.totals;
@@ -349,7 +350,8 @@ impl World {
         let cause = json!({"errorType": error.name(), "errorMessage": error.to_string()});
         let failure = json!({"step": step, "error": error.name(), "cause": cause.to_string()});
         let input = finish_input(&report, &request, Some(failure));
-        let output = finish::close(&self.env.database, input, deadline())
+        let kept = None;
+        let output = finish::close(&self.env.database, kept, input, deadline())
             .await
             .unwrap();
         report.status = output.status;

@@ -165,6 +165,7 @@ fn status(error: &SyncError) -> StatusCode {
         | SyncError::DatabaseRejected { .. }
         | SyncError::LeaseLost { .. }
         | SyncError::DeletionGuard { .. }
+        | SyncError::StepTimeout { .. }
         | SyncError::Cancelled(_)
         | SyncError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -128,12 +128,12 @@ async fn start(
     caller: &Caller,
     request: &Request,
 ) -> Result<(String, String), ApiError> {
-    let mut client = env.database.client().await?;
     if request.kind == Kind::Migration {
-        schema::ensure_not_newer(&mut client).await?;
+        schema::ensure_not_newer(&env.database).await?;
     } else {
-        schema::ensure(&mut client).await?;
+        schema::ensure(&env.database).await?;
     }
+    let mut client = env.database.client().await?;
     match queue(env, caller, &mut client, request).await? {
         Queued::New { run_id } => {
             let input = json!(request);

@@ -39,7 +39,7 @@ const OVERLAP: SignedDuration = SignedDuration::from_mins(2);
 /// Brings the catalog's tables to what Square has.
 ///
 /// # Errors
-/// Square's, the database's, `LeaseLost`, `Cancelled`, `DeletionGuard`.
+/// Square's, the database's, `StepTimeout`, `LeaseLost`, `Cancelled`, `DeletionGuard`.
 pub async fn sync(
     env: &Env,
     input: StepInput,

@@ -43,7 +43,7 @@ const UNSPLIT_PAGES: u32 = 10;
 /// Brings `catalog_inventory` to what Square counts.
 ///
 /// # Errors
-/// Square's, the database's, `LeaseLost`, `Cancelled`, `DeletionGuard`.
+/// Square's, the database's, `StepTimeout`, `LeaseLost`, `Cancelled`, `DeletionGuard`.
 pub async fn sync(
     env: &Env,
     input: StepInput,

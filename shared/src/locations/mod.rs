@@ -26,7 +26,7 @@ use store::LOCATIONS;
 /// Brings `locations` to what Square lists.
 ///
 /// # Errors
-/// Square's, the database's, `LeaseLost`, `Cancelled`, `DeletionGuard`.
+/// Square's, the database's, `StepTimeout`, `LeaseLost`, `Cancelled`, `DeletionGuard`.
 pub async fn sync(
     env: &Env,
     input: StepInput,

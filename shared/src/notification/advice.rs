@@ -27,9 +27,11 @@ Square answers before you do. Until then the data stays as it is."
         "RunInProgress" | "LeaseLost" => {
             "Nothing, if another run is at work: the data is in its hands. Otherwise start a new run."
         }
-        "Cancelled" => {
-            "Start a new run; if it stops at the same time-out, raise the one named above."
+        "StepTimeout" => {
+            "Nothing yet: the next scheduled sync tries again by itself. If it stops at the same \
+time-out, raise the setting named above."
         }
+        "Cancelled" => "Start a new run, if none has succeeded since.",
         "InputInvalid" => {
             "Start it again with the input put right; the admin page makes no such mistakes."
         }

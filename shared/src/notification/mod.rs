@@ -74,10 +74,11 @@ impl Notices {
     /// Whether there is something to tell, and what.
     fn occasion(&self, status: Status, run: &Summary) -> Option<Occasion> {
         match status {
+            // It made way for another run, and its end could not be told of.
+            _ if run.status == "skipped" => None,
             Status::Failed => Some(Occasion::Failed),
             Status::TimedOut => Some(Occasion::TimedOut),
             Status::Aborted => Some(Occasion::Stopped),
-            // A start of the schedule that met another run succeeds as `skipped`.
             Status::Succeeded if run.status != "succeeded" || run.dry_run => None,
             Status::Succeeded if run.failures_before > 0 && self.recovery => {
                 Some(Occasion::Recovered)

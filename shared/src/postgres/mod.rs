@@ -6,16 +6,23 @@ mod error;
 pub mod ledger;
 pub mod plan;
 pub mod schema;
+pub mod sessions;
 mod statements;
 pub mod table;
 mod tls;
 
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use deadpool_postgres::{
+    ConfigConnectImpl, Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool,
+    RecyclingMethod,
+};
 use secrecy::{ExposeSecret, SecretString};
-use tokio_postgres::GenericClient;
+use tokio::time::Instant;
+use tokio_postgres::{Config, GenericClient};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use self::sessions::Sessions;
 use crate::error::SyncError;
 use crate::times::Now;
 
@@ -28,13 +35,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// out, and for a new one.
 pub const CONNECTED_WITHIN: Duration = Duration::from_secs(15);
 
-/// A server that has gone without a word is given up after this time. One that is
-/// at work goes on saying that it is there.
+/// After how long without a word from the server a connection counts as lost, be it
+/// that we wait for its word or that it has not taken ours.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How often a silent server is asked for a sign of life. The kernel's own pace
+/// would be two hours.
+const PROBE: Duration = Duration::from_secs(10);
 
-/// Session limits. The statement limit is a backstop: steps set their own,
-/// shorter one in the transaction that applies them.
-const SESSION: &str = "set application_name = 'square-sync'; \
+/// Session limits. The statement limit is a backstop: a call's own, shorter time ends
+/// its statements with the call. `public` is where our tables are, whatever schema
+/// the role has of its own.
+const SESSION: &str = "set search_path = public; \
     set timezone = 'UTC'; \
     set statement_timeout = '840s'; \
     set lock_timeout = '15s'; \
@@ -50,10 +61,31 @@ pub async fn now(client: &impl GenericClient) -> Result<Now, SyncError> {
     Ok(Now::at(row.get(0)))
 }
 
+/// What the server is to do about a function that is no more: look for it while a
+/// statement runs, and ask a silent connection for a sign of life. Not every server
+/// can, for its version or its system.
+const WATCH: &str = "do $$
+    declare setting text[];
+    begin
+        foreach setting slice 1 in array array[
+            ['tcp_keepalives_idle', '10'], ['tcp_keepalives_interval', '10'],
+            ['tcp_keepalives_count', '3'], ['client_connection_check_interval', '5s']]
+        loop
+            begin
+                perform set_config(setting[1], setting[2], false);
+            exception when undefined_object or invalid_parameter_value then null;
+            end;
+        end loop;
+    end $$";
+
 /// A pool of connections to the one database.
 #[derive(Clone)]
 pub struct Database {
     pool: Pool,
+    config: Config,
+    tls: MakeRustlsConnect,
+    /// The sessions that end with a call; none where they outlive it.
+    sessions: Option<Sessions>,
 }
 
 impl Database {
@@ -62,35 +94,41 @@ impl Database {
     /// # Errors
     /// `ConfigInvalid` if `DATABASE_URL` cannot be understood.
     pub fn connect(url: &SecretString) -> Result<Self, SyncError> {
-        let (mut config, tls) = tls::parse(url.expose_secret())?;
-        config.connect_timeout(CONNECT_TIMEOUT);
-        config.keepalives_idle(SILENCE_MAX / 2);
-        config.keepalives_interval(SILENCE_MAX / 6);
-        config.tcp_user_timeout(SILENCE_MAX);
-        let manager = Manager::from_config(
+        let (config, tls) = tls::parse(url.expose_secret())?;
+        let config = within_limits(config);
+        let connect = ConfigConnectImpl { tls: tls.clone() };
+        Ok(Self {
+            pool: pool(&config, connect, None)?,
             config,
             tls,
-            ManagerConfig {
-                recycling_method: RecyclingMethod::Verified,
-            },
-        );
-        let pool = Pool::builder(manager)
-            .max_size(POOL_SIZE)
-            .runtime(deadpool_postgres::Runtime::Tokio1)
-            .wait_timeout(Some(CONNECT_TIMEOUT * 2))
-            .create_timeout(Some(CONNECT_TIMEOUT * 2))
-            .recycle_timeout(Some(CONNECT_TIMEOUT))
-            .post_create(Hook::async_fn(|client, _| {
-                Box::pin(async move {
-                    client
-                        .batch_execute(&[SESSION, plan::SESSION].join("; "))
-                        .await
-                        .map_err(HookError::Backend)
-                })
-            }))
-            .build()
-            .map_err(|error| SyncError::Internal(error.to_string()))?;
-        Ok(Self { pool })
+            sessions: None,
+        })
+    }
+
+    /// The same database over sessions of a run's name, for one call's work until
+    /// the deadline. They are to be ended with [`end`](Self::end).
+    ///
+    /// # Errors
+    /// None that is expected.
+    pub(crate) fn for_run(&self, run_id: &str, deadline: Instant) -> Result<Self, SyncError> {
+        let mut config = self.config.clone();
+        config.application_name(sessions::name_of(run_id));
+        let sessions = Sessions::new(self.tls.clone());
+        Ok(Self {
+            pool: pool(&config, sessions.clone(), Some(deadline))?,
+            config,
+            tls: self.tls.clone(),
+            sessions: Some(sessions),
+        })
+    }
+
+    /// Ends the sessions of a call whose work is over or was dropped: whatever the
+    /// server still does for it is cancelled. Takes two seconds at most.
+    pub(crate) async fn end(&self) {
+        self.pool.close();
+        if let Some(sessions) = &self.sessions {
+            sessions.end().await;
+        }
     }
 
     /// A connection that works.
@@ -99,5 +137,98 @@ impl Database {
     /// `DatabaseUnavailable` or, where PostgreSQL says no, `DatabaseRejected`.
     pub async fn client(&self) -> Result<Object, SyncError> {
         Ok(self.pool.get().await?)
+    }
+}
+
+/// Sets how soon a connection that cannot be made, or is dead, is noticed.
+fn within_limits(mut config: Config) -> Config {
+    config
+        .application_name(sessions::NAME)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_user_timeout(SILENCE_MAX)
+        .keepalives(true)
+        .keepalives_idle(PROBE)
+        .keepalives_interval(PROBE)
+        .keepalives_retries(3);
+    config
+}
+
+/// A pool whose sessions know our settings. With a deadline, no statement can outlast
+/// it by much, even if the process that would cancel it is no more.
+fn pool(
+    config: &Config,
+    connect: impl Connect + 'static,
+    deadline: Option<Instant>,
+) -> Result<Pool, SyncError> {
+    let manager = Manager::from_connect(
+        config.clone(),
+        connect,
+        ManagerConfig {
+            recycling_method: RecyclingMethod::Verified,
+        },
+    );
+    Pool::builder(manager)
+        .max_size(POOL_SIZE)
+        .runtime(deadpool_postgres::Runtime::Tokio1)
+        .wait_timeout(Some(CONNECT_TIMEOUT * 2))
+        .create_timeout(Some(CONNECT_TIMEOUT * 2))
+        .recycle_timeout(Some(CONNECT_TIMEOUT))
+        .post_create(Hook::async_fn(move |client, _| {
+            Box::pin(async move {
+                let settings = [SESSION, plan::SESSION, WATCH, &time_limit(deadline)].join("; ");
+                let set = client.batch_execute(&settings).await;
+                set.map_err(HookError::Backend)
+            })
+        }))
+        .build()
+        .map_err(|error| SyncError::Internal(error.to_string()))
+}
+
+/// The time that is left, and a moment more: at the deadline it is the call that ends
+/// its statements, and says so under its own name.
+fn time_limit(deadline: Option<Instant>) -> String {
+    let Some(deadline) = deadline else {
+        return String::new();
+    };
+    let left = deadline.saturating_duration_since(Instant::now()) + CONNECT_TIMEOUT;
+    format!("set statement_timeout = {}", left.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever the address says: a limit that is not there is one that is missed.
+    #[test]
+    fn a_dead_connection_is_noticed_within_half_a_minute() {
+        for address in [
+            "postgresql://u@h/d",
+            "postgresql://u@h/d?keepalives=0&keepalives_idle=7200&tcp_user_timeout=0",
+        ] {
+            let database = Database::connect(&address.to_owned().into()).unwrap();
+            let of_run = database.for_run("r1", Instant::now()).unwrap();
+            assert_eq!(of_run.config.get_application_name(), Some("square-sync r1"));
+            for config in [&database.config, &of_run.config] {
+                let half = Duration::from_secs(30);
+                assert_eq!(config.get_tcp_user_timeout(), Some(&half));
+                assert!(config.get_keepalives());
+                let (idle, interval) = (
+                    config.get_keepalives_idle(),
+                    config.get_keepalives_interval().unwrap(),
+                );
+                let retries = config.get_keepalives_retries().unwrap();
+                // Of the probes the first follows the idle time at once.
+                assert!(idle + interval * (retries - 1) <= half);
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_call_has_a_time_limit_of_its_own() {
+        assert_eq!(time_limit(None), "");
+        assert_eq!(
+            time_limit(Some(Instant::now())),
+            "set statement_timeout = 5000"
+        );
     }
 }

@@ -5,8 +5,9 @@
 
 use deadpool_postgres::Object;
 use futures::future::BoxFuture;
+use tokio_postgres::Client;
 
-use super::statements;
+use super::{Database, statements};
 use crate::error::SyncError;
 
 mod embedded {
@@ -31,7 +32,7 @@ pub fn wanted() -> i64 {
 ///
 /// # Errors
 /// Any of the database's.
-pub async fn found(client: &Object) -> Result<i64, SyncError> {
+pub async fn found(client: &Client) -> Result<i64, SyncError> {
     let exists: bool = client
         .query_one(
             "select to_regclass('refinery_schema_history') is not null",
@@ -55,9 +56,9 @@ pub async fn found(client: &Object) -> Result<i64, SyncError> {
 ///
 /// # Errors
 /// `DatabaseSchemaOutdated` if the schema is older or newer than this release.
-pub async fn ensure(client: &mut Object) -> Result<(), SyncError> {
-    ensure_not_newer(client).await?;
-    let (found, wanted) = (found(client).await?, wanted());
+pub async fn ensure(database: &Database) -> Result<(), SyncError> {
+    ensure_not_newer(database).await?;
+    let (found, wanted) = (version_of(database).await?, wanted());
     if found < wanted {
         let todo = "Start the database migration (POST /admin/migrate-order-line-items, in the \
 local stack make sync ARGS=--migrate), then sync again.";
@@ -70,11 +71,11 @@ local stack make sync ARGS=--migrate), then sync again.";
 ///
 /// # Errors
 /// `DatabaseSchemaOutdated` if the schema is newer than this release.
-pub async fn ensure_not_newer(client: &mut Object) -> Result<(), SyncError> {
-    if found(client).await? == 0 {
-        with_lock(client, migrate_if_empty).await?;
+pub async fn ensure_not_newer(database: &Database) -> Result<(), SyncError> {
+    if version_of(database).await? == 0 {
+        with_lock(database, migrate_if_empty).await?;
     }
-    let found = found(client).await?;
+    let found = version_of(database).await?;
     if found > wanted() {
         let todo = "Deploy the newer release of Square Sync that this database was migrated by.";
         return Err(outdated(found, todo));
@@ -90,18 +91,30 @@ fn outdated(found: i64, todo: &str) -> SyncError {
     }
 }
 
-/// Does it while nobody else migrates.
+async fn version_of(database: &Database) -> Result<i64, SyncError> {
+    let client = database.client().await?;
+    found(&client).await
+}
+
+/// Does it while nobody else migrates. The lock is the connection's, so that one is
+/// closed afterwards and never goes back to the pool: however this ends, even if it
+/// is dropped half-way, the lock goes with it.
 async fn with_lock(
-    client: &mut Object,
-    work: impl FnOnce(&mut Object) -> BoxFuture<'_, Result<(), SyncError>>,
+    database: &Database,
+    work: impl FnOnce(&mut Client) -> BoxFuture<'_, Result<(), SyncError>>,
 ) -> Result<(), SyncError> {
+    let mut client = Object::take(database.client().await?);
     client
         .execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK])
         .await?;
-    let result = work(client).await;
-    client
+    let result = work(&mut client).await;
+    // The next one need not wait for the server to see the connection closed.
+    let unlocked = client
         .execute("select pg_advisory_unlock($1)", &[&MIGRATION_LOCK])
-        .await?;
+        .await;
+    if let Err(error) = unlocked.map_err(SyncError::from) {
+        tracing::warn!(name = error.name(), %error, "migration lock left to the connection's end");
+    }
     result
 }
 
@@ -110,12 +123,12 @@ async fn with_lock(
 /// # Errors
 /// `DatabaseRejected` naming the migration and the statement that failed; the
 /// migrations before it stay.
-pub async fn upgrade(client: &mut Object) -> Result<(), SyncError> {
-    with_lock(client, |client| Box::pin(migrate(client))).await
+pub async fn upgrade(database: &Database) -> Result<(), SyncError> {
+    with_lock(database, |client| Box::pin(migrate(client))).await
 }
 
 /// Two first runs may meet here: the second finds the work done.
-fn migrate_if_empty(client: &mut Object) -> BoxFuture<'_, Result<(), SyncError>> {
+fn migrate_if_empty(client: &mut Client) -> BoxFuture<'_, Result<(), SyncError>> {
     Box::pin(async move {
         if found(client).await? == 0 {
             migrate(client).await?;
@@ -129,7 +142,7 @@ fn migrate_if_empty(client: &mut Object) -> BoxFuture<'_, Result<(), SyncError>>
 /// # Errors
 /// `DatabaseRejected` naming the migration and the statement that failed; the
 /// ones before it stay.
-pub async fn migrate(client: &mut Object) -> Result<(), SyncError> {
+pub async fn migrate(client: &mut Client) -> Result<(), SyncError> {
     migrate_to(client, embedded::migrations::runner()).await
 }
 
@@ -137,15 +150,14 @@ pub async fn migrate(client: &mut Object) -> Result<(), SyncError> {
 ///
 /// # Errors
 /// As `migrate`.
-pub async fn migrate_up_to(client: &mut Object, version: i32) -> Result<(), SyncError> {
+pub async fn migrate_up_to(client: &mut Client, version: i32) -> Result<(), SyncError> {
     let target = refinery::Target::Version(version);
     migrate_to(client, embedded::migrations::runner().set_target(target)).await
 }
 
-async fn migrate_to(client: &mut Object, runner: refinery::Runner) -> Result<(), SyncError> {
+async fn migrate_to(client: &mut Client, runner: refinery::Runner) -> Result<(), SyncError> {
     let runner = runner.set_abort_missing(false);
-    let raw: &mut tokio_postgres::Client = client;
-    let Err(error) = runner.run_async(raw).await else {
+    let Err(error) = runner.run_async(client).await else {
         return Ok(());
     };
     let done = found(client).await?;

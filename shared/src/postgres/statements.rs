@@ -2,13 +2,13 @@
 //! that is sent as a whole, so after a failure the script is tried once more,
 //! statement by statement, in a transaction that is rolled back.
 
-use deadpool_postgres::Object;
+use tokio_postgres::Client;
 
 /// Enough to know a statement by.
 const SHOWN_CHARS: usize = 120;
 
 /// The statement at which the script fails now; none if it no longer does.
-pub(super) async fn failing(client: &mut Object, script: &str) -> Option<String> {
+pub(super) async fn failing(client: &mut Client, script: &str) -> Option<String> {
     let transaction = client.transaction().await.ok()?;
     for statement in split(script) {
         if transaction.batch_execute(statement).await.is_err() {

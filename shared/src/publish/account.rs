@@ -62,11 +62,11 @@ pub(super) async fn copy_to(transaction: &Transaction<'_>, schema: &str) -> Resu
     for table in TABLES {
         let name = table.name;
         script.push_str(&format!(
-            "; create table {schema}.{name} as table public.{name}; analyze {schema}.{name}"
+            "; create table {schema}.{name} as table {name}; analyze {schema}.{name}"
         ));
     }
     script.push_str(&format!(
-        "; create table {schema}.sync_watermarks as select * from public.sync_watermarks \
+        "; create table {schema}.sync_watermarks as select * from sync_watermarks \
          where list in ('catalog', 'inventory')"
     ));
     transaction.batch_execute(&script).await?;
@@ -122,7 +122,7 @@ pub(super) async fn fill_from(
         let name = table.name;
         let rows = transaction
             .execute(
-                &format!("insert into public.{name} select * from {schema}.{name}"),
+                &format!("insert into {name} select * from {schema}.{name}"),
                 &[],
             )
             .await?;
@@ -180,7 +180,7 @@ pub(super) async fn vanishing(
                 &format!(
                     "select count(*), count(*) filter (where n.{first} is null) \
                      from (select * from {copy}.{name} where {live}) c \
-                     left join public.{name} n on {same}",
+                     left join {name} n on {same}",
                     name = table.name,
                     first = table.key[0],
                     same = same_key(table.key, "n", "c"),

@@ -1,7 +1,8 @@
 //! Backups: the tables that a refresh or a restore has replaced, each set in a
-//! schema of its own. The newest few are kept.
+//! schema of its own. The newest few are kept; the others go when a run is closed,
+//! apart from what it has committed: somebody may be reading them.
 
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::Json;
 
@@ -9,13 +10,12 @@ use super::account::{TABLES, schema_of};
 use crate::error::SyncError;
 use crate::postgres::schema;
 
-/// Records the copy that this transaction has made, and drops those that are too
-/// many. An account without any row is no backup.
+/// Records the copy that this transaction has made. An account without any row is no
+/// backup.
 pub(super) async fn record(
     transaction: &Transaction<'_>,
     copy: &str,
     run_id: &str,
-    kept: u32,
 ) -> Result<(), SyncError> {
     let mut rows = serde_json::Map::new();
     let mut bytes = 0;
@@ -38,16 +38,41 @@ pub(super) async fn record(
     transaction
         .execute(RECORD, &[&run_id, &schema::wanted(), &bytes, &Json(rows)])
         .await?;
-    let outdated = transaction.query(TOO_MANY, &[&i64::from(kept)]).await?;
+    Ok(())
+}
+
+/// Drops the backups that are too many, each by itself. One that cannot be dropped
+/// now stays for the next run; returns a warning for each.
+pub(crate) async fn drop_outdated(client: &mut Object, kept: u32) -> Vec<String> {
+    let outdated = match client.query(TOO_MANY, &[&i64::from(kept)]).await {
+        Ok(rows) => rows,
+        Err(error) => return vec![left("the outdated backups", &error.into())],
+    };
+    let mut warnings = Vec::new();
     for row in outdated {
         let backup_id: String = row.get(0);
-        let schema = schema_of(&backup_id);
-        transaction
-            .batch_execute(&format!("drop schema if exists {schema} cascade"))
-            .await?;
-        transaction.execute(FORGET, &[&backup_id]).await?;
+        if let Err(error) = drop_one(client, &backup_id).await {
+            warnings.push(left(&format!("outdated backup {backup_id}"), &error));
+        }
     }
+    warnings
+}
+
+async fn drop_one(client: &mut Object, backup_id: &str) -> Result<(), SyncError> {
+    let schema = schema_of(backup_id);
+    let transaction = client.transaction().await?;
+    transaction
+        .batch_execute(&format!(
+            "set local lock_timeout = '{LOCK_TIMEOUT}'; drop schema if exists {schema} cascade"
+        ))
+        .await?;
+    transaction.execute(FORGET, &[&backup_id]).await?;
+    transaction.commit().await?;
     Ok(())
+}
+
+fn left(what: &str, error: &SyncError) -> String {
+    format!("Could not drop {what}; the next run tries again. {error}")
 }
 
 /// The schema of a backup that can be put back.
@@ -80,9 +105,12 @@ of that version. A full refresh brings the account as it is now."
 const RECORD: &str = "insert into sync_backups (backup_id, run_id, schema_version, bytes, rows)
     values ($1, $1, $2, $3, $4)";
 
-/// Parameter: how many are kept.
-const TOO_MANY: &str =
-    "select backup_id from sync_backups order by created_at desc, backup_id desc offset $1";
+/// Whoever reads a backup for longer is left to it.
+const LOCK_TIMEOUT: &str = "1s";
+
+/// Some at a time, as closing a run has little. Parameter: how many are kept.
+const TOO_MANY: &str = "select backup_id from sync_backups
+    order by created_at desc, backup_id desc offset $1 limit 20";
 
 const FORGET: &str = "delete from sync_backups where backup_id = $1";
 

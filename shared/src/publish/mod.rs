@@ -71,7 +71,7 @@ struct Previewed<'a> {
 /// Does the work that the state machine asks for.
 ///
 /// # Errors
-/// The database's, `DeletionGuard`, `LeaseLost`, `Cancelled`; `InputInvalid` or
+/// The database's, `DeletionGuard`, `StepTimeout`, `LeaseLost`, `Cancelled`; `InputInvalid` or
 /// `DatabaseSchemaOutdated` for a backup that cannot be put back.
 pub async fn handle(
     env: &Env,
@@ -134,8 +134,7 @@ async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     }
     save_watermarks(context, &transaction, &staged).await?;
     account::analyze(&transaction).await?;
-    let kept = context.env.settings.backups_kept;
-    backups::record(&transaction, &copy, &context.run.run_id, kept).await?;
+    backups::record(&transaction, &copy, &context.run.run_id).await?;
     context
         .commit(transaction, "full_refresh", stats, Vec::new())
         .await

@@ -117,7 +117,7 @@ fn lives(table: &Table, alias: &str) -> String {
 
 fn created_sql(table: &Table, copy: &str) -> String {
     format!(
-        "select {json} from public.{name} n left join {copy}.{name} c on {same} \
+        "select {json} from {name} n left join {copy}.{name} c on {same} \
          where c.{first} is null order by {key} limit $1",
         json = json("n"),
         name = table.name,
@@ -130,7 +130,7 @@ fn created_sql(table: &Table, copy: &str) -> String {
 /// Rows that differ and live on.
 fn updated_sql(table: &Table, copy: &str) -> String {
     format!(
-        "select {from}, {to} from public.{name} n join {copy}.{name} c on {same} \
+        "select {from}, {to} from {name} n join {copy}.{name} c on {same} \
          where ({ours}) is distinct from ({theirs}) and ({lives} or not ({lived})) \
          order by {key} limit $1",
         from = json("c"),
@@ -148,7 +148,7 @@ fn updated_sql(table: &Table, copy: &str) -> String {
 /// Rows that lived, and would be marked or gone.
 fn deleted_sql(table: &Table, copy: &str) -> String {
     format!(
-        "select {json} from {copy}.{name} c left join public.{name} n on {same} \
+        "select {json} from {copy}.{name} c left join {name} n on {same} \
          where {lived} and (n.{first} is null or not ({lives})) order by {key} limit $1",
         json = json("c"),
         name = table.name,

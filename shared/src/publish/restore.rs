@@ -22,13 +22,7 @@ pub(super) async fn restore(context: &StepContext<'_>) -> Result<StepOutput, Syn
     *inserted.entry("locations").or_default() += kept;
     account::rewind_lists(&transaction, &backup, run_id).await?;
     account::analyze(&transaction).await?;
-    backups::record(
-        &transaction,
-        &copy,
-        run_id,
-        context.env.settings.backups_kept,
-    )
-    .await?;
+    backups::record(&transaction, &copy, run_id).await?;
     let stats = replaced(inserted, removed);
     context
         .commit(transaction, "restore", stats, Vec::new())

@@ -4,10 +4,17 @@
 //! transaction ends by checking that the token still stands (`fence`), so a
 //! Lambda that goes on after its run was stopped, or after another run took
 //! over, cannot commit. Times are the database's: clocks of functions differ.
+//!
+//! Whoever takes a lease from another run, because it went silent or because it
+//! yields, ends that run's sessions too: a statement of theirs may hold locks.
+
+use std::collections::BTreeSet;
 
 use tokio_postgres::GenericClient;
 
+use super::store::{self, yields};
 use crate::error::SyncError;
+use crate::postgres::sessions;
 
 /// The lease that guards locations, catalog and inventory.
 pub const CATALOG: &str = "catalog";
@@ -25,8 +32,9 @@ pub struct Lease {
     pub token: i64,
 }
 
-/// Takes the leases for a new run, if each is free or its holder went silent:
-/// all of them or none.
+/// Takes the leases for a new run, if each is free, its holder went silent, or its
+/// holder yields and the new run does not: all of them or none. Returns the runs that
+/// they were taken from.
 ///
 /// # Errors
 /// `RunInProgress` naming the holder.
@@ -34,13 +42,72 @@ pub async fn acquire(
     client: &impl GenericClient,
     names: LeaseNames,
     run_id: &str,
-) -> Result<Lease, SyncError> {
+) -> Result<Vec<String>, SyncError> {
     match take(client, names, run_id, true).await? {
-        Some(lease) => Ok(lease),
+        Some(taken) => Ok(taken.from),
         None => Err(SyncError::RunInProgress {
             run_id: holder(client, names).await?.unwrap_or_default(),
         }),
     }
+}
+
+/// Unlocks the rows of those leases that `acquire` would take from other runs. Outside
+/// of a transaction.
+///
+/// # Errors
+/// Any of the database's.
+pub(crate) async fn make_way(
+    client: &impl GenericClient,
+    names: LeaseNames,
+    run_id: &str,
+    run_yields: bool,
+) -> Result<(), SyncError> {
+    let in_the_way = format!(
+        "with before as (
+             select holder, expires_at >= clock_timestamp() as is_held, {} as yields
+             from sync_leases where name = any($1) and holder <> $2)
+         select distinct holder from before
+         where (select bool_and(not is_held or yields and not $3) from before)",
+        yields("holder")
+    );
+    let rows = client
+        .query(&in_the_way, &[&names, &run_id, &run_yields])
+        .await?;
+    let others: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    unlock(client, &others).await
+}
+
+/// Ends the sessions of runs that have rows of their leases locked: a transaction that
+/// began with its lease may be long. Others are ended once they have lost it, so that
+/// they know why.
+///
+/// # Errors
+/// Any of the database's.
+pub(crate) async fn unlock(
+    client: &impl GenericClient,
+    run_ids: &[String],
+) -> Result<(), SyncError> {
+    if run_ids.is_empty() {
+        return Ok(());
+    }
+    let row = client.query_one(LOCKED, &[&run_ids]).await?;
+    if row.get(0) {
+        sessions::end_of(client, run_ids).await;
+    }
+    Ok(())
+}
+
+/// Parameter: holders.
+const LOCKED: &str = "
+    with free as (
+        select name from sync_leases where holder = any($1) for update skip locked)
+    select (select count(*) from sync_leases where holder = any($1))
+        > (select count(*) from free)";
+
+/// Leases just taken, and the runs that they were taken from.
+struct Taken {
+    lease: Lease,
+    from: Vec<String>,
 }
 
 /// The run's row is locked after the leases, as by whoever stops it: a step that
@@ -50,34 +117,45 @@ async fn take(
     names: LeaseNames,
     run_id: &str,
     though_ended: bool,
-) -> Result<Option<Lease>, SyncError> {
+) -> Result<Option<Taken>, SyncError> {
+    let take = format!(
+        "with before as (
+             select name, holder,
+                 holder is not null and holder <> $2
+                     and expires_at >= clock_timestamp() as is_held,
+                 {} and not {} as makes_way
+             from sync_leases where name = any($1) order by name for update),
+         standing as (
+             select run_id from sync_runs
+             where run_id = $2 and ($3 or status in ('queued', 'running'))
+                 and exists (select from before) for update),
+         new as (select nextval('sync_lease_tokens') as token from standing)
+         update sync_leases l
+         set holder = $2, token = new.token,
+             expires_at = clock_timestamp() + interval '2 minutes'
+         from before, new
+         where l.name = before.name
+             and (select bool_and(not is_held or makes_way) from before)
+         returning l.token, before.holder, before.is_held",
+        yields("holder"),
+        yields("$2")
+    );
     let taken = client
-        .query(
-            "with before as (
-                 select name, holder,
-                     holder is null or holder = $2 or expires_at < clock_timestamp() as is_free
-                 from sync_leases where name = any($1) order by name for update),
-             standing as (
-                 select run_id from sync_runs
-                 where run_id = $2 and ($3 or status in ('queued', 'running'))
-                     and exists (select from before) for update),
-             new as (select nextval('sync_lease_tokens') as token from standing)
-             update sync_leases l
-             set holder = $2, token = new.token,
-                 expires_at = clock_timestamp() + interval '2 minutes'
-             from before, new
-             where l.name = before.name and (select bool_and(is_free) from before)
-             returning l.token, before.holder",
-            &[&names, &run_id, &though_ended],
-        )
+        .query(&take, &[&names, &run_id, &though_ended])
         .await?;
     let Some(token) = taken.first().map(|row| row.get(0)) else {
         return Ok(None);
     };
-    for row in &taken {
-        let before: Option<String> = row.get(1);
-        if let Some(silent) = before.filter(|holder| holder != run_id) {
-            close_silent(client, &silent).await?;
+    let others: BTreeSet<(String, bool)> = taken
+        .iter()
+        .filter_map(|row| Some((row.get::<_, Option<String>>(1)?, row.get(2))))
+        .filter(|(holder, _)| holder != run_id)
+        .collect();
+    for (other, is_held) in &others {
+        if *is_held {
+            close_overtaken(client, other, run_id).await?;
+        } else {
+            close_silent(client, other).await?;
         }
     }
     client
@@ -86,11 +164,13 @@ async fn take(
             &[&run_id, &token],
         )
         .await?;
-    Ok(Some(Lease {
+    let lease = Lease {
         run_id: run_id.to_owned(),
         names,
         token,
-    }))
+    };
+    let from = others.into_iter().map(|(other, _)| other).collect();
+    Ok(Some(Taken { lease, from }))
 }
 
 /// Who holds any of the leases at this moment.
@@ -111,6 +191,21 @@ pub async fn holder(
     Ok(row.map(|row| row.get(0)))
 }
 
+/// Whether a run that does not yield would get the lease now.
+///
+/// # Errors
+/// Any of the database's.
+pub async fn is_free(client: &impl GenericClient, name: &str) -> Result<bool, SyncError> {
+    let is_free = format!(
+        "select exists (
+             select from sync_leases where name = $1
+                 and (holder is null or expires_at < clock_timestamp() or {}))",
+        yields("holder")
+    );
+    let row = client.query_one(&is_free, &[&name]).await?;
+    Ok(row.get(0))
+}
+
 /// Ends the record of a run whose execution ended without saying so.
 async fn close_silent(client: &impl GenericClient, run_id: &str) -> Result<(), SyncError> {
     client
@@ -123,11 +218,25 @@ elsewhere or timed out. Nothing half-done was kept; the next run went on from th
             &[&run_id],
         )
         .await?;
-    super::store::skip_unfinished_steps(client, run_id).await
+    store::skip_unfinished_steps(client, run_id).await
 }
 
-/// Takes the leases up at the start of a step: the run's own, or again after
-/// they ran out, as long as no newer run has written since.
+/// Ends a run that yields, because another one has taken a lease of its.
+async fn close_overtaken(
+    client: &impl GenericClient,
+    run_id: &str,
+    by: &str,
+) -> Result<(), SyncError> {
+    // What it holds besides is of no use to it any more.
+    revoke(client, run_id).await?;
+    let note = format!("Run {by} took over; this one makes way for every other.");
+    store::set_ended(client, run_id, "skipped", Some(&note)).await?;
+    Ok(())
+}
+
+/// Takes the leases up at the start of a step: the run's own, under whatever token it
+/// has them by now, or again after they ran out, as long as no newer run has written
+/// since.
 ///
 /// # Errors
 /// `LeaseLost` if a newer run holds one or has written.
@@ -138,28 +247,33 @@ pub async fn take_up(
     token: i64,
 ) -> Result<Lease, SyncError> {
     let own = client
-        .execute(
+        .query(
             "update sync_leases
              set holder = $2, expires_at = clock_timestamp() + interval '2 minutes'
-             where name = any($1) and token = $3",
+             where name = any($1) and (token = $3 or holder = $2)
+             returning token",
             &[&names, &run_id, &token],
         )
         .await?;
+    // Another call of this run may have taken them up anew a moment ago.
+    let newest = own.iter().map(|row| row.get(0)).max();
     let lease = Lease {
         run_id: run_id.to_owned(),
         names,
-        token,
+        token: newest.unwrap_or(token),
     };
-    if is_all(own, names) {
+    if own.len() == names.len() && own.iter().all(|row| row.get::<_, i64>(0) == lease.token) {
         return Ok(lease);
     }
-    let newer = client
-        .query(
-            "select holder, written_token > $2 as written, expires_at > clock_timestamp() as held
-             from sync_leases where name = any($1) and token <> $2",
-            &[&names, &token],
-        )
-        .await?;
+    let newer = format!(
+        "select holder, written_token > $2 as written,
+             expires_at > clock_timestamp() and ({} or not {}) as held
+         from sync_leases
+         where name = any($1) and token <> $2 and holder is distinct from $3",
+        yields("$3"),
+        yields("holder")
+    );
+    let newer = client.query(&newer, &[&names, &token, &run_id]).await?;
     for row in newer {
         let holder: Option<String> = row.get("holder");
         let detail = match holder {
@@ -169,11 +283,27 @@ pub async fn take_up(
         };
         return Err(lost(&lease, detail));
     }
-    let taken = take(client, names, run_id, false).await?;
-    taken.ok_or_else(|| {
+    let Some(taken) = take(client, names, run_id, false).await? else {
         let detail = "the run has ended, or another one took over".to_owned();
-        lost(&lease, detail)
-    })
+        return Err(lost(&lease, detail));
+    };
+    sessions::end_of(client, &taken.from).await;
+    Ok(taken.lease)
+}
+
+/// Whether the leases are still held, without a word to keep them.
+///
+/// # Errors
+/// `LeaseLost` if the token has moved on.
+pub(super) async fn check(client: &impl GenericClient, lease: &Lease) -> Result<(), SyncError> {
+    let row = client
+        .query_one(
+            "select count(*) from sync_leases
+             where name = any($1) and token = $2 and holder = $3",
+            &[&lease.names, &lease.token, &lease.run_id],
+        )
+        .await?;
+    held(row.get::<_, i64>(0).unsigned_abs(), lease)
 }
 
 /// Keeps the leases while a step works.

@@ -13,8 +13,8 @@ use crate::postgres::Database;
 use crate::square::Square;
 
 const BEAT: Duration = Duration::from_secs(1);
-/// Also how soon a step notices that its run was stopped.
-const RENEWAL: Duration = Duration::from_secs(10);
+/// Also how soon a step notices by itself that its run was stopped.
+const RENEWAL: Duration = Duration::from_secs(5);
 
 /// Objects read so far, of how many. Counted by the work, read by the heartbeat.
 #[derive(Debug, Default)]

@@ -320,6 +320,13 @@ impl Request {
         }
     }
 
+    /// Whether the run makes way for any that does not: no kind of request asks for
+    /// such a run yet.
+    #[must_use]
+    pub fn yields(&self) -> bool {
+        false
+    }
+
     /// The key by which a repeated request or delivery is known. Two schedules may
     /// mean the same moment, so a schedule's key says what it asks for as well.
     #[must_use]

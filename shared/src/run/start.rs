@@ -6,11 +6,13 @@
 
 use deadpool_postgres::Object;
 use jiff::Timestamp;
+use tokio_postgres::Transaction;
 
 use super::request::{Kind, Request};
 use super::store::Failure;
 use super::{lease, store};
 use crate::error::SyncError;
+use crate::postgres::sessions;
 
 /// What became of a request for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,18 +23,19 @@ pub enum Queued {
     Repeated { run_id: String },
 }
 
-/// Records a run and takes its leases.
+/// Records a run and takes its leases, also from runs that yield.
 ///
 /// # Errors
 /// `RunInProgress` naming the run that holds the lease; the database's.
 pub async fn queue(client: &mut Object, request: &Request) -> Result<Queued, SyncError> {
-    let transaction = client.transaction().await?;
     if request.repeat_key().is_some()
-        && let Some(run_id) = store::find_repeated(&*transaction, request).await?
+        && let Some(run_id) = store::find_repeated(&***client, request).await?
     {
         return Ok(Queued::Repeated { run_id });
     }
     let run_id = new_run_id(request.kind)?;
+    lease::make_way(&***client, request.leases(), &run_id, request.yields()).await?;
+    let transaction = client.transaction().await?;
     if !store::insert(&*transaction, &run_id, request).await? {
         // Somebody with the same key was a moment faster.
         let first = store::find_repeated(&*transaction, request).await?;
@@ -40,8 +43,9 @@ pub async fn queue(client: &mut Object, request: &Request) -> Result<Queued, Syn
             .map(|run_id| Queued::Repeated { run_id })
             .ok_or_else(|| SyncError::Internal("a new run's id was taken".to_owned()));
     }
-    lease::acquire(&*transaction, request.leases(), &run_id).await?;
+    let from = lease::acquire(&*transaction, request.leases(), &run_id).await?;
     transaction.commit().await?;
+    sessions::end_of(&***client, &from).await;
     Ok(Queued::New { run_id })
 }
 
@@ -66,28 +70,45 @@ pub async fn abandon(
     Ok(())
 }
 
-/// Ends a run by request: its lease is free at once, and steps still under way
-/// can no longer commit. Answers false if the run had ended before.
+/// Ends a run by request: its lease is free at once, what it is doing in the database
+/// ends, and steps still under way can no longer commit. Returns false if the run had
+/// ended before.
 ///
 /// # Errors
 /// The database's.
 pub async fn stop(client: &mut Object, run_id: &str) -> Result<bool, SyncError> {
-    let transaction = client.transaction().await?;
-    let Some(run) = store::find(&*transaction, run_id).await? else {
-        return Ok(false);
-    };
-    if !matches!(run.status.as_str(), "queued" | "running") {
+    let is_open = |run: store::Run| matches!(run.status.as_str(), "queued" | "running");
+    if !store::find(&***client, run_id).await?.is_some_and(is_open) {
         return Ok(false);
     }
+    end(client, run_id, async |transaction| {
+        store::set_ended(transaction, run_id, "stopped", None).await
+    })
+    .await
+}
+
+/// Takes an open run's leases away and closes its record, or neither if the record is
+/// closed. Its sessions end after that, so that they know why.
+async fn end(
+    client: &mut Object,
+    run_id: &str,
+    close: impl AsyncFnOnce(&Transaction<'_>) -> Result<bool, SyncError>,
+) -> Result<bool, SyncError> {
+    let run = [run_id.to_owned()];
+    lease::unlock(&***client, &run).await?;
+    let transaction = client.transaction().await?;
     lease::revoke(&*transaction, run_id).await?;
-    store::set_ended(&*transaction, run_id, "stopped", None).await?;
+    if !close(&transaction).await? {
+        return Ok(false);
+    }
     transaction.commit().await?;
+    sessions::end_of(&***client, &run).await;
     Ok(true)
 }
 
 /// Ends a run whose execution ended without saying so, at the step where it was:
 /// its lease is free at once, and a step still under way can no longer commit.
-/// Answers false if the run had ended before.
+/// Returns false if the run had ended before.
 ///
 /// # Errors
 /// The database's.
@@ -97,19 +118,16 @@ pub async fn close_failed(
     name: &str,
     message: &str,
 ) -> Result<bool, SyncError> {
-    let transaction = client.transaction().await?;
-    let step = store::step_under_way(&*transaction, run_id).await?;
-    let failure = Failure {
-        name: name.to_owned(),
-        message: message.to_owned(),
-        step: step.unwrap_or_default(),
-    };
-    let closed = store::set_failed(&*transaction, run_id, &failure).await?;
-    if closed {
-        lease::revoke(&*transaction, run_id).await?;
-    }
-    transaction.commit().await?;
-    Ok(closed)
+    end(client, run_id, async |transaction| {
+        let step = store::step_under_way(transaction, run_id).await?;
+        let failure = Failure {
+            name: name.to_owned(),
+            message: message.to_owned(),
+            step: step.unwrap_or_default(),
+        };
+        store::set_failed(transaction, run_id, &failure).await
+    })
+    .await
 }
 
 /// A name that sorts by time and reads well in the console's list.

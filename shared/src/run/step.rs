@@ -1,12 +1,13 @@
 //! What every step does around its work: find the run, take up the lease, beat,
 //! stop in time, and leave a record that a second call finds.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Transaction};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::lease::{self, Lease};
 use super::progress::{self, Progress};
@@ -38,6 +39,8 @@ pub struct StepContext<'a> {
     pub deadline: Instant,
     pub square: Square,
     pub progress: Progress,
+    /// For what is not the work itself: `env` is over sessions that end with that.
+    database: &'a Database,
     step: &'static str,
     started: Instant,
 }
@@ -53,21 +56,33 @@ pub struct Step {
     pub lambda_deadline: Instant,
 }
 
-/// Left of the Lambda's time when the step stops itself: enough to roll back and
-/// to say so.
+/// Left of the Lambda's time when the step stops itself: enough to have the database
+/// roll back and to say so.
 const MARGIN: Duration = Duration::from_secs(5);
+/// How long each question and note about a failure may take: there are two, and no
+/// more than `MARGIN` in which the database may be the one that failed.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 impl Step {
     /// When the step stops itself, if it starts now.
     pub(crate) fn deadline(&self) -> Instant {
         (Instant::now() + self.timeout).min(self.lambda_deadline - MARGIN)
     }
+
+    /// What it says then.
+    pub(crate) fn timed_out(&self) -> SyncError {
+        SyncError::StepTimeout {
+            step: self.name.to_owned(),
+            seconds: self.timeout.as_secs(),
+            setting: self.timeout_setting.to_owned(),
+        }
+    }
 }
 
 /// Performs a step once, however often it is called.
 ///
 /// # Errors
-/// The work's; `Cancelled` if the run has ended or time ran out; `LeaseLost`.
+/// The work's; `Cancelled` if the run has ended; `StepTimeout`; `LeaseLost`.
 pub async fn perform<O: DeserializeOwned>(
     env: &Env,
     input: StepInput,
@@ -78,7 +93,9 @@ pub async fn perform<O: DeserializeOwned>(
     if let Some(output) = earlier_result(&client, &input.run_id, step.name).await? {
         return Ok(output);
     }
-    let context = open(env, &client, &input, step).await?;
+    let deadline = step.deadline();
+    let own = env.for_run(&input.run_id, deadline)?;
+    let context = open((&own, &env.database), &client, &input, (step, deadline)).await?;
     store::start_step(&**client, &context.run.run_id, step.name).await?;
     drop(client);
     let progress = Some((&context.progress, &context.square));
@@ -105,7 +122,9 @@ pub async fn perform_part<O>(
     work: impl AsyncFnOnce(&StepContext<'_>) -> Result<O, SyncError>,
 ) -> Result<O, SyncError> {
     let client = env.database.client().await?;
-    let context = open(env, &client, &input, step).await?;
+    let deadline = step.deadline();
+    let own = env.for_run(&input.run_id, deadline)?;
+    let context = open((&own, &env.database), &client, &input, (step, deadline)).await?;
     store::begin_part(&**client, &context.run.run_id, step.name).await?;
     drop(client);
     let work = Box::pin(work(&context));
@@ -114,13 +133,12 @@ pub async fn perform_part<O>(
 }
 
 async fn open<'a>(
-    env: &'a Env,
+    (env, database): (&'a Env, &'a Database),
     client: &Object,
     input: &StepInput,
-    step: Step,
+    (step, deadline): (Step, Instant),
 ) -> Result<StepContext<'a>, SyncError> {
     let started = Instant::now();
-    let deadline = step.deadline();
     let (run, lease) = enter(client, input).await?;
     let attempt = client
         .query_one("select nextval('staging.attempts')", &[])
@@ -135,6 +153,7 @@ async fn open<'a>(
         attempt,
         deadline,
         progress: Progress::default(),
+        database,
         step: step.name,
         started,
     })
@@ -148,35 +167,63 @@ pub(crate) async fn enter(client: &Object, input: &StepInput) -> Result<(Run, Le
     Ok((run, lease))
 }
 
-/// Works until it is done, the lease is lost, or time is up. Without `progress`,
-/// the work tells it by itself.
+/// Works over the sessions `of_run` until it is done, the lease is lost, or time is up.
+/// Without `progress`, the work tells it by itself.
 pub(crate) async fn drive<O>(
-    database: &Database,
+    (database, of_run): (&Database, &Database),
     lease: &Lease,
-    step: Step,
-    deadline: Instant,
+    (step, deadline): (Step, Instant),
     progress: Option<(&Progress, &Square)>,
     work: impl Future<Output = Result<O, SyncError>>,
 ) -> Result<O, SyncError> {
-    tokio::select! {
-        result = work => result,
-        error = progress::beat(database, lease, step.name, progress) => Err(error),
-        () = tokio::time::sleep_until(deadline) => Err(timed_out(step)),
+    let end = async {
+        tokio::select! {
+            biased;
+            error = progress::beat(database, lease, step.name, progress) => error,
+            () = sleep_until(deadline) => step.timed_out(),
+        }
+    };
+    let error = match until(of_run, work, end).await {
+        Err(error) if error.name() != "LeaseLost" => error,
+        result => return result,
+    };
+    // Whoever takes a lease ends the sessions as well: then that is why it failed.
+    let asked = async {
+        let client = database.client().await?;
+        lease::check(&**client, lease).await
+    };
+    match timeout(LAST_WORD, asked).await {
+        Ok(Err(lost @ SyncError::LeaseLost { .. })) => Err(lost),
+        _ => Err(error),
     }
 }
 
-/// Opens a transaction in which no statement can outlast the deadline.
-pub(crate) async fn begin(
-    client: &mut Object,
-    deadline: Instant,
-) -> Result<Transaction<'_>, SyncError> {
-    let left = deadline.saturating_duration_since(Instant::now());
+/// Works over these sessions until it is done, or `end` says why not. Either way the
+/// database does nothing for it any more: not the statement at which it stopped, and
+/// not those that ran beside one that failed. So no statement needs a time limit of
+/// its own, wherever it stands.
+pub(crate) async fn until<O>(
+    of_run: &Database,
+    work: impl Future<Output = Result<O, SyncError>>,
+    end: impl Future<Output = SyncError>,
+) -> Result<O, SyncError> {
+    let result = {
+        let (work, end) = (pin!(work), pin!(end));
+        tokio::select! {
+            biased;
+            result = work => result,
+            error = end => Err(error),
+        }
+    };
+    of_run.end().await;
+    result
+}
+
+/// Opens a transaction that is on disk when it is committed.
+pub(crate) async fn begin(client: &mut Object) -> Result<Transaction<'_>, SyncError> {
     let transaction = client.transaction().await?;
     transaction
-        .batch_execute(&format!(
-            "set local statement_timeout = {}; set local synchronous_commit = on",
-            left.as_millis().max(1)
-        ))
+        .batch_execute("set local synchronous_commit = on")
         .await?;
     Ok(transaction)
 }
@@ -229,24 +276,16 @@ async fn resume(client: &Object, input: &StepInput) -> Result<Run, SyncError> {
     if matches!(run.status.as_str(), "queued" | "running") {
         return Ok(run);
     }
-    if input.redrive_count > run.redrive_count {
-        store::set_running(&***client, &run.run_id, None, input.redrive_count).await?;
+    // Another call of the redriven execution may have said so before this one.
+    let is_redriven = input.redrive_count > run.redrive_count;
+    if is_redriven && store::set_running(&***client, &run.run_id, None, input.redrive_count).await?
+    {
         return Ok(run);
     }
     Err(SyncError::Cancelled(format!(
         "Run {} has ended ({}), so this step did nothing. Start a new run, or redrive this execution.",
         run.run_id, run.status
     )))
-}
-
-fn timed_out(step: Step) -> SyncError {
-    SyncError::Cancelled(format!(
-        "The {} step stopped itself at its time-out of {} s; what it had not committed was rolled \
-back. Raise {} (Lambda allows 900 s), or lower the load on Square and the database, then start again.",
-        step.name,
-        step.timeout.as_secs(),
-        step.timeout_setting
-    ))
 }
 
 impl StepContext<'_> {
@@ -256,21 +295,21 @@ impl StepContext<'_> {
         progress: Option<(&Progress, &Square)>,
         work: impl Future<Output = Result<O, SyncError>>,
     ) -> Result<O, SyncError> {
-        let (database, lease) = (&self.env.database, &self.lease);
-        let asking = Asking::new(database, &self.square, &self.run.run_id);
+        let asking = Asking::new(&self.env.database, &self.square, &self.run.run_id);
         let work = asking.share_during(work);
-        let result = drive(database, lease, step, self.deadline, progress, work).await;
+        let databases = (self.database, &self.env.database);
+        let until = (step, self.deadline);
+        let result = drive(databases, &self.lease, until, progress, work).await;
         asking.leave().await;
         result
     }
 
-    /// Opens the transaction that applies the step. No statement in it can
-    /// outlast the step.
+    /// Opens the transaction that applies the step.
     ///
     /// # Errors
     /// The database's.
     pub async fn begin<'c>(&self, client: &'c mut Object) -> Result<Transaction<'c>, SyncError> {
-        begin(client, self.deadline).await
+        begin(client).await
     }
 
     /// Commits the step's data, statistics and lease check together.
@@ -326,6 +365,7 @@ impl StepContext<'_> {
             deadline: self.deadline,
             square: self.square.clone(),
             progress: Progress::default(),
+            database: self.database,
             step: self.step,
             started: self.started,
         }
@@ -386,24 +426,29 @@ impl StepContext<'_> {
     /// answer to the commit, a twin invocation), that is the result.
     async fn failed<O: DeserializeOwned>(&self, error: SyncError) -> Result<O, SyncError> {
         self.log_failure(&error);
-        let Ok(client) = self.env.database.client().await else {
-            return Err(error);
-        };
-        if let Ok(Some(output)) = earlier_result(&client, &self.run.run_id, self.step).await {
-            return Ok(output);
-        }
-        let recorded = store::fail_step(
-            &**client,
-            &self.run.run_id,
-            self.step,
-            error.name(),
-            &error.to_string(),
-            Some(&self.square.counters()),
-        )
-        .await;
-        if let Err(second) = recorded {
-            tracing::warn!(name = second.name(), error = %second, "failure not recorded");
+        match timeout(LAST_WORD, self.record_failure(&error)).await {
+            Ok(Ok(Some(output))) => return Ok(output),
+            Ok(Ok(None)) => {}
+            Ok(Err(second)) => {
+                tracing::warn!(name = second.name(), error = %second, "failure not recorded");
+            }
+            Err(_) => tracing::warn!("failure not recorded in time"),
         }
         Err(error)
+    }
+
+    async fn record_failure<O: DeserializeOwned>(
+        &self,
+        error: &SyncError,
+    ) -> Result<Option<O>, SyncError> {
+        let client = self.database.client().await?;
+        let run_id = self.run.run_id.as_str();
+        let earlier = earlier_result(&client, run_id, self.step).await?;
+        if earlier.is_none() {
+            let (name, message) = (error.name(), error.to_string());
+            let square = self.square.counters();
+            store::fail_step(&**client, run_id, self.step, name, &message, Some(&square)).await?;
+        }
+        Ok(earlier)
     }
 }

@@ -18,6 +18,17 @@ pub struct Run {
     pub request: Request,
     pub redrive_count: i32,
     pub lease_token: Option<i64>,
+    /// Whether it makes way for any run that does not.
+    pub yields: bool,
+}
+
+/// SQL for whether the run of that id yields. A migration's own run comes before the
+/// column may be there; without it no run does.
+pub(crate) fn yields(run_id: &str) -> String {
+    format!(
+        "coalesce((select (to_jsonb(r) ->> 'yields')::boolean from sync_runs r \
+         where r.run_id = {run_id}), false)"
+    )
 }
 
 /// A step's record.
@@ -40,13 +51,12 @@ pub(crate) async fn find(
     client: &impl GenericClient,
     run_id: &str,
 ) -> Result<Option<Run>, SyncError> {
-    let row = client
-        .query_opt(
-            "select run_id, kind, status, request, redrive_count, lease_token
-             from sync_runs where run_id = $1",
-            &[&run_id],
-        )
-        .await?;
+    let find = format!(
+        "select run_id, kind, status, request, redrive_count, lease_token, {} as yields
+         from sync_runs where run_id = $1",
+        yields("$1")
+    );
+    let row = client.query_opt(&find, &[&run_id]).await?;
     row.map(|row| {
         Ok(Run {
             run_id: row.get("run_id"),
@@ -54,6 +64,7 @@ pub(crate) async fn find(
             request: Request::parse(Kind::of(row.get("kind"))?, row.get("request"))?,
             redrive_count: row.get("redrive_count"),
             lease_token: row.get("lease_token"),
+            yields: row.get("yields"),
         })
     })
     .transpose()
@@ -73,19 +84,33 @@ pub(crate) async fn find_repeated(
     Ok(row.map(|row| row.get(0)))
 }
 
-/// Records a run with all its steps; answers false if it, or one with its key,
-/// was there already.
+/// Records a run with all its steps, both or neither; returns false if it, or one with
+/// its key, was there already.
 pub(crate) async fn insert(
     client: &impl GenericClient,
     run_id: &str,
     request: &Request,
 ) -> Result<bool, SyncError> {
-    let inserted = client
+    // A migration's own run comes before the column may be there.
+    let (column, value) = if request.yields() {
+        (", yields", ", true")
+    } else {
+        ("", "")
+    };
+    let insert = format!(
+        "with run as (
+             insert into sync_runs (run_id, kind, mode, trigger, requested_by, status, request,
+                 idempotency_key{column})
+             values ($1, $2, $7, $3, $4, 'queued', $5, $6{value})
+             on conflict do nothing returning run_id)
+         insert into sync_steps (run_id, step, ordinal, status)
+         select (select run_id from run), step, ordinal::integer, 'pending'
+         from unnest($8::text[]) with ordinality as planned (step, ordinal)
+         where exists (select from run)"
+    );
+    let steps = client
         .execute(
-            "insert into sync_runs
-                 (run_id, kind, mode, trigger, requested_by, status, request, idempotency_key)
-             values ($1, $2, $7, $3, $4, 'queued', $5, $6)
-             on conflict do nothing",
+            &insert,
             &[
                 &run_id,
                 &request.kind.name(),
@@ -94,67 +119,50 @@ pub(crate) async fn insert(
                 &Json(request),
                 &request.repeat_key(),
                 &request.mode(),
+                &request.steps(),
             ],
         )
         .await?;
-    if inserted == 1 {
-        insert_steps(client, run_id, &request.steps()).await?;
-    }
-    Ok(inserted == 1)
+    Ok(steps > 0)
 }
 
-async fn insert_steps(
-    client: &impl GenericClient,
-    run_id: &str,
-    steps: &[&str],
-) -> Result<(), SyncError> {
-    client
-        .execute(
-            "insert into sync_steps (run_id, step, ordinal, status)
-             select $1, step, ordinal::integer, 'pending'
-             from unnest($2::text[]) with ordinality as planned (step, ordinal)
-             on conflict do nothing",
-            &[&run_id, &steps],
-        )
-        .await?;
-    Ok(())
-}
-
-/// The run is under way (again): what an earlier end left is cleared.
+/// The run is under way (again): what an earlier end left is cleared. Returns false,
+/// and changes nothing, if it has ended and was not redriven since.
 pub(crate) async fn set_running(
     client: &impl GenericClient,
     run_id: &str,
     execution_arn: Option<&str>,
     redrive_count: i32,
-) -> Result<(), SyncError> {
-    client
+) -> Result<bool, SyncError> {
+    let running = client
         .execute(
-            "update sync_runs set status = 'running', redrive_count = $3,
+            "update sync_runs set status = 'running', redrive_count = greatest(redrive_count, $3),
                  execution_arn = coalesce($2, execution_arn),
                  started_at = coalesce(started_at, clock_timestamp()), finished_at = null,
                  error_name = null, error_message = null, error_step = null
-             where run_id = $1",
+             where run_id = $1 and (status in ('queued', 'running') or redrive_count < $3)",
             &[&run_id, &execution_arn, &redrive_count],
         )
         .await?;
-    Ok(())
+    Ok(running == 1)
 }
 
-/// The run ended well, with these totals and warnings.
+/// The run ended well, with these totals and warnings. Returns false if it had ended
+/// before.
 pub(crate) async fn set_succeeded(
     client: &impl GenericClient,
     run_id: &str,
     totals: &Counts,
     warnings: &[String],
-) -> Result<(), SyncError> {
-    client
+) -> Result<bool, SyncError> {
+    let succeeded = client
         .execute(
             "update sync_runs set status = 'succeeded', finished_at = clock_timestamp(),
-                 totals = $2, warnings = $3 where run_id = $1",
+                 totals = $2, warnings = $3 where run_id = $1 and status = 'running'",
             &[&run_id, &Json(totals), &Json(warnings)],
         )
         .await?;
-    Ok(())
+    Ok(succeeded == 1)
 }
 
 /// The run ended badly; the first reason stays. Answers whether this call ended it.
@@ -175,22 +183,26 @@ pub(crate) async fn set_failed(
     Ok(closed == 1)
 }
 
-/// The run ended before it began (`skipped`) or by request (`stopped`).
+/// The run ended before it began or made way (`skipped`), or by request (`stopped`).
+/// Returns whether this call ended it.
 pub(crate) async fn set_ended(
     client: &impl GenericClient,
     run_id: &str,
     status: &str,
     warning: Option<&str>,
-) -> Result<(), SyncError> {
+) -> Result<bool, SyncError> {
     let warnings: Vec<&str> = warning.into_iter().collect();
-    client
+    let ended = client
         .execute(
             "update sync_runs set status = $2, finished_at = clock_timestamp(), warnings = $3
              where run_id = $1 and status in ('queued', 'running')",
             &[&run_id, &status, &Json(warnings)],
         )
         .await?;
-    skip_unfinished_steps(client, run_id).await
+    if ended == 1 {
+        skip_unfinished_steps(client, run_id).await?;
+    }
+    Ok(ended == 1)
 }
 
 /// Why the run failed, if it did.
@@ -213,7 +225,8 @@ pub(crate) async fn failure(
     }))
 }
 
-/// Steps that a closed run will not do any more; the one under way failed with it.
+/// Steps that a closed run will not do any more; the one under way failed with it,
+/// unless the run only made way for another.
 pub(crate) async fn skip_unfinished_steps(
     client: &impl GenericClient,
     run_id: &str,
@@ -221,7 +234,10 @@ pub(crate) async fn skip_unfinished_steps(
     client
         .execute(
             "update sync_steps
-             set status = case status when 'running' then 'failed' else 'skipped' end,
+             set status = case
+                     when status = 'pending' then 'skipped'
+                     when (select status from sync_runs where run_id = $1) = 'skipped' then 'skipped'
+                     else 'failed' end,
                  finished_at = clock_timestamp()
              where run_id = $1 and status in ('pending', 'running')",
             &[&run_id],
@@ -374,7 +390,7 @@ pub(crate) async fn fail_step(
         .execute(
             "update sync_steps set status = 'failed', finished_at = clock_timestamp(),
                  error_name = $3, error_message = $4, square = coalesce($5, square)
-             where run_id = $1 and step = $2 and status <> 'succeeded'",
+             where run_id = $1 and step = $2 and status not in ('succeeded', 'skipped')",
             &[&run_id, &step, &name, &message, &square.map(Json)],
         )
         .await?;
