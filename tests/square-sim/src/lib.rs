@@ -86,6 +86,7 @@
 //! | `delay` | the right answer after `delay_ms` |
 //! | `cursor_expired`, `cursor_repeats` | wait for a request that has a cursor: it is refused, or given back |
 //! | `empty_page` | nothing on the page, but a cursor that goes on |
+//! | `nothing` | status 200 and `{}` |
 //! | `skip` | the right answer without the object `id`, as if it had slipped between two pages; of counts those of the variation `catalog_object_id`, at `location_id` or everywhere. An item goes on holding a variation that is skipped |
 //!
 //! ## Rewrites

@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     ErrorsIn200,
     /// Nothing on the page, but a cursor that leads on.
     EmptyPage,
+    /// Status 200 and `{}`: nothing at all, and nothing that follows.
+    Nothing,
     /// The object `id` is left off the page, as if it had slipped between two.
     Skip,
 }

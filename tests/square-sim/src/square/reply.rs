@@ -82,6 +82,7 @@ impl Reply {
             Kind::MalformedJson => {
                 Self::json(200, b"{\"objects\":[{\"type\":\"ITEM\",\"id\":".to_vec())
             }
+            Kind::Nothing => Self::json(200, b"{}".to_vec()),
             Kind::Drop => Self {
                 dropped: true,
                 ..Self::json(500, Vec::new())
