@@ -78,7 +78,11 @@ pub enum SyncError {
 
     /// PostgreSQL refused a statement.
     #[error("The database refused a statement: {detail}. The transaction was rolled back.")]
-    DatabaseRejected { detail: String },
+    DatabaseRejected {
+        detail: String,
+        /// PostgreSQL's code, where it was PostgreSQL that refused.
+        sqlstate: Option<String>,
+    },
 
     /// The schema is not at the version that this binary was built for.
     #[error("The database schema is at version {found}, and this release wants {wanted}. {todo}")]

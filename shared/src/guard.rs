@@ -1,13 +1,17 @@
 //! The deletion guard: an account that suddenly seems to have lost much of its
 //! data is more likely misread than emptied, so the step stops before it believes it.
 
-use tokio_postgres::Transaction;
+use tokio_postgres::{GenericClient, Transaction};
 
 use crate::error::SyncError;
+use crate::postgres::table::Table;
 use crate::run::step::StepContext;
 
-/// Tables this small may lose anything: there a large share is a few rows.
+/// Tables this small may lose a large share: there that is a few rows.
 const LIVE_ROWS_MIN: i64 = 50;
+
+/// Tables this small may lose all that they have.
+const ALL_ROWS_MIN: i64 = 5;
 
 /// Refuses a step that has marked too many rows of `table` as deleted; `live` is
 /// the SQL condition for the rows that still live.
@@ -36,6 +40,29 @@ pub async fn check(
     judge(table, left + deleted - created, deleted, percent)
 }
 
+/// Refuses a whole listing that lacks too many of the table's live rows, or all of
+/// them: nothing at all, where there was something, is more likely no answer. Returns
+/// how many it lacks.
+///
+/// # Errors
+/// `DeletionGuard` with the figures.
+pub(crate) async fn check_absence(
+    context: &StepContext<'_>,
+    client: &impl GenericClient,
+    table: &Table,
+    attempt: i64,
+) -> Result<i64, SyncError> {
+    let row = client
+        .query_one(&table.absent_count_sql(), &[&attempt])
+        .await?;
+    let (live, absent): (i64, i64) = (row.get("live"), row.get("absent"));
+    if is_on(context) {
+        let percent = context.env.settings.deletion_guard_percent;
+        judge_absence(table.name, live, absent, percent)?;
+    }
+    Ok(absent)
+}
+
 /// A preview deletes nothing, and shows what it would.
 fn is_on(context: &StepContext<'_>) -> bool {
     let request = &context.run.request;
@@ -60,7 +87,7 @@ pub(crate) fn check_refresh(
 fn judge_all(tables: &[(&str, i64, i64)], percent: u32) -> Result<(), SyncError> {
     let mut refused = tables
         .iter()
-        .filter(|(table, live, vanishing)| judge(table, *live, *vanishing, percent).is_err());
+        .filter(|(table, live, gone)| judge_absence(table, *live, *gone, percent).is_err());
     let Some((table, live, deleting)) = refused.next() else {
         return Ok(());
     };
@@ -76,22 +103,33 @@ fn judge_all(tables: &[(&str, i64, i64)], percent: u32) -> Result<(), SyncError>
     })
 }
 
+fn judge_absence(table: &str, live: i64, absent: i64, percent: u32) -> Result<(), SyncError> {
+    if live > ALL_ROWS_MIN && absent >= live {
+        return Err(refusal(table, live, absent, percent));
+    }
+    judge(table, live, absent, percent)
+}
+
 fn judge(table: &str, live: i64, deleting: i64, percent: u32) -> Result<(), SyncError> {
     if live > LIVE_ROWS_MIN && deleting.saturating_mul(100) > live.saturating_mul(percent.into()) {
-        return Err(SyncError::DeletionGuard {
-            table: table.to_owned(),
-            deleting,
-            live,
-            also: String::new(),
-            percent,
-        });
+        return Err(refusal(table, live, deleting, percent));
     }
     Ok(())
 }
 
+fn refusal(table: &str, live: i64, deleting: i64, percent: u32) -> SyncError {
+    SyncError::DeletionGuard {
+        table: table.to_owned(),
+        deleting,
+        live,
+        also: String::new(),
+        percent,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{judge, judge_all};
+    use super::{judge, judge_absence, judge_all};
 
     #[test]
     fn exactly_the_limit_passes_and_one_more_does_not() {
@@ -120,7 +158,19 @@ mod tests {
     }
 
     #[test]
-    fn a_small_table_is_not_guarded() {
+    fn a_small_table_may_lose_much_but_not_all_by_absence() {
         assert!(judge("locations", 50, 50, 30).is_ok());
+        for (live, absent, passes) in [
+            (0, 0, true),
+            (5, 5, true),
+            (6, 5, true),
+            (6, 6, false),
+            (50, 49, true),
+            (51, 16, false),
+        ] {
+            let judged = judge_absence("locations", live, absent, 30);
+            assert_eq!(judged.is_ok(), passes, "{absent} of {live}");
+        }
+        assert!(judge_absence("locations", 6, 6, 100).is_err());
     }
 }

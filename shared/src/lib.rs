@@ -5,6 +5,7 @@
 //! and, when the list has ended, applies them in one transaction. `run` keeps
 //! the record and the lease around that.
 
+mod absence;
 pub mod catalog;
 pub mod env;
 pub mod error;

@@ -12,8 +12,10 @@ use tokio::time::Instant;
 
 use crate::error::SyncError;
 use crate::orders::hand_over_at;
+use crate::orders::page::Intake;
 use crate::orders::rows::OrderRows;
 use crate::orders::store::{self as orders, Origin};
+use crate::orders::waiting::Waiting;
 use crate::postgres::{Database, schema};
 use crate::run::part::Draft;
 use crate::run::stats::{Counts, Stats, StepOutput, total};
@@ -21,7 +23,6 @@ use crate::run::step::{self, Step, StepInput};
 use crate::run::store::{Run, begin_part};
 use crate::run::{lease, lease::Lease};
 use crate::square::{Counters, Order};
-use crate::text::{self, Texts};
 
 /// Orders a batch: as many as fit a short transaction and little memory.
 const BATCH: i64 = 1_000;
@@ -81,7 +82,6 @@ struct Note {
     total: Option<i64>,
     /// Orders that this release cannot read; their rows stay as they are.
     unreadable: i64,
-    cleaned: u64,
 }
 
 /// Does the work that the state machine asks for.
@@ -202,16 +202,11 @@ impl Job<'_> {
                 )
                 .await?;
             let Some(last) = rows.last() else {
-                let written = total([&draft.stats]).written();
-                orders::analyze(&transaction, written).await?;
-                let output = rederived(&draft, run_id, true);
-                let (stats, square) = (&draft.stats, &draft.square);
-                step::succeed(&transaction, run_id, "rederive", stats, square, &output).await?;
-                transaction.commit().await?;
-                return Ok(output);
+                drop(rows);
+                drop(transaction);
+                return self.try_waiting(&mut client, hand_over).await;
             };
             let place = last.get(0);
-            let mut texts = Texts::default();
             let mut page = Vec::with_capacity(rows.len());
             for row in &rows {
                 let source: &str = row.get(1);
@@ -221,7 +216,7 @@ impl Job<'_> {
                 };
                 let location_id = order.location_id.as_ref();
                 let currency = location_id.and_then(|id| currencies.get(id)?.as_deref());
-                page.push(OrderRows::derive(order, source, currency, &mut texts));
+                page.push(OrderRows::derive(order, source, currency));
             }
             drop(rows);
             let fates = orders::apply(&transaction, Origin::Raw, &page, run_id).await?;
@@ -230,7 +225,6 @@ impl Job<'_> {
                 draft.count("line_items", &fate.lines);
             }
             draft.note.place = Some(place);
-            draft.note.cleaned += texts.cleaned();
             let done = draft.stats.get("orders").map_or(0, Counts::given);
             draft
                 .save(
@@ -247,10 +241,50 @@ impl Job<'_> {
             }
         }
     }
+
+    /// Ends the step with the orders in quarantine: this release may read more of them
+    /// than the one that set them aside.
+    async fn try_waiting(
+        &self,
+        client: &mut Object,
+        hand_over: Instant,
+    ) -> Result<Rederived, SyncError> {
+        let run_id = &self.run.run_id;
+        let (mut intake, mut waiting) = (Intake::new(client).await?, Waiting::default());
+        loop {
+            let batch = waiting.next(client, &mut intake).await?;
+            let mut transaction = step::begin(client).await?;
+            lease::fence(&*transaction, &self.lease).await?;
+            let mut draft: Draft<Note> = Draft::load(&*transaction, run_id, "rederive").await?;
+            if draft.is_done {
+                return Ok(rederived(&draft, run_id, false));
+            }
+            let Some(batch) = batch else {
+                let written = total([&draft.stats]).written();
+                orders::analyze(&transaction, written).await?;
+                let output = rederived(&draft, run_id, true);
+                let (stats, square) = (&draft.stats, &draft.square);
+                step::succeed(&transaction, run_id, "rederive", stats, square, &output).await?;
+                transaction.commit().await?;
+                return Ok(output);
+            };
+            let figures = batch.write(&mut transaction, run_id).await?;
+            draft.count("orders", &figures.orders);
+            draft.count("line_items", &figures.lines);
+            let done = draft.stats.get("orders").map_or(0, Counts::given);
+            draft
+                .save(&*transaction, run_id, "rederive", done, None)
+                .await?;
+            transaction.commit().await?;
+            if Instant::now() >= hand_over {
+                return Ok(rederived(&draft, run_id, false));
+            }
+        }
+    }
 }
 
 fn rederived(draft: &Draft<Note>, run_id: &str, done: bool) -> Rederived {
-    let mut warnings: Vec<String> = text::warning(draft.note.cleaned).into_iter().collect();
+    let mut warnings = Vec::new();
     if draft.note.unreadable > 0 {
         warnings.push(format!(
             "{} order(s) cannot be read by this release; their rows stay as they were.",

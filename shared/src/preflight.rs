@@ -288,6 +288,7 @@ async fn check_room(env: &Env, client: &Object, request: &Request) -> Result<(),
                 "it holds {used} bytes and this run may need {extra} more, over the limit of \
 {limit} bytes. Make room, or raise DATABASE_STORAGE_LIMIT_BYTES"
             ),
+            sqlstate: None,
         });
     }
     Ok(())

@@ -4,82 +4,164 @@
 //! neither fail the step nor vanish. It waits in `sync_quarantine` until it
 //! fits, or until Square no longer has it.
 
-use serde_json::Value;
+use serde::Serialize;
 use tokio_postgres::{GenericClient, Transaction};
 
 use crate::error::SyncError;
 use crate::postgres::ledger::Ledger;
 use crate::postgres::plan::Access;
-use crate::postgres::table::{Table, quarantined_sql};
-use crate::square::Broken;
-use crate::text::Texts;
+use crate::postgres::table::{ALL_NAMED, Refused, Table, quarantined_sql};
+use crate::square::{Broken, ID_BYTES_MAX};
 
-/// Stages objects that could not be read, under the ids in `key_fields`.
+/// What is known of an object's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Name {
+    Known(String),
+    /// Longer than any id that the tables hold.
+    Foreign,
+    /// It may be that of any row.
+    Unknown,
+}
+
+impl Name {
+    /// The name made of an object's key.
+    fn of(broken: &Broken, key_fields: &[&str]) -> Self {
+        let parts: Option<Vec<String>> = key_fields
+            .iter()
+            .map(|field| broken.text(field).filter(|part| !part.is_empty()))
+            .collect();
+        match parts {
+            None => Self::Unknown,
+            Some(parts) if parts.iter().any(|part| part.len() > ID_BYTES_MAX) => Self::Foreign,
+            Some(parts) => Self::Known(parts.join(":")),
+        }
+    }
+
+    /// The object's id; without one it is known by its content.
+    fn object_id(self) -> Option<String> {
+        match self {
+            Self::Known(id) => Some(id),
+            Self::Foreign | Self::Unknown => None,
+        }
+    }
+}
+
+/// Stages objects that could not be read, under the ids in `key_fields`. Of one
+/// without a data type nothing is known, not even that.
 ///
 /// # Errors
 /// The database's.
 pub async fn stage_broken(
     client: &impl GenericClient,
     attempt: i64,
-    texts: &mut Texts,
     key_fields: &[&str],
-    broken: Vec<(&'static str, Broken)>,
+    broken: Vec<(Option<&'static str>, Broken)>,
+    default_type: &'static str,
     ledger: &mut Ledger,
 ) -> Result<(), SyncError> {
     for (data_type, broken) in broken {
-        let payload: Value = texts.json(broken.payload);
-        let object_id = object_id(&payload, key_fields);
-        let reason = format!("Cannot be read: {}.", broken.problem);
-        client
-            .execute(
-                "insert into staging.quarantine
-                     (attempt, seq, data_type, object_id, reason, payload, replayable)
-                 values ($1, 1, $2, coalesce($3, md5($5::jsonb::text)), $4, $5, false)",
-                &[&attempt, &data_type, &object_id, &reason, &payload],
-            )
-            .await?;
-        ledger.set_aside();
+        let name = Name::of(&broken, key_fields);
+        let is_named = data_type.is_some() && name != Name::Unknown;
+        let aside = Aside {
+            data_type: data_type.unwrap_or(default_type),
+            object_id: name.object_id(),
+            reason: unreadable(&broken.problem),
+            payload: broken.payload,
+            replayable: false,
+        };
+        aside.stage(client, attempt, is_named, ledger).await?;
     }
     Ok(())
 }
 
-/// The object's id; without one it is known by its content.
-fn object_id(payload: &Value, key_fields: &[&str]) -> Option<String> {
-    let parts: Option<Vec<&str>> = key_fields
-        .iter()
-        .map(|field| payload.get(field)?.as_str())
-        .collect();
-    parts.map(|parts| parts.join(":"))
+/// Stages rows that PostgreSQL refused one by one.
+///
+/// # Errors
+/// The database's.
+pub async fn stage_refused<R: Serialize>(
+    client: &impl GenericClient,
+    attempt: i64,
+    refused: Vec<Refused<'_, R>>,
+    ledger: &mut Ledger,
+) -> Result<(), SyncError> {
+    for Refused {
+        table,
+        id,
+        row,
+        sqlstate,
+    } in refused
+    {
+        let aside = Aside {
+            data_type: table.data_type,
+            object_id: Some(id),
+            reason: unstorable(&sqlstate),
+            payload: serde_json::to_string(row)
+                .map_err(|error| SyncError::Internal(error.to_string()))?,
+            replayable: false,
+        };
+        aside.stage(client, attempt, true, ledger).await?;
+    }
+    Ok(())
 }
 
-/// An object without its place among the tables, outside of any staging.
+fn unreadable(problem: &str) -> String {
+    format!("Cannot be read: {problem}.")
+}
+
+/// Why an object waits that PostgreSQL refused.
+pub(crate) fn unstorable(sqlstate: &str) -> String {
+    format!("Cannot be stored: PostgreSQL refused it (SQLSTATE {sqlstate}).")
+}
+
+/// An object without its place among the tables.
 #[derive(Debug)]
 pub struct Aside {
     pub data_type: &'static str,
     /// None where the object does not say; then it is known by its content.
     pub object_id: Option<String>,
     pub reason: String,
-    pub payload: Value,
+    /// JSON.
+    pub payload: String,
     /// Whether it only waits for its parent.
     pub replayable: bool,
 }
 
 impl Aside {
     /// An object that could not be read.
-    pub fn broken(
-        data_type: &'static str,
-        key_fields: &[&str],
-        broken: Broken,
-        texts: &mut Texts,
-    ) -> Self {
-        let payload = texts.json(broken.payload);
+    #[must_use]
+    pub fn broken(data_type: &'static str, key_fields: &[&str], broken: Broken) -> Self {
         Self {
             data_type,
-            object_id: object_id(&payload, key_fields),
-            reason: format!("Cannot be read: {}.", broken.problem),
-            payload,
+            object_id: Name::of(&broken, key_fields).object_id(),
+            reason: unreadable(&broken.problem),
+            payload: broken.payload,
             replayable: false,
         }
+    }
+
+    async fn stage(
+        &self,
+        client: &impl GenericClient,
+        attempt: i64,
+        is_named: bool,
+        ledger: &mut Ledger,
+    ) -> Result<(), SyncError> {
+        client
+            .execute(
+                STAGE,
+                &[
+                    &attempt,
+                    &self.data_type,
+                    &self.object_id,
+                    &self.reason,
+                    &self.payload,
+                    &self.replayable,
+                    &is_named,
+                ],
+            )
+            .await?;
+        ledger.set_aside();
+        Ok(())
     }
 
     /// Puts it into `sync_quarantine`, where an object waits once.
@@ -89,13 +171,7 @@ impl Aside {
     pub async fn keep(&self, client: &impl GenericClient, run_id: &str) -> Result<(), SyncError> {
         client
             .execute(
-                "insert into sync_quarantine as q
-                     (data_type, object_id, reason, payload, replayable, run_id)
-                 values ($1, coalesce($2, md5($4::jsonb::text)), $3, $4, $5, $6)
-                 on conflict (data_type, object_id) where resolved_at is null
-                 do update set reason = excluded.reason, payload = excluded.payload,
-                     replayable = excluded.replayable, run_id = excluded.run_id,
-                     last_seen_at = now()",
+                KEEP,
                 &[
                     &self.data_type,
                     &self.object_id,
@@ -109,6 +185,48 @@ impl Aside {
         Ok(())
     }
 }
+
+/// Parameters: attempt, data type, object id, reason, payload, whether it is
+/// replayable, whether it is named.
+const STAGE: &str = "
+    insert into staging.quarantine
+        (attempt, seq, data_type, object_id, reason, payload, replayable, is_named)
+    values ($1, 1, $2, coalesce($3, md5($5::text)), $4, staging.payload($5), $6, $7)";
+
+/// Parameters: data type, object id, reason, payload, whether it is replayable, run id.
+const KEEP: &str = "
+    insert into sync_quarantine as q
+        (data_type, object_id, reason, payload, replayable, run_id)
+    values ($1, coalesce($2, md5($4::text)), $3, staging.payload($4), $5, $6)
+    on conflict (data_type, object_id) where resolved_at is null
+    do update set reason = excluded.reason, payload = excluded.payload,
+        replayable = excluded.replayable, run_id = excluded.run_id, last_seen_at = now()";
+
+/// How many objects are tried again at a time.
+const BATCH: i64 = 1_000;
+
+/// Objects of these data types that could not be read when they came, in the order
+/// in which they came: after the one of that number, a batch at most. A later
+/// release may read more than the one that set them aside.
+///
+/// # Errors
+/// The database's.
+pub async fn unreadable_after(
+    client: &impl GenericClient,
+    data_types: &[&str],
+    number: i64,
+) -> Result<Vec<(i64, String)>, SyncError> {
+    let rows = client
+        .query(UNREADABLE, &[&data_types, &number, &BATCH])
+        .await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Parameters: data types, the number to go on from, how many.
+const UNREADABLE: &str = "
+    select id, payload #>> '{}' from sync_quarantine
+    where data_type = any ($1) and not replayable and resolved_at is null and id > $2
+    order by id limit $3";
 
 /// Closes what has found its place.
 ///
@@ -147,6 +265,26 @@ pub async fn count(
         .await?;
     Ok(row.get(0))
 }
+
+/// What a whole listing should warn of that holds objects without an id.
+///
+/// # Errors
+/// The database's.
+pub async fn unnamed_warning(
+    client: &impl GenericClient,
+    attempt: i64,
+) -> Result<Option<String>, SyncError> {
+    let unnamed: i64 = client.query_one(UNNAMED, &[&attempt]).await?.get(0);
+    Ok((unnamed > 0).then(|| {
+        format!(
+            "Square gave {unnamed} object(s) without an id that can be told, so nothing that the \
+list lacks was taken for deleted."
+        )
+    }))
+}
+
+/// Parameter: attempt.
+const UNNAMED: &str = "select count(*) from staging.quarantine where attempt = $1 and not is_named";
 
 /// Moves what this attempt could not place to `sync_quarantine`, and closes what
 /// has found its place, or what a whole listing no longer showed.
@@ -195,6 +333,11 @@ fn keep_sql(access: Access) -> String {
 /// Parameters: attempt, data type.
 fn settle_sql(table: &Table, access: Access) -> String {
     let waiting = "w.data_type = $2 and w.resolved_at is null";
+    // One that came without its id may be any of those that wait.
+    let told = match access {
+        Access::Sets => format!(" and {ALL_NAMED}"),
+        Access::LookUps => String::new(),
+    };
     let candidates = match access {
         Access::Sets => "sync_quarantine w".to_owned(),
         Access::LookUps => format!(
@@ -213,7 +356,7 @@ fn settle_sql(table: &Table, access: Access) -> String {
         "update sync_quarantine set resolved_at = now() where ctid = any (array(
              select w.ctid from {candidates}
              {aside}
-             where {waiting} and q.object_id is null))",
+             where {waiting} and q.object_id is null{told}))",
         aside = quarantined_sql(table.data_type, "w.object_id"),
     )
 }
@@ -222,5 +365,9 @@ fn settle_sql(table: &Table, access: Access) -> String {
 #[must_use]
 pub fn statements(table: &Table) -> Vec<String> {
     let by_access = |access| [keep_sql(access), settle_sql(table, access)];
-    [Access::Sets, Access::LookUps].map(by_access).concat()
+    let mut statements = [STAGE, KEEP, UNREADABLE, UNNAMED]
+        .map(str::to_owned)
+        .to_vec();
+    statements.extend([Access::Sets, Access::LookUps].map(by_access).concat());
+    statements
 }

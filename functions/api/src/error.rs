@@ -241,6 +241,7 @@ mod tests {
         };
         let rejected = SyncError::DatabaseRejected {
             detail: String::new(),
+            sqlstate: None,
         };
         assert_eq!(status(&unavailable), 503);
         assert_eq!(status(&outdated), 503);

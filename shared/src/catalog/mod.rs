@@ -13,6 +13,7 @@ use deadpool_postgres::Object;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use crate::absence::Absent;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::postgres;
@@ -23,10 +24,12 @@ use crate::quarantine;
 use crate::run::stats::{StagedStep, StepOutput, total};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
-use crate::square::{CatalogObject, Page, SearchCatalogObjects, read_ahead};
-use crate::text::Texts;
+use crate::square::{
+    BatchRetrieveCatalogObjects, CatalogObject, Page, SearchCatalogObjects, read_ahead, read_object,
+};
+use crate::text;
 use crate::times::Now;
-use rows::{CatalogRows, data_type_of};
+use rows::{Arrivals, CatalogRows};
 use store::{CATEGORIES, ITEMS, TABLES, VARIATIONS};
 
 pub(crate) const LIST: &str = "catalog";
@@ -66,6 +69,7 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let mut reader = Reader::new(context, &client, now);
     if listed_all {
         reader.list_all(&watermark).await?;
+        reader.ask_for_absent().await?;
     } else {
         reader.replay().await?;
         reader.list_changes(watermark.start(OVERLAP)).await?;
@@ -110,8 +114,7 @@ struct Staged {
 struct Reader<'a> {
     context: &'a StepContext<'a>,
     client: &'a Object,
-    seq: i64,
-    texts: Texts,
+    arrivals: Arrivals,
     /// When this step began to ask.
     now: Now,
     told: Told,
@@ -157,21 +160,39 @@ impl<'a> Reader<'a> {
         Self {
             context,
             client,
-            seq: 0,
-            texts: Texts::default(),
+            arrivals: Arrivals::given(),
             now,
             told: Told::default(),
             ledger: Ledger::default(),
         }
     }
 
-    /// Stages what waits in quarantine for its parent once more.
+    /// Stages what waits in quarantine once more: for its parent, or for a release
+    /// that can read it.
     async fn replay(&mut self) -> Result<(), SyncError> {
         let attempt = self.context.attempt;
         for table in TABLES {
             table.replay(self.client, attempt, &mut self.ledger).await?;
         }
-        Ok(())
+        let data_types = TABLES.map(|table| table.data_type);
+        let (mut arrivals, mut number) = (Arrivals::again(), 0);
+        loop {
+            let waiting =
+                quarantine::unreadable_after(&***self.client, &data_types, number).await?;
+            let Some((last, _)) = waiting.last() else {
+                return Ok(());
+            };
+            number = *last;
+            let mut rows = CatalogRows::default();
+            for (_, payload) in &waiting {
+                if let Ok(object) = read_object(payload) {
+                    rows.add(object, &mut arrivals);
+                }
+            }
+            // What is broken within them waits already.
+            rows.broken.clear();
+            self.stage_rows(rows).await?;
+        }
     }
 
     /// Everything, then what changed since the listing began or the last run
@@ -179,6 +200,7 @@ impl<'a> Reader<'a> {
     async fn list_all(&mut self, watermark: &Watermark) -> Result<(), SyncError> {
         let lists = TYPES.map(|kind| self.request(vec![kind], None));
         let begun = self.read(lists.into()).await?;
+        self.arrivals.have_been_listed();
         let since = match (watermark.start(OVERLAP), begun) {
             (Some(last), Some(begun)) => Some(last.min(begun)),
             (last, begun) => last.or(begun),
@@ -187,6 +209,35 @@ impl<'a> Reader<'a> {
             return Ok(());
         };
         self.list_changes(since.checked_sub(OVERLAP).ok()).await
+    }
+
+    /// Asks Square for what the listing lacks, by its ids: it may only have slipped.
+    async fn ask_for_absent(&mut self) -> Result<(), SyncError> {
+        for table in [&CATEGORIES, &ITEMS, &VARIATIONS] {
+            let Some(absent) = Absent::of(self.context, self.client, table, "id").await? else {
+                continue;
+            };
+            loop {
+                let object_ids = absent.next().await?;
+                if object_ids.is_empty() {
+                    break;
+                }
+                let request = BatchRetrieveCatalogObjects {
+                    object_ids,
+                    include_deleted_objects: true,
+                };
+                let square = &self.context.square;
+                match square.batch_retrieve_catalog_objects(&request).await {
+                    Ok(page) => self.stage(page).await?,
+                    // Without an answer the listing's word counts.
+                    Err(error @ SyncError::SquareRejected { .. }) => {
+                        tracing::warn!(%error, "absent objects were not asked for");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What changed after `begin_time`.
@@ -236,22 +287,24 @@ impl<'a> Reader<'a> {
             .add(page.objects.len() + page.broken.len());
         let mut rows = CatalogRows::default();
         for object in page.objects {
-            rows.add(object, &mut self.seq, &mut self.texts);
+            rows.add(object, &mut self.arrivals);
         }
-        let broken = page.broken.into_iter();
-        rows.broken
-            .extend(broken.map(|broken| (data_type_of(&broken), broken)));
-        let (client, attempt) = (self.client, self.context.attempt);
-        let ledger = &mut self.ledger;
-        CATEGORIES
-            .copy_in(client, attempt, &rows.categories, ledger)
-            .await?;
-        ITEMS.copy_in(client, attempt, &rows.items, ledger).await?;
-        VARIATIONS
-            .copy_in(client, attempt, &rows.variations, ledger)
-            .await?;
-        let (texts, key) = (&mut self.texts, ["id"]);
-        quarantine::stage_broken(&***client, attempt, texts, &key, rows.broken, ledger).await
+        for broken in page.broken {
+            rows.add_broken(broken);
+        }
+        self.stage_rows(rows).await
+    }
+
+    async fn stage_rows(&mut self, rows: CatalogRows) -> Result<(), SyncError> {
+        let (client, attempt, ledger) = (self.client, self.context.attempt, &mut self.ledger);
+        let categories = CATEGORIES.copy_in(client, attempt, &rows.categories, ledger);
+        quarantine::stage_refused(&***client, attempt, categories.await?, ledger).await?;
+        let items = ITEMS.copy_in(client, attempt, &rows.items, ledger).await?;
+        quarantine::stage_refused(&***client, attempt, items, ledger).await?;
+        let variations = VARIATIONS.copy_in(client, attempt, &rows.variations, ledger);
+        quarantine::stage_refused(&***client, attempt, variations.await?, ledger).await?;
+        let (key, broken) = (["id"], rows.broken);
+        quarantine::stage_broken(&***client, attempt, &key, broken, ITEMS.data_type, ledger).await
     }
 
     /// Leaves one copy of each object in staging, ready to be applied.
@@ -270,10 +323,13 @@ impl<'a> Reader<'a> {
             .execute(&statements::complete_item_ids(access), &[&attempt])
             .await?;
         VARIATIONS.dedupe(client, attempt, &mut ledger).await?;
+        let cleaned = text::warning(self.context.square.cleaned());
+        let mut warnings: Vec<String> = cleaned.into_iter().collect();
+        warnings.extend(quarantine::unnamed_warning(&***client, attempt).await?);
         Ok(Staged {
             newest: self.told.time(),
             ledger,
-            warnings: self.texts.warning().into_iter().collect(),
+            warnings,
         })
     }
 }

@@ -10,7 +10,6 @@ use crate::square::wire::{
     CatalogItem, CatalogItemVariation, CatalogObject, ItemVariationLocationOverrides, Money,
 };
 use crate::square::{Broken, read_object};
-use crate::text::Texts;
 
 /// The rows of one or several pages, and what could not become one.
 #[derive(Debug, Default)]
@@ -18,11 +17,47 @@ pub struct CatalogRows {
     pub categories: Vec<CategoryRow>,
     pub items: Vec<ItemRow>,
     pub variations: Vec<VariationRow>,
-    pub broken: Vec<(&'static str, Broken)>,
+    /// With the data type, where the object tells it.
+    pub broken: Vec<(Option<&'static str>, Broken)>,
+}
+
+/// Rows with a greater number came after a whole listing, as changes meanwhile or as
+/// answers to questions.
+pub const LISTED: i64 = 1 << 40;
+
+/// Numbers rows in the order of their arrival.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrivals {
+    last: i64,
+    step: i64,
+}
+
+impl Arrivals {
+    /// Of rows that Square gives: 1, 2, 3 …
+    #[must_use]
+    pub fn given() -> Self {
+        Self { last: 0, step: 1 }
+    }
+
+    /// Of rows that waited and are tried again: -1, -2, -3 …
+    #[must_use]
+    pub fn again() -> Self {
+        Self { last: 0, step: -1 }
+    }
+
+    /// The listing has ended.
+    pub fn have_been_listed(&mut self) {
+        self.last = self.last.max(LISTED);
+    }
+
+    fn next(&mut self) -> i64 {
+        self.last += self.step;
+        self.last
+    }
 }
 
 /// A row of `catalog_categories`.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct CategoryRow {
     pub seq: i64,
     pub id: String,
@@ -36,7 +71,7 @@ pub struct CategoryRow {
 }
 
 /// Where an object is sold.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Presence {
     pub at_all_locations: bool,
     pub at_location_ids: Vec<String>,
@@ -44,7 +79,7 @@ pub struct Presence {
 }
 
 /// A row of `catalog_items`, with those of `catalog_item_categories`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ItemRow {
     pub seq: i64,
     pub id: String,
@@ -70,7 +105,7 @@ pub struct ItemCategory {
 }
 
 /// A row of `catalog_variations`, with those of `catalog_variation_overrides`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VariationRow {
     pub seq: i64,
     pub id: String,
@@ -108,72 +143,84 @@ pub struct Override {
 }
 
 impl CatalogRows {
-    /// Adds an object's rows; `seq` numbers every row in the order of arrival.
-    pub fn add(&mut self, object: CatalogObject, seq: &mut i64, texts: &mut Texts) {
+    /// Adds an object's rows.
+    pub fn add(&mut self, object: CatalogObject, arrivals: &mut Arrivals) {
         match object.object_type.as_str() {
-            "CATEGORY" => self.categories.push(category(object, next(seq), texts)),
-            "ITEM" => self.add_item(object, seq, texts),
+            "CATEGORY" => self.categories.push(category(object, arrivals.next())),
+            "ITEM" => self.add_item(object, arrivals),
             "ITEM_VARIATION" => {
-                self.variations
-                    .push(variation(object, None, next(seq), texts));
+                let seq = arrivals.next();
+                self.variations.push(variation(object, None, seq));
             }
             // Other types may come along with a filter of types in Square's future.
             _ => {}
         }
     }
 
-    fn add_item(&mut self, mut object: CatalogObject, seq: &mut i64, texts: &mut Texts) {
-        let item_seq = next(seq);
+    /// Adds an object that cannot be read, unless it is of another type.
+    pub fn add_broken(&mut self, broken: Broken) {
+        let data_type = match broken.text("type").as_deref() {
+            Some("CATEGORY") => Some("categories"),
+            Some("ITEM") => Some("items"),
+            Some("ITEM_VARIATION") => Some("variations"),
+            Some(_) => return,
+            None => data_type_of(&broken),
+        };
+        self.broken.push((data_type, broken));
+    }
+
+    fn add_item(&mut self, mut object: CatalogObject, arrivals: &mut Arrivals) {
+        let item_seq = arrivals.next();
         let nested = object
             .item_data
             .as_mut()
             .and_then(|data| data.variations.take());
+        // One without an id leaves open which the item holds.
         let mut variation_ids = nested.as_ref().map(|_| Vec::new());
         for payload in nested.unwrap_or_default() {
-            if let (Some(ids), Some(id)) = (
-                variation_ids.as_mut(),
-                payload.get("id").and_then(|id| id.as_str()),
-            ) {
-                ids.push(texts.required(id.to_owned()));
-            }
-            match read_object(&payload) {
+            let id = match read_object::<CatalogObject>(payload.get()) {
                 Ok(held) => {
+                    let id = held.id.clone();
                     let holder = Some((object.id.as_str(), item_seq));
-                    self.variations
-                        .push(variation(held, holder, next(seq), texts));
+                    let seq = arrivals.next();
+                    self.variations.push(variation(held, holder, seq));
+                    Some(id)
                 }
-                Err(broken) => self.broken.push(("variations", broken)),
-            }
+                Err(broken) => {
+                    let id = broken.text("id");
+                    self.broken.push((Some("variations"), broken));
+                    id
+                }
+            };
+            variation_ids = variation_ids.zip(id).map(|(mut ids, id)| {
+                ids.push(id);
+                ids
+            });
         }
-        self.items
-            .push(item(object, variation_ids, item_seq, texts));
+        self.items.push(item(object, variation_ids, item_seq));
     }
 }
 
-/// The data type that an unreadable object belongs to.
-#[must_use]
-pub fn data_type_of(broken: &Broken) -> &'static str {
-    match broken.payload.get("type").and_then(|kind| kind.as_str()) {
-        Some("CATEGORY") => "categories",
-        Some("ITEM_VARIATION") => "variations",
-        _ => "items",
-    }
+/// The data type that an object shows by its data, if its type cannot be read.
+fn data_type_of(broken: &Broken) -> Option<&'static str> {
+    [
+        ("category_data", "categories"),
+        ("item_data", "items"),
+        ("item_variation_data", "variations"),
+    ]
+    .into_iter()
+    .find_map(|(field, data_type)| broken.has(field).then_some(data_type))
 }
 
-fn next(seq: &mut i64) -> i64 {
-    *seq += 1;
-    *seq
-}
-
-fn category(object: CatalogObject, seq: i64, texts: &mut Texts) -> CategoryRow {
+fn category(object: CatalogObject, seq: i64) -> CategoryRow {
     let data = object.category_data.unwrap_or_default();
     let parent = data.parent_category.and_then(|parent| parent.id);
     CategoryRow {
         seq,
-        id: texts.required(object.id),
-        name: texts.optional(data.name),
-        category_type: texts.optional(data.category_type),
-        parent_category_id: texts.optional(parent),
+        id: object.id,
+        name: data.name,
+        category_type: data.category_type,
+        parent_category_id: parent,
         is_top_level: data.is_top_level,
         version: object.version,
         updated_at: object.updated_at,
@@ -181,13 +228,8 @@ fn category(object: CatalogObject, seq: i64, texts: &mut Texts) -> CategoryRow {
     }
 }
 
-fn item(
-    mut object: CatalogObject,
-    variation_ids: Option<Vec<String>>,
-    seq: i64,
-    texts: &mut Texts,
-) -> ItemRow {
-    let presence = presence(&mut object, texts);
+fn item(mut object: CatalogObject, variation_ids: Option<Vec<String>>, seq: i64) -> ItemRow {
+    let presence = presence(&mut object);
     let data = object.item_data.unwrap_or_default();
     let category_id = category_id(&data);
     let categories = data
@@ -196,18 +238,18 @@ fn item(
         .into_iter()
         .filter_map(|category| {
             Some(ItemCategory {
-                category_id: texts.required(category.id?),
+                category_id: category.id?,
                 ordinal: category.ordinal,
             })
         })
         .collect();
     ItemRow {
         seq,
-        id: texts.required(object.id),
-        name: texts.optional(data.name),
-        description: texts.optional(data.description_plaintext.or(data.description)),
-        product_type: texts.optional(data.product_type),
-        category_id: texts.optional(category_id),
+        id: object.id,
+        name: data.name,
+        description: data.description_plaintext.or(data.description),
+        product_type: data.product_type,
+        category_id,
         is_archived: data.is_archived,
         presence,
         version: object.version,
@@ -238,13 +280,8 @@ fn category_id(data: &CatalogItem) -> Option<String> {
 }
 
 /// `holder` is the item that holds the variation, with its copy's `seq`.
-fn variation(
-    mut object: CatalogObject,
-    holder: Option<(&str, i64)>,
-    seq: i64,
-    texts: &mut Texts,
-) -> VariationRow {
-    let presence = presence(&mut object, texts);
+fn variation(mut object: CatalogObject, holder: Option<(&str, i64)>, seq: i64) -> VariationRow {
+    let presence = presence(&mut object);
     let data: CatalogItemVariation = object.item_variation_data.unwrap_or_default();
     let item_id = data
         .item_id
@@ -254,25 +291,25 @@ fn variation(
         .location_overrides
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|location| override_row(location, texts))
+        .filter_map(override_row)
         .collect();
     VariationRow {
         seq,
-        id: texts.required(object.id),
-        item_id: texts.optional(item_id),
-        name: texts.optional(data.name),
-        sku: texts.optional(data.sku),
-        upc: texts.optional(data.upc),
+        id: object.id,
+        item_id,
+        name: data.name,
+        sku: data.sku,
+        upc: data.upc,
         ordinal: data.ordinal,
-        pricing_type: texts.optional(data.pricing_type),
+        pricing_type: data.pricing_type,
         price: Money {
             amount: price.amount,
-            currency: texts.optional(price.currency),
+            currency: price.currency,
         },
         track_inventory: data.track_inventory,
         sellable: data.sellable,
         stockable: data.stockable,
-        measurement_unit_id: texts.optional(data.measurement_unit_id),
+        measurement_unit_id: data.measurement_unit_id,
         presence,
         version: object.version,
         updated_at: object.updated_at,
@@ -283,30 +320,34 @@ fn variation(
 }
 
 /// An override without a location overrides nothing.
-fn override_row(location: ItemVariationLocationOverrides, texts: &mut Texts) -> Option<Override> {
+fn override_row(location: ItemVariationLocationOverrides) -> Option<Override> {
     let price = location.price_money.unwrap_or_default();
     Some(Override {
-        location_id: texts.required(location.location_id?),
+        location_id: location.location_id?,
         price_amount: price.amount,
-        price_currency: texts.optional(price.currency),
-        pricing_type: texts.optional(location.pricing_type),
+        price_currency: price.currency,
+        pricing_type: location.pricing_type,
         track_inventory: location.track_inventory,
         sold_out: location.sold_out,
-        inventory_alert_type: texts.optional(location.inventory_alert_type),
+        inventory_alert_type: location.inventory_alert_type,
         inventory_alert_threshold: location.inventory_alert_threshold,
     })
 }
 
 /// Square's rule: what does not say where it is present is present everywhere.
-fn presence(object: &mut CatalogObject, texts: &mut Texts) -> Presence {
+fn presence(object: &mut CatalogObject) -> Presence {
     Presence {
         at_all_locations: object.present_at_all_locations.unwrap_or(true),
-        at_location_ids: texts.list(object.present_at_location_ids.take()),
-        absent_at_location_ids: texts.list(object.absent_at_location_ids.take()),
+        at_location_ids: object.present_at_location_ids.take().unwrap_or_default(),
+        absent_at_location_ids: object.absent_at_location_ids.take().unwrap_or_default(),
     }
 }
 
 impl Row for CategoryRow {
+    fn object_id(&self) -> String {
+        self.id.clone()
+    }
+
     fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
         vec![
             &self.seq,
@@ -324,6 +365,10 @@ impl Row for CategoryRow {
 }
 
 impl Row for ItemRow {
+    fn object_id(&self) -> String {
+        self.id.clone()
+    }
+
     fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
         vec![
             &self.seq,
@@ -347,6 +392,10 @@ impl Row for ItemRow {
 }
 
 impl Row for VariationRow {
+    fn object_id(&self) -> String {
+        self.id.clone()
+    }
+
     fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
         vec![
             &self.seq,
@@ -383,13 +432,12 @@ mod tests {
     use super::*;
 
     fn rows(objects: Vec<Value>) -> CatalogRows {
-        let (mut rows, mut seq, mut texts) = (CatalogRows::default(), 0, Texts::default());
+        let (mut rows, mut arrivals) = (CatalogRows::default(), Arrivals::given());
         for object in objects {
-            rows.add(
-                serde_json::from_value(object).unwrap(),
-                &mut seq,
-                &mut texts,
-            );
+            match read_object(&object.to_string()) {
+                Ok(object) => rows.add(object, &mut arrivals),
+                Err(broken) => rows.add_broken(broken),
+            }
         }
         rows
     }
@@ -424,7 +472,7 @@ mod tests {
         assert_eq!(variation.price.amount, Some(5_000_000_000));
         assert_eq!(variation.overrides.0.len(), 1);
         assert_eq!(rows.broken.len(), 1);
-        assert_eq!(rows.broken[0].0, "variations");
+        assert_eq!(rows.broken[0].0, Some("variations"));
     }
 
     #[test]
@@ -465,5 +513,38 @@ mod tests {
     fn an_unknown_type_is_passed_over() {
         let rows = rows(vec![json!({"type": "HOLOGRAM", "id": "X"})]);
         assert!(rows.items.is_empty() && rows.broken.is_empty());
+    }
+
+    #[test]
+    fn a_held_variation_without_an_id_leaves_open_which_there_are() {
+        let rows = rows(vec![
+            json!({"type": "ITEM", "id": "I", "item_data": {"variations": [
+            {"type": "ITEM_VARIATION", "id": "V"}, {"type": "ITEM_VARIATION", "id": 7}]}}),
+        ]);
+        assert_eq!(rows.items[0].variation_ids, None);
+        assert_eq!((rows.variations.len(), rows.broken.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_cannot_be_read_shows_its_type_by_its_data() {
+        let data_type = |object: Value| {
+            let rows = rows(vec![object]);
+            rows.broken.first().map(|(data_type, _)| *data_type)
+        };
+        for (object, expected) in [
+            (json!({"type": "ITEM", "id": 1}), Some(Some("items"))),
+            (
+                json!({"type": 1, "id": "C", "category_data": {}}),
+                Some(Some("categories")),
+            ),
+            (
+                json!({"id": "V", "item_variation_data": 7}),
+                Some(Some("variations")),
+            ),
+            (json!({"id": "X"}), Some(None)),
+            (json!({"type": "TAX", "id": 1}), None),
+        ] {
+            assert_eq!(data_type(object.clone()), expected, "{object}");
+        }
     }
 }

@@ -2,10 +2,11 @@
 //! has one sensible plan: see [`crate::postgres::plan`]. Parameter $1 is the attempt
 //! throughout, and $2, where there is one, the run's id.
 
+use super::rows::LISTED;
 use super::store::VARIATIONS;
 use crate::inventory::store::INVENTORY;
 use crate::postgres::plan::Access;
-use crate::postgres::table::quarantined_sql;
+use crate::postgres::table::{ALL_NAMED, REVIVED, quarantined_sql};
 
 /// Variations that an outdated copy of their item brought along.
 pub(super) const DROP_OUTDATED_HELD: &str = "
@@ -70,13 +71,17 @@ pub(super) fn quarantine_variations(access: Access) -> String {
 /// A variation marked as deleted lives after all: its counts, marked with it,
 /// come back only by listing them all.
 pub(super) fn want_inventory(access: Access) -> String {
+    let revived = match access {
+        Access::Sets => "true",
+        Access::LookUps => REVIVED,
+    };
     format!(
         "
     update sync_watermarks set reconcile_wanted = true
     where list = 'inventory' and exists (
         select from staging.catalog_variations s
         {current}
-        where s.attempt = $1 and not s.is_deleted and t.is_deleted)",
+        where s.attempt = $1 and not s.is_deleted and t.is_deleted and {revived})",
         current = access.join("catalog_variations", "t", "t.id = s.id"),
     )
 }
@@ -165,6 +170,22 @@ pub(super) fn quarantine_overrides(access: Access) -> String {
     )
 }
 
+/// Closes overrides that waited with an earlier copy of a variation, unless they wait
+/// with this one again.
+pub(super) fn settle_overrides() -> String {
+    format!(
+        "
+    update sync_quarantine set resolved_at = now() where ctid = any (array(
+        select w.ctid from sync_quarantine w
+        join staging.catalog_variations s
+            on s.attempt = $1 and s.seq > 0 and s.id = w.payload ->> 'variation_id'
+        {aside}
+        where w.data_type = 'variation_overrides' and w.resolved_at is null
+            and q.object_id is null))",
+        aside = quarantined_sql("variation_overrides", "w.object_id"),
+    )
+}
+
 /// Overrides that a variation no longer has.
 pub(super) fn drop_overrides(access: Access) -> String {
     format!(
@@ -184,10 +205,17 @@ pub(super) fn drop_overrides(access: Access) -> String {
 
 /// Marks variations as deleted, drops their overrides and marks their counts: by
 /// tombstone, with their item, because their item no longer holds them, or
-/// because a whole listing lacks them.
+/// because a whole listing lacks them. Of two copies that disagree the newer counts:
+/// an item's, if it was applied and came after the listing that the variation's came
+/// with, outweighs an older one of the variation.
 pub(super) fn mark_variations(access: Access) -> String {
     let (candidates, is_absent) = match access {
-        Access::Sets => ("catalog_variations".to_owned(), "true"),
+        Access::Sets => (
+            "catalog_variations".to_owned(),
+            format!(
+                "s.id is null and not coalesce(v.id = any (h.variation_ids), false) and {ALL_NAMED}"
+            ),
+        ),
         // Those that are named themselves, and those of the items that are.
         Access::LookUps => (
             format!(
@@ -200,7 +228,7 @@ pub(super) fn mark_variations(access: Access) -> String {
                 named = access.join("catalog_variations", "v", "v.id = s.id"),
                 held = access.join("catalog_variations", "v", "v.item_id = h.id"),
             ),
-            "not v.id = any (h.variation_ids)",
+            "false".to_owned(),
         ),
     };
     format!(
@@ -212,9 +240,14 @@ pub(super) fn mark_variations(access: Access) -> String {
         left join staging.catalog_variations s on s.attempt = $1 and s.id = v.id
         left join staging.catalog_items h
             on h.attempt = $1 and h.id = v.item_id and not h.is_deleted
+                and h.variation_ids is not null and h.version is not distinct from i.version
         {aside}
         where not v.is_deleted and q.object_id is null
-            and (s.is_deleted or i.is_deleted or s.id is null and {is_absent})),
+            and (s.is_deleted or i.is_deleted or {is_absent}
+                or not v.id = any (h.variation_ids)
+                    and (s.id is null and coalesce(h.version, 0) >= coalesce(v.version, 0)
+                        or s.seq <= {LISTED} and h.seq > {LISTED}
+                            and coalesce(h.version, 0) > coalesce(v.version, 0)))),
     marked as (
         {mark}
         returning id, deleted_at),
@@ -261,6 +294,7 @@ pub fn statements() -> Vec<String> {
         DROP_OUTDATED_HELD.to_owned(),
         DROP_OUTDATED_REPLAYS.to_owned(),
     ];
+    statements.push(settle_overrides());
     statements.extend(by_access(Access::Sets));
     statements.extend(by_access(Access::LookUps));
     statements

@@ -35,6 +35,7 @@ pub const CATEGORIES: Table = Table {
     version: "version",
     rank: OBJECT_RANK,
     has_tombstones: true,
+    vouched: None,
 };
 
 /// `catalog_items`.
@@ -61,6 +62,11 @@ pub const ITEMS: Table = Table {
     version: "version",
     rank: OBJECT_RANK,
     has_tombstones: true,
+    // An item of which a living variation was listed has only slipped.
+    vouched: Some(
+        "select distinct item_id as id from staging.catalog_variations \
+         where attempt = $1 and not is_deleted",
+    ),
 };
 
 /// `catalog_item_categories`.
@@ -73,6 +79,7 @@ pub const ITEM_CATEGORIES: Table = Table {
     version: "",
     rank: &["seq"],
     has_tombstones: false,
+    vouched: None,
 };
 
 /// `catalog_variations`.
@@ -112,6 +119,7 @@ pub const VARIATIONS: Table = Table {
         "seq",
     ],
     has_tombstones: true,
+    vouched: None,
 };
 
 /// `catalog_variation_overrides`.
@@ -134,6 +142,7 @@ pub const OVERRIDES: Table = Table {
     version: "",
     rank: &["seq"],
     has_tombstones: false,
+    vouched: None,
 };
 
 /// Every table that this step stages.
@@ -167,6 +176,9 @@ pub(crate) async fn apply(
     if inventory.deleted > 0 {
         stats.insert("inventory".to_owned(), inventory);
     }
+    transaction
+        .execute(&statements::settle_overrides(), &[&context.attempt])
+        .await?;
     for table in TABLES {
         let run_id = context.run.run_id.as_str();
         quarantine::settle(transaction, table, context.attempt, run_id, access).await?;

@@ -15,6 +15,7 @@ use deadpool_postgres::Object;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use crate::absence::Absent;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::locations::{self, Staged as StagedLocations};
@@ -26,8 +27,10 @@ use crate::run::request::DataType;
 use crate::run::stats::{StagedStep, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
-use crate::square::{BatchRetrieveInventoryCounts, InventoryCount, Page, read_ahead};
-use crate::text::Texts;
+use crate::square::{
+    BatchRetrieveInventoryCounts, Broken, InventoryCount, Page, read_ahead, read_object,
+};
+use crate::text;
 use crate::times::Now;
 use rows::CountRow;
 use store::INVENTORY;
@@ -70,10 +73,9 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let mut reader = Reader::new(context, &client, now);
     if listed_all {
         reader.list_all(&watermark).await?;
+        reader.ask_for_absent().await?;
     } else {
-        INVENTORY
-            .replay(&client, context.attempt, &mut reader.ledger)
-            .await?;
+        reader.replay().await?;
         reader.list(vec![], watermark.start(OVERLAP)).await?;
     }
     let Staged {
@@ -127,7 +129,6 @@ struct Reader<'a> {
     context: &'a StepContext<'a>,
     client: &'a Object,
     seq: i64,
-    texts: Texts,
     /// When this step began to ask.
     now: Now,
     newest: Option<Timestamp>,
@@ -140,10 +141,52 @@ impl<'a> Reader<'a> {
             context,
             client,
             seq: 0,
-            texts: Texts::default(),
             now,
             newest: None,
             ledger: Ledger::default(),
+        }
+    }
+
+    /// Stages what waits in quarantine once more: for its parent, or for a release
+    /// that can read it.
+    async fn replay(&mut self) -> Result<(), SyncError> {
+        let (client, attempt) = (self.client, self.context.attempt);
+        INVENTORY.replay(client, attempt, &mut self.ledger).await?;
+        let mut number = 0;
+        loop {
+            let data_types = [INVENTORY.data_type];
+            let waiting = quarantine::unreadable_after(&***client, &data_types, number).await?;
+            let Some((last, _)) = waiting.last() else {
+                return Ok(());
+            };
+            number = *last;
+            let readable = waiting
+                .iter()
+                .filter_map(|(_, payload)| read_object::<InventoryCount>(payload).ok())
+                .filter(is_of_variation)
+                .map(|count| CountRow::new(count, 0))
+                .collect();
+            self.stage_rows(readable, Vec::new()).await?;
+        }
+    }
+
+    /// Asks Square for what the listing lacks, by the variations: it may only have
+    /// slipped.
+    async fn ask_for_absent(&mut self) -> Result<(), SyncError> {
+        let (context, client) = (self.context, self.client);
+        let Some(absent) = Absent::of(context, client, &INVENTORY, "variation_id").await? else {
+            return Ok(());
+        };
+        loop {
+            let catalog_object_ids = absent.next().await?;
+            if catalog_object_ids.is_empty() {
+                return Ok(());
+            }
+            let request = BatchRetrieveInventoryCounts {
+                catalog_object_ids,
+                ..self.request(vec![], None)
+            };
+            self.read(request).await?;
         }
     }
 
@@ -234,7 +277,10 @@ impl<'a> Reader<'a> {
         location_ids: Vec<String>,
         updated_after: Option<Timestamp>,
     ) -> Result<(), SyncError> {
-        let request = self.request(location_ids, updated_after);
+        self.read(self.request(location_ids, updated_after)).await
+    }
+
+    async fn read(&mut self, request: BatchRetrieveInventoryCounts) -> Result<(), SyncError> {
         let list = self.context.square.batch_retrieve_inventory_counts(request);
         let mut pages = read_ahead(vec![list], 1);
         while let Some(page) = pages.next().await? {
@@ -252,6 +298,7 @@ impl<'a> Reader<'a> {
             location_ids,
             updated_after,
             limit: self.context.env.settings.inventory_batch_size,
+            ..BatchRetrieveInventoryCounts::default()
         }
     }
 
@@ -260,23 +307,29 @@ impl<'a> Reader<'a> {
             .progress
             .add(page.objects.len() + page.broken.len());
         let mut rows = Vec::with_capacity(page.objects.len());
-        for count in page.objects {
+        for count in page.objects.into_iter().filter(is_of_variation) {
             self.seq += 1;
             self.newest = self.newest.max(self.now.known(count.calculated_at));
-            rows.push(CountRow::new(count, self.seq, &mut self.texts));
+            rows.push(CountRow::new(count, self.seq));
         }
-        let (client, attempt) = (self.client, self.context.attempt);
-        INVENTORY
-            .copy_in(client, attempt, &rows, &mut self.ledger)
-            .await?;
-        let key = ["catalog_object_id", "location_id", "state"];
-        let broken = page
-            .broken
-            .into_iter()
-            .map(|broken| ("inventory", broken))
-            .collect();
-        let (texts, ledger) = (&mut self.texts, &mut self.ledger);
-        quarantine::stage_broken(&***client, attempt, texts, &key, broken, ledger).await
+        self.stage_rows(rows, page.broken).await
+    }
+
+    async fn stage_rows(
+        &mut self,
+        rows: Vec<CountRow>,
+        broken: Vec<Broken>,
+    ) -> Result<(), SyncError> {
+        let (client, attempt, ledger) = (self.client, self.context.attempt, &mut self.ledger);
+        let refused = INVENTORY.copy_in(client, attempt, &rows, ledger).await?;
+        quarantine::stage_refused(&***client, attempt, refused, ledger).await?;
+        let (key, data_type) = (
+            ["catalog_object_id", "location_id", "state"],
+            INVENTORY.data_type,
+        );
+        let broken = broken.into_iter();
+        let broken = broken.map(|broken| (Some(data_type), broken)).collect();
+        quarantine::stage_broken(&***client, attempt, &key, broken, data_type, ledger).await
     }
 
     /// Leaves one copy of each count in staging, ready to be applied.
@@ -284,10 +337,18 @@ impl<'a> Reader<'a> {
         let (client, attempt, mut ledger) = (self.client, self.context.attempt, self.ledger);
         INVENTORY.analyze(&***client).await?;
         INVENTORY.dedupe(client, attempt, &mut ledger).await?;
+        let cleaned = text::warning(self.context.square.cleaned());
+        let mut warnings: Vec<String> = cleaned.into_iter().collect();
+        warnings.extend(quarantine::unnamed_warning(&***client, attempt).await?);
         Ok(Staged {
             newest: self.newest,
             ledger,
-            warnings: self.texts.warning().into_iter().collect(),
+            warnings,
         })
     }
+}
+
+/// Square for Restaurants counts items as well, which no table here is for.
+fn is_of_variation(count: &InventoryCount) -> bool {
+    count.catalog_object_type.as_deref() != Some("ITEM")
 }

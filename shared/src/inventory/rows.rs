@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
+use serde::Serialize;
 use tokio_postgres::types::ToSql;
 
 use crate::postgres::table::Row;
 use crate::square::wire::InventoryCount;
-use crate::text::Texts;
 
 /// A row of `catalog_inventory`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CountRow {
     pub seq: i64,
     pub variation_id: String,
@@ -22,12 +22,12 @@ pub struct CountRow {
 impl CountRow {
     /// The row of a count; `seq` is its place in the order of arrival.
     #[must_use]
-    pub fn new(count: InventoryCount, seq: i64, texts: &mut Texts) -> Self {
+    pub fn new(count: InventoryCount, seq: i64) -> Self {
         Self {
             seq,
-            variation_id: texts.required(count.catalog_object_id),
-            location_id: texts.required(count.location_id),
-            state: texts.required(count.state),
+            variation_id: count.catalog_object_id,
+            location_id: count.location_id,
+            state: count.state,
             quantity: count.quantity,
             calculated_at: count.calculated_at,
         }
@@ -35,6 +35,10 @@ impl CountRow {
 }
 
 impl Row for CountRow {
+    fn object_id(&self) -> String {
+        [&*self.variation_id, &self.location_id, &self.state].join(":")
+    }
+
     fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
         vec![
             &self.seq,
@@ -63,7 +67,7 @@ mod tests {
                 "catalog_object_id": "V", "location_id": "L", "state": "IN_STOCK", "quantity": text
             }))
             .unwrap();
-            let row = CountRow::new(count, 1, &mut Texts::default());
+            let row = CountRow::new(count, 1);
             assert_eq!(row.quantity.to_string(), expected);
         }
     }

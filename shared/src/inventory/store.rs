@@ -29,6 +29,7 @@ pub const INVENTORY: Table = Table {
     version: "calculated_at",
     rank: &["coalesce(calculated_at, '-infinity'::timestamptz)", "seq"],
     has_tombstones: false,
+    vouched: None,
 };
 
 /// The tables that this step writes.

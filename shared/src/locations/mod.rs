@@ -15,11 +15,11 @@ use crate::env::Env;
 use crate::error::SyncError;
 use crate::postgres::ledger::Ledger;
 use crate::postgres::table::clear_staging;
-use crate::quarantine;
+use crate::quarantine::{self, Aside};
 use crate::run::stats::{StagedStep, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
-use crate::square::Square;
-use crate::text::Texts;
+use crate::square::{Location, Page, Square};
+use crate::text;
 use rows::LocationRow;
 use store::LOCATIONS;
 
@@ -42,8 +42,8 @@ pub async fn sync(
 }
 
 /// The ids of the locations that Square lists, each of which has its row after
-/// this. For steps that need them without the locations step: rows that are there
-/// stay as they are.
+/// this, or waits in quarantine if it cannot be read. For steps that need them
+/// without the locations step: rows that are there stay as they are.
 ///
 /// # Errors
 /// Square's, the database's.
@@ -52,14 +52,19 @@ pub(crate) async fn ensure(
     client: &impl GenericClient,
     run_id: &str,
 ) -> Result<Vec<String>, SyncError> {
-    let page = square.list_locations().await?;
-    let mut texts = Texts::default();
+    let page = listed(square).await?;
     let rows: Vec<LocationRow> = (1..)
         .zip(page.objects)
-        .map(|(seq, location)| LocationRow::new(location, seq, &mut texts))
+        .map(|(seq, location)| LocationRow::new(location, seq))
         .collect();
     store::add_missing(client, &rows, run_id).await?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
+    let mut ids: Vec<String> = rows.into_iter().map(|row| row.id).collect();
+    for broken in page.broken {
+        let aside = Aside::broken(LOCATIONS.data_type, &["id"], broken);
+        aside.keep(client, run_id).await?;
+        ids.extend(aside.object_id);
+    }
+    Ok(ids)
 }
 
 /// Locations that wait in staging.
@@ -70,9 +75,9 @@ pub(crate) struct Staged {
 }
 
 impl Staged {
-    /// Whether these are all that Square lists; an account always has one.
+    /// Whether these are all that Square lists.
     pub(crate) fn are_all(&self) -> bool {
-        !self.is_broken && !self.ids.is_empty()
+        !self.is_broken
     }
 }
 
@@ -88,52 +93,63 @@ pub(crate) async fn stage(
     attempt: i64,
     ledger: &mut Ledger,
 ) -> Result<Staged, SyncError> {
-    let page = square.list_locations().await?;
-    let mut texts = Texts::default();
+    let page = listed(square).await?;
     let rows: Vec<LocationRow> = (1..)
         .zip(page.objects)
-        .map(|(seq, location)| LocationRow::new(location, seq, &mut texts))
+        .map(|(seq, location)| LocationRow::new(location, seq))
         .collect();
-    LOCATIONS.copy_in(client, attempt, &rows, ledger).await?;
+    let refused = LOCATIONS.copy_in(client, attempt, &rows, ledger).await?;
+    let is_broken = !page.broken.is_empty() || !refused.is_empty();
     LOCATIONS.dedupe(client, attempt, ledger).await?;
     let mut ids: Vec<String> = rows.into_iter().map(|row| row.id).collect();
     ids.sort_unstable();
     ids.dedup();
-    Ok(Staged {
-        ids,
-        is_broken: !page.broken.is_empty(),
-    })
+    Ok(Staged { ids, is_broken })
+}
+
+/// The locations that Square lists. An account always has one, its main location.
+async fn listed(square: &Square) -> Result<Page<Location>, SyncError> {
+    let page = square.list_locations().await?;
+    if page.objects.is_empty() && page.broken.is_empty() {
+        return Err(SyncError::SquareMalformed {
+            endpoint: "/v2/locations".to_owned(),
+            detail: "it names no location at all".to_owned(),
+        });
+    }
+    Ok(page)
 }
 
 async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
-    let page = context.square.list_locations().await?;
+    let page = listed(&context.square).await?;
     context.progress.add(page.objects.len() + page.broken.len());
-    let mut texts = Texts::default();
     let rows: Vec<LocationRow> = (1..)
         .zip(page.objects)
-        .map(|(seq, location)| LocationRow::new(location, seq, &mut texts))
+        .map(|(seq, location)| LocationRow::new(location, seq))
         .collect();
-    let broken = page
-        .broken
-        .into_iter()
-        .map(|broken| ("locations", broken))
-        .collect();
+    let broken = page.broken.into_iter();
+    let broken = broken.map(|broken| (Some(LOCATIONS.data_type), broken));
 
     let mut client = context.env.database.client().await?;
     let attempt = context.attempt;
     clear_staging(&client, &[&LOCATIONS], false).await?;
     let mut ledger = Ledger::default();
-    LOCATIONS
+    let refused = LOCATIONS
         .copy_in(&client, attempt, &rows, &mut ledger)
         .await?;
-    let key = ["id"];
-    quarantine::stage_broken(&**client, attempt, &mut texts, &key, broken, &mut ledger).await?;
+    quarantine::stage_refused(&**client, attempt, refused, &mut ledger).await?;
+    let (key, broken) = (["id"], broken.collect());
+    let default_type = LOCATIONS.data_type;
+    quarantine::stage_broken(&**client, attempt, &key, broken, default_type, &mut ledger).await?;
     LOCATIONS.dedupe(&client, attempt, &mut ledger).await?;
     let unknown_zones = zones::warning(&**client, &rows).await?;
 
+    let mut warnings: Vec<String> = text::warning(context.square.cleaned())
+        .into_iter()
+        .collect();
+    warnings.extend(quarantine::unnamed_warning(&**client, attempt).await?);
+    warnings.extend(unknown_zones);
     let transaction = context.begin(&mut client).await?;
     ledger.verify(&transaction, attempt).await?;
-    let warnings = texts.warning().into_iter().chain(unknown_zones).collect();
     if context.run.request.stages_only() {
         let staged = StagedStep {
             attempt,

@@ -1,14 +1,14 @@
 //! A location of Square as a row.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use tokio_postgres::types::ToSql;
 
 use crate::postgres::table::Row;
 use crate::square::Location;
-use crate::text::Texts;
 
 /// A row of `locations`.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct LocationRow {
     pub seq: i64,
     pub id: String,
@@ -40,43 +40,46 @@ pub struct LocationRow {
 impl LocationRow {
     /// The row of a location; `seq` is its place in the order of arrival.
     #[must_use]
-    pub fn new(location: Location, seq: i64, texts: &mut Texts) -> Self {
+    pub fn new(location: Location, seq: i64) -> Self {
         let address = location.address.unwrap_or_default();
         let coordinates = location.coordinates.unwrap_or_default();
-        let mut text = |value| texts.optional(value);
         Self {
             seq,
-            name: text(location.name),
-            business_name: text(location.business_name),
-            location_type: text(location.location_type),
-            status: text(location.status),
-            address_line_1: text(address.address_line_1),
-            address_line_2: text(address.address_line_2),
-            address_line_3: text(address.address_line_3),
-            locality: text(address.locality),
-            administrative_district_level_1: text(address.administrative_district_level_1),
-            postal_code: text(address.postal_code),
+            name: location.name,
+            business_name: location.business_name,
+            location_type: location.location_type,
+            status: location.status,
+            address_line_1: address.address_line_1,
+            address_line_2: address.address_line_2,
+            address_line_3: address.address_line_3,
+            locality: address.locality,
+            administrative_district_level_1: address.administrative_district_level_1,
+            postal_code: address.postal_code,
             // The location's own country is where it is registered; only some
             // answers repeat it in the address.
-            country: text(location.country.or(address.country)),
-            timezone: text(location.timezone),
-            currency: text(location.currency),
-            language_code: text(location.language_code),
-            phone_number: text(location.phone_number),
-            business_email: text(location.business_email),
-            website_url: text(location.website_url),
+            country: location.country.or(address.country),
+            timezone: location.timezone,
+            currency: location.currency,
+            language_code: location.language_code,
+            phone_number: location.phone_number,
+            business_email: location.business_email,
+            website_url: location.website_url,
             latitude: coordinates.latitude,
             longitude: coordinates.longitude,
-            mcc: text(location.mcc),
-            merchant_id: text(location.merchant_id),
-            id: texts.required(location.id),
-            capabilities: texts.list(location.capabilities),
+            mcc: location.mcc,
+            merchant_id: location.merchant_id,
+            id: location.id,
+            capabilities: location.capabilities.unwrap_or_default(),
             created_at: location.created_at,
         }
     }
 }
 
 impl Row for LocationRow {
+    fn object_id(&self) -> String {
+        self.id.clone()
+    }
+
     fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
         vec![
             &self.seq,
@@ -121,7 +124,7 @@ mod tests {
             "created_at": "2024-03-01T10:00:00.5Z", "country": "CA", "unheard_of": {"x": 1}
         }))
         .unwrap();
-        let row = LocationRow::new(location, 7, &mut Texts::default());
+        let row = LocationRow::new(location, 7);
         let expected = LocationRow {
             seq: 7,
             id: "L1".into(),

@@ -48,18 +48,18 @@ pub const LOCATIONS: Table = Table {
     version: "",
     rank: &["seq"],
     has_tombstones: false,
+    vouched: None,
 };
 
 /// Sets locations inactive that Square no longer lists. Parameters: attempt, run id.
-pub const MARK_INACTIVE: &str = "
-    update locations set status = 'INACTIVE', last_changed_at = now(), last_changed_by_run = $2
-    where ctid = any (array(
-        select t.ctid from locations t
-        left join staging.locations s on s.attempt = $1 and s.id = t.id
-        left join (
-            select distinct object_id from staging.quarantine
-            where attempt = $1 and data_type = 'locations') q on q.object_id = t.id
-        where t.status is distinct from 'INACTIVE' and s.id is null and q.object_id is null))";
+#[must_use]
+pub fn mark_inactive_sql() -> String {
+    format!(
+        "update locations set status = 'INACTIVE', last_changed_at = now(), \
+         last_changed_by_run = $2 where ctid = any (array({}))",
+        LOCATIONS.absent_sql("ctid")
+    )
+}
 
 /// The locations that Square knows. One that it no longer lists is inactive here
 /// and must not be asked for; what it listed last is still in staging.
@@ -135,24 +135,16 @@ pub(crate) async fn apply(
         .query_one(&LOCATIONS.staged_sql(), &[&attempt])
         .await?
         .get(0);
+    guard::check_absence(context, transaction, &LOCATIONS, attempt).await?;
     let written = LOCATIONS
         .upsert(transaction, &LOCATIONS.upsert_sql(access), attempt, run_id)
         .await?;
     let marked = transaction
-        .execute(MARK_INACTIVE, &[&attempt, &run_id])
+        .execute(&mark_inactive_sql(), &[&attempt, &run_id])
         .await?;
     let mut counts = Counts::new(staged, written);
     counts.deleted = i64::try_from(marked).unwrap_or(i64::MAX);
     counts.quarantined = quarantine::count(transaction, attempt, "locations").await?;
     quarantine::settle(transaction, &LOCATIONS, attempt, run_id, access).await?;
-    guard::check(
-        context,
-        transaction,
-        "locations",
-        "status is distinct from 'INACTIVE'",
-        counts.deleted,
-        counts.created,
-    )
-    .await?;
     Ok(counts)
 }

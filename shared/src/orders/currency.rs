@@ -5,7 +5,6 @@
 use serde_json::Value;
 
 use super::rows::OrderRows;
-use crate::text::Texts;
 
 /// Where an order's currency is looked for, in this order; then anywhere in it.
 const FIELDS: [&str; 12] = [
@@ -25,12 +24,7 @@ const FIELDS: [&str; 12] = [
 
 /// Gives a currency to those rows of an order whose usual amounts name none. The
 /// source is the order's JSON, which is read only then.
-pub(super) fn settle(
-    rows: &mut OrderRows,
-    source: &str,
-    location: Option<&str>,
-    texts: &mut Texts,
-) {
+pub(super) fn settle(rows: &mut OrderRows, source: &str, location: Option<&str>) {
     if rows.order.currency.is_some() && parts(rows).all(|currency| currency.is_some()) {
         return;
     }
@@ -39,7 +33,7 @@ pub(super) fn settle(
         let named = FIELDS.iter().find_map(|field| named(field, &order[field]));
         let named = named.or_else(|| within(&order));
         let named = named.or(location.filter(|name| !name.is_empty()));
-        rows.order.currency = texts.optional(named.map(str::to_owned));
+        rows.order.currency = named.map(str::to_owned);
     }
     let of_order = rows.order.currency.clone();
     let returned = items(&order["returns"]).flat_map(|back| items(&back["return_line_items"]));
@@ -48,7 +42,7 @@ pub(super) fn settle(
         .chain(items(&order["tenders"]));
     for (currency, source) in parts(rows).zip(sources) {
         if currency.is_none() {
-            let own = texts.optional(within(source).map(str::to_owned));
+            let own = within(source).map(str::to_owned);
             *currency = own.or_else(|| of_order.clone());
         }
     }
@@ -89,12 +83,11 @@ mod tests {
 
     use super::super::rows::OrderRows;
     use crate::square::OrderWithSource;
-    use crate::text::Texts;
 
     fn rows(order: &Value, location: Option<&str>) -> OrderRows {
         let source = serde_json::value::to_raw_value(order).unwrap();
         let given = OrderWithSource::read(source).unwrap();
-        OrderRows::new(given, location, &mut Texts::default())
+        OrderRows::new(given, location)
     }
 
     fn of_order(order: &Value, location: Option<&str>) -> Option<String> {

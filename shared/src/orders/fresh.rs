@@ -16,6 +16,7 @@ use super::chunks::{self, Chunk, OVERLAP};
 use super::hand_over_at;
 use super::page::{Batch, Figures, Intake, LINE_ITEMS, ORDERS};
 use super::rows::OrderRows;
+use super::waiting::Waiting;
 use super::{spans, store};
 use crate::env::Env;
 use crate::error::SyncError;
@@ -25,7 +26,7 @@ use crate::run::part::Draft;
 use crate::run::request::{DataType, Trigger};
 use crate::run::stats::{StepOutput, total};
 use crate::run::step::{self, Step, StepContext, StepInput};
-use crate::square::{Counters, OrderTime, OrderWithSource, Page, SearchOrders, read_ahead};
+use crate::square::{Counters, OrderTime, SearchOrders, read_ahead};
 use crate::times::Now;
 use crate::{locations, text};
 
@@ -52,7 +53,7 @@ struct Note {
     place_ids: Vec<String>,
     /// Whether a page of that chunk held a newer change than was known.
     moved: bool,
-    /// Texts that U+0000 was taken out of.
+    /// Characters that PostgreSQL cannot hold and that were taken out.
     cleaned: u64,
 }
 
@@ -213,31 +214,20 @@ enum Finished {
 }
 
 impl Reading<'_> {
-    /// Tries orders again that wait for their location; it may be there now.
-    /// Answers false if another invocation has read on meanwhile.
+    /// Tries orders again that wait in quarantine. Returns false if another invocation
+    /// has read on meanwhile.
     async fn replay(&mut self, client: &mut Object) -> Result<bool, SyncError> {
-        let rows = client.query(WAITING, &[]).await?;
-        if rows.is_empty() {
-            return Ok(true);
+        let mut waiting = Waiting::default();
+        while let Some(batch) = waiting.next(client, &mut self.intake).await? {
+            let mut transaction = self.context.begin(client).await?;
+            let figures = batch
+                .write(&mut transaction, &self.context.run.run_id)
+                .await?;
+            if self.record(&transaction, &figures).await?.is_none() {
+                return Ok(false);
+            }
+            transaction.commit().await?;
         }
-        let mut page = Page {
-            objects: Vec::new(),
-            broken: Vec::new(),
-            latest_time: None,
-        };
-        for row in rows {
-            // One that this release cannot read stays where it is.
-            let source = serde_json::from_str(row.get(0)).ok();
-            let order = source.and_then(|source| OrderWithSource::read(source).ok());
-            page.objects.extend(order);
-        }
-        let batch = self.intake.sort(page, |_| true);
-        let transaction = self.context.begin(client).await?;
-        let figures = batch.write(&transaction, &self.context.run.run_id).await?;
-        if self.record(&transaction, &figures).await?.is_none() {
-            return Ok(false);
-        }
-        transaction.commit().await?;
         Ok(true)
     }
 
@@ -250,8 +240,8 @@ impl Reading<'_> {
         batch: &Batch,
     ) -> Result<bool, SyncError> {
         let run_id = &self.context.run.run_id;
-        let transaction = self.context.begin(client).await?;
-        let figures = batch.write(&transaction, run_id).await?;
+        let mut transaction = self.context.begin(client).await?;
+        let figures = batch.write(&mut transaction, run_id).await?;
         let now = self.intake.now;
         let known = |rows: &OrderRows| now.known(updated_at(rows));
         if let Some(newest) = batch.newest(known).map(spans::floor) {
@@ -296,7 +286,7 @@ impl Reading<'_> {
         draft.count(ORDERS, &figures.orders);
         draft.count(LINE_ITEMS, &figures.lines);
         draft.asked(&self.context.square.counters(), &mut self.told);
-        let cleaned = self.intake.texts.cleaned();
+        let cleaned = self.context.square.cleaned();
         self.note.cleaned += cleaned - self.cleaned;
         self.cleaned = cleaned;
         draft.note = self.note.clone();
@@ -382,13 +372,6 @@ impl Reading<'_> {
     }
 }
 
-/// Orders in quarantine whose location is there by now.
-const WAITING: &str = "
-    select payload::text from sync_quarantine
-    where data_type = 'orders' and replayable and resolved_at is null
-        and payload ->> 'location_id' in (select id from locations)
-    order by id limit 1000";
-
 /// Watermarks never move back, nor into times still to come. Parameters: lists,
 /// position, run id.
 const ADVANCE: &str = "
@@ -410,4 +393,4 @@ const SETTLE: &str = "
         kept_fresh = true, updated_by_run = excluded.updated_by_run";
 
 /// For the test that prepares every statement.
-pub(super) const STATEMENTS: [&str; 3] = [WAITING, ADVANCE, SETTLE];
+pub(super) const STATEMENTS: [&str; 2] = [ADVANCE, SETTLE];

@@ -16,11 +16,12 @@ mod currency;
 mod fresh;
 mod net;
 pub mod outage;
-mod page;
+pub(crate) mod page;
 mod plan;
 pub mod rows;
 pub mod spans;
 pub mod store;
+pub(crate) mod waiting;
 mod window;
 
 use std::time::Duration;
@@ -113,6 +114,7 @@ pub fn statements() -> Vec<&'static str> {
         &fresh::STATEMENTS,
         &outage::STATEMENTS,
         &plan::STATEMENTS,
+        &waiting::STATEMENTS,
         &window::STATEMENTS,
     ]
     .concat()

@@ -8,39 +8,38 @@ use deadpool_postgres::{Object, Transaction};
 use jiff::Timestamp;
 
 use super::rows::OrderRows;
-use super::store::{self, Origin};
+use super::store::{self, Fate, Origin};
 use crate::error::SyncError;
-use crate::postgres;
+
+use crate::postgres::{self, unstorable};
 use crate::quarantine::{self, Aside};
 use crate::run::stats::Counts;
 use crate::square::{OrderWithSource, Page};
-use crate::text::Texts;
 use crate::times::Now;
 
 /// As a data type, in statistics and in quarantine.
-pub(super) const ORDERS: &str = "orders";
+pub(crate) const ORDERS: &str = "orders";
 /// The same for the orders' lines.
-pub(super) const LINE_ITEMS: &str = "line_items";
+pub(crate) const LINE_ITEMS: &str = "line_items";
 
 /// Remembered at most, in one call. A list seldom gives an order twice, and if it
 /// does, soon after: it was changed meanwhile, or the list had to start over.
 const SEEN_MAX: usize = 500_000;
 
 /// What one call knows while it takes in pages.
-pub(super) struct Intake {
+pub(crate) struct Intake {
     /// Locations that orders may refer to, with their currencies.
     locations: HashMap<String, Option<String>>,
     /// Hashes of the ids that this run has counted.
     seen: HashSet<u64>,
     hasher: RandomState,
-    pub(super) texts: Texts,
     /// When this call began to ask.
-    pub(super) now: Now,
+    pub(crate) now: Now,
 }
 
 /// A page, sorted out.
 #[derive(Default)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     rows: Vec<OrderRows>,
     asides: Vec<Aside>,
     /// The ids that are counted here for the first time, set aside or not.
@@ -49,9 +48,9 @@ pub(super) struct Batch {
 
 /// What a page did.
 #[derive(Debug, Default)]
-pub(super) struct Figures {
-    pub(super) orders: Counts,
-    pub(super) lines: Counts,
+pub(crate) struct Figures {
+    pub(crate) orders: Counts,
+    pub(crate) lines: Counts,
 }
 
 impl Intake {
@@ -59,25 +58,24 @@ impl Intake {
     ///
     /// # Errors
     /// The database's.
-    pub(super) async fn new(client: &Object) -> Result<Self, SyncError> {
+    pub(crate) async fn new(client: &Object) -> Result<Self, SyncError> {
         store::prepare(client).await?;
         Ok(Self {
             locations: store::locations(client).await?,
             seen: HashSet::new(),
             hasher: RandomState::new(),
-            texts: Texts::default(),
             now: postgres::now(&***client).await?,
         })
     }
 
     /// Takes for counted what an earlier call of this run has counted.
-    pub(super) fn has_counted(&mut self, ids: &[String]) {
+    pub(crate) fn has_counted(&mut self, ids: &[String]) {
         let hashes = ids.iter().map(|id| self.hasher.hash_one(id));
         self.seen.extend(hashes);
     }
 
     /// Sorts a page out. `is_wanted` tells whether an order belongs to what is read.
-    pub(super) fn sort(
+    pub(crate) fn sort(
         &mut self,
         page: Page<OrderWithSource>,
         is_wanted: impl Fn(&crate::square::Order) -> bool,
@@ -103,9 +101,9 @@ impl Intake {
             self.place(given, &mut batch);
         }
         for broken in page.broken {
-            let aside = Aside::broken(ORDERS, &["id"], broken, &mut self.texts);
+            let aside = Aside::broken(ORDERS, &["id"], broken);
             let id = aside.object_id.clone();
-            let id = id.unwrap_or_else(|| aside.payload.to_string());
+            let id = id.unwrap_or_else(|| aside.payload.clone());
             self.count(&id, &mut batch);
             batch.asides.push(aside);
         }
@@ -118,16 +116,15 @@ impl Intake {
         let location = location_id.map(|id| (id, self.locations.get(id)));
         let Some((location_id, None)) = location else {
             let currency = location.and_then(|(_, currency)| currency?.as_deref());
-            let rows = OrderRows::new(given, currency, &mut self.texts);
+            let rows = OrderRows::new(given, currency);
             batch.rows.push(rows);
             return;
         };
-        let payload = serde_json::from_str(given.source.get()).unwrap_or_default();
         batch.asides.push(Aside {
             data_type: ORDERS,
             object_id: Some(given.order.id.clone()),
             reason: format!("Location {location_id} is not known."),
-            payload: self.texts.json(payload),
+            payload: given.source.get().to_owned(),
             replayable: true,
         });
     }
@@ -144,7 +141,7 @@ impl Intake {
 
 impl Batch {
     /// The newest of a time of the orders' that are placed.
-    pub(super) fn newest(
+    pub(crate) fn newest(
         &self,
         time: impl Fn(&OrderRows) -> Option<Timestamp>,
     ) -> Option<Timestamp> {
@@ -152,7 +149,7 @@ impl Batch {
     }
 
     /// The ids of the placed orders whose time is not before that moment.
-    pub(super) fn ids_from(
+    pub(crate) fn ids_from(
         &self,
         time: impl Fn(&OrderRows) -> Option<Timestamp>,
         from: Timestamp,
@@ -166,12 +163,12 @@ impl Batch {
     ///
     /// # Errors
     /// The database's.
-    pub(super) async fn write(
+    pub(crate) async fn write(
         &self,
-        transaction: &Transaction<'_>,
+        transaction: &mut Transaction<'_>,
         run_id: &str,
     ) -> Result<Figures, SyncError> {
-        let fates = store::apply(transaction, Origin::Square, &self.rows, run_id).await?;
+        let (fates, refused) = self.apply(transaction, run_id).await?;
         let mut figures = Figures::default();
         for (id, fate) in &fates {
             if self.fresh.contains(id) {
@@ -186,7 +183,7 @@ impl Batch {
                 });
             }
         }
-        for aside in &self.asides {
+        for aside in self.asides.iter().chain(&refused) {
             aside.keep(&**transaction, run_id).await?;
         }
         let placed: Vec<&str> = fates.keys().map(String::as_str).collect();
@@ -194,5 +191,51 @@ impl Batch {
         let aside = self.fresh.iter().filter(|id| !fates.contains_key(*id));
         figures.orders.quarantined = i64::try_from(aside.count()).unwrap_or(i64::MAX);
         Ok(figures)
+    }
+
+    /// Applies the orders that are placed. One that PostgreSQL cannot hold is set
+    /// aside alone: the page is tried in halves until it is found.
+    async fn apply(
+        &self,
+        transaction: &mut Transaction<'_>,
+        run_id: &str,
+    ) -> Result<(BTreeMap<String, Fate>, Vec<Aside>), SyncError> {
+        let (mut fates, mut refused) = (BTreeMap::new(), Vec::new());
+        let mut parts = vec![&self.rows[..]];
+        while let Some(part) = parts.pop() {
+            let savepoint = transaction.savepoint("part").await?;
+            match store::apply(&savepoint, Origin::Square, part, run_id).await {
+                Ok(applied) => {
+                    savepoint.commit().await?;
+                    fates.extend(applied);
+                }
+                Err(error) => {
+                    let Some(sqlstate) = unstorable(&error) else {
+                        return Err(error);
+                    };
+                    savepoint.rollback().await?;
+                    match part {
+                        [rows] => refused.push(aside(rows, &sqlstate)),
+                        _ => {
+                            let (first, second) = part.split_at(part.len() / 2);
+                            parts.extend([second, first]);
+                        }
+                    }
+                }
+            }
+        }
+        Ok((fates, refused))
+    }
+}
+
+/// An order that PostgreSQL refused, as it came.
+fn aside(rows: &OrderRows, sqlstate: &str) -> Aside {
+    let raw = rows.order.raw.as_ref();
+    Aside {
+        data_type: ORDERS,
+        object_id: Some(rows.order.id.clone()),
+        reason: quarantine::unstorable(sqlstate),
+        payload: raw.map_or_else(String::new, |raw| raw.0.get().to_owned()),
+        replayable: false,
     }
 }

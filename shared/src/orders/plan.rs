@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{Object, Transaction};
 use futures::StreamExt;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -15,14 +15,16 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::GenericClient;
 
 use super::chunks;
+use super::page::{Intake, LINE_ITEMS, ORDERS};
 use super::spans::{self, Span, Window};
+use super::waiting::Waiting;
 use super::window;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::run::lease;
 use crate::run::part::Draft;
 use crate::run::request::Request;
-use crate::run::stats::{Stats, StepOutput};
+use crate::run::stats::{Counts, Stats, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::square::{OrderTime, SearchOrders, Square};
 use crate::times::Now;
@@ -58,6 +60,7 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     let (run_id, request) = (&context.run.run_id, &context.run.request);
     let now = postgres::now(&**client).await?;
     let listed = locations::ensure(&context.square, &**client, run_id).await?;
+    try_waiting(context, &mut client).await?;
     let location_ids = wanted(listed.clone(), request.location_ids.as_ref())?;
     let mut newest = BTreeMap::new();
     for chunk in location_ids.chunks(SearchOrders::LOCATIONS_MAX) {
@@ -79,10 +82,10 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
         chunks::begin_at(&*transaction, location_id, time, run_id).await?;
     }
     if windows.is_empty() {
-        let draft = Draft::<window::Note>::default();
+        let draft = Draft::<window::Note>::load(&*transaction, run_id, "orders").await?;
         let output = window::summary(&draft, run_id);
-        let (stats, square) = (Stats::new(), draft.square);
-        step::succeed(&transaction, run_id, "orders", &stats, &square, &output).await?;
+        let (stats, square) = (&draft.stats, &draft.square);
+        step::succeed(&transaction, run_id, "orders", stats, square, &output).await?;
     }
     let output = Output {
         step: context.output("history", Stats::new(), warnings(request, now)),
@@ -93,6 +96,26 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
         .commit_as(transaction, &output.step, &output)
         .await?;
     Ok(output)
+}
+
+/// Tries the orders again that wait in quarantine; the figures are the import's.
+async fn try_waiting(context: &StepContext<'_>, client: &mut Object) -> Result<(), SyncError> {
+    let run_id = &context.run.run_id;
+    let (mut intake, mut waiting) = (Intake::new(client).await?, Waiting::default());
+    while let Some(batch) = waiting.next(client, &mut intake).await? {
+        let mut transaction = context.begin(client).await?;
+        let figures = batch.write(&mut transaction, run_id).await?;
+        lease::fence(&*transaction, &context.lease).await?;
+        let mut draft = Draft::<window::Note>::load(&*transaction, run_id, "orders").await?;
+        draft.count(ORDERS, &figures.orders);
+        draft.count(LINE_ITEMS, &figures.lines);
+        let done = draft.stats.get(ORDERS).map_or(0, Counts::given);
+        draft
+            .save(&*transaction, run_id, "orders", done, None)
+            .await?;
+        transaction.commit().await?;
+    }
+    Ok(())
 }
 
 /// The locations to import, of those that Square lists.

@@ -2,24 +2,23 @@
 //! and how it was paid.
 //!
 //! Lines are numbered from 0 over the whole order, returned ones over all its
-//! returns; one without a uid, or with one that came before, is named `#` and its
-//! number. Amounts of returned lines stay positive, as Square gives them.
+//! returns; one without a uid, or with one that came before or is too long for an index, is named `#` and
+//! its number. Amounts of returned lines stay positive, as Square gives them.
 
 use std::collections::HashSet;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_postgres::types::{Json, ToSql};
 
 use super::currency;
 use super::net::Net;
+use crate::square::ID_BYTES_MAX;
 use crate::square::wire::{
     MeasurementUnit, Money, Order, OrderLineItem, OrderQuantityUnit, OrderReturn, OrderWithSource,
     Tender,
 };
-use crate::text::Texts;
 
 /// All rows of one order.
 #[derive(Debug)]
@@ -108,49 +107,44 @@ pub struct TenderRow {
 impl OrderRows {
     /// The rows of an order that Square gave, and whose location has that currency.
     #[must_use]
-    pub fn new(given: OrderWithSource, currency: Option<&str>, texts: &mut Texts) -> Self {
-        let mut rows = Self::derive(given.order, given.source.get(), currency, texts);
-        rows.order.raw = Some(Json(storable(given.source, texts)));
+    pub fn new(given: OrderWithSource, currency: Option<&str>) -> Self {
+        let mut rows = Self::derive(given.order, given.source.get(), currency);
+        rows.order.raw = Some(Json(given.source));
         rows
     }
 
     /// The rows without the order's source, which is the JSON that it was read from.
     #[must_use]
-    pub fn derive(
-        mut order: Order,
-        source: &str,
-        currency: Option<&str>,
-        texts: &mut Texts,
-    ) -> Self {
+    pub fn derive(mut order: Order, source: &str, currency: Option<&str>) -> Self {
         let net = Net::of(&order);
-        let id = texts.required(std::mem::take(&mut order.id));
+        let id = std::mem::take(&mut order.id);
         let line_items = order.line_items.take().unwrap_or_default();
         let returns = order.returns.take().unwrap_or_default();
         let tenders = order.tenders.take().unwrap_or_default();
         let is_return = !returns.is_empty() && line_items.is_empty();
         let mut rows = Self {
-            lines: line_rows(&id, line_items, texts),
-            returned: return_rows(&id, returns, texts),
-            tenders: tender_rows(&id, tenders, texts),
-            order: order_row(id, order, net, is_return, texts),
+            lines: line_rows(&id, line_items),
+            returned: return_rows(&id, returns),
+            tenders: tender_rows(&id, tenders),
+            order: order_row(id, order, net, is_return),
         };
-        currency::settle(&mut rows, source, currency, texts);
+        currency::settle(&mut rows, source, currency);
         rows
     }
 }
 
-fn line_rows(order_id: &str, lines: Vec<OrderLineItem>, texts: &mut Texts) -> Vec<LineRow> {
+fn line_rows(order_id: &str, lines: Vec<OrderLineItem>) -> Vec<LineRow> {
     let mut names = Names::default();
     (0..)
         .zip(lines)
         .map(|(ordinal, mut line)| {
-            let uid = names.pick(line.uid.take(), ordinal, texts);
-            line_row(order_id, uid, ordinal, line, texts)
+            let uid = names.pick(line.uid.take(), ordinal);
+            line_row(order_id, uid, ordinal, line)
         })
         .collect()
 }
 
-fn return_rows(order_id: &str, returns: Vec<OrderReturn>, texts: &mut Texts) -> Vec<ReturnRow> {
+fn return_rows(order_id: &str, returns: Vec<OrderReturn>) -> Vec<ReturnRow> {
     let mut names = Names::default();
     let lines = returns.into_iter().flat_map(|back| {
         let source_order_id = back.source_order_id;
@@ -160,37 +154,37 @@ fn return_rows(order_id: &str, returns: Vec<OrderReturn>, texts: &mut Texts) -> 
     (0..)
         .zip(lines)
         .map(|(ordinal, (source_order_id, mut line))| {
-            let uid = names.pick(line.uid.take(), ordinal, texts);
+            let uid = names.pick(line.uid.take(), ordinal);
             ReturnRow {
-                source_order_id: texts.optional(source_order_id),
-                source_line_item_uid: texts.optional(line.source_line_item_uid.take()),
-                line: line_row(order_id, uid, ordinal, line, texts),
+                source_order_id,
+                source_line_item_uid: line.source_line_item_uid.take(),
+                line: line_row(order_id, uid, ordinal, line),
             }
         })
         .collect()
 }
 
-fn tender_rows(order_id: &str, tenders: Vec<Tender>, texts: &mut Texts) -> Vec<TenderRow> {
+fn tender_rows(order_id: &str, tenders: Vec<Tender>) -> Vec<TenderRow> {
     let mut names = Names::default();
     (0..)
         .zip(tenders)
         .map(|(ordinal, mut tender)| {
-            let id = names.pick(tender.id.take(), ordinal, texts);
-            tender_row(order_id, id, tender, texts)
+            let id = names.pick(tender.id.take(), ordinal);
+            tender_row(order_id, id, tender)
         })
         .collect()
 }
 
-fn order_row(id: String, order: Order, net: Net, is_return: bool, texts: &mut Texts) -> OrderRow {
-    let (total_amount, currency) = money(order.total_money, texts);
+fn order_row(id: String, order: Order, net: Net, is_return: bool) -> OrderRow {
+    let (total_amount, currency) = money(order.total_money);
     OrderRow {
         id,
-        location_id: texts.optional(order.location_id),
-        state: texts.optional(order.state),
-        source_name: texts.optional(order.source.and_then(|source| source.name)),
-        customer_id: texts.optional(order.customer_id),
-        reference_id: texts.optional(order.reference_id),
-        ticket_name: texts.optional(order.ticket_name),
+        location_id: order.location_id,
+        state: order.state,
+        source_name: order.source.and_then(|source| source.name),
+        customer_id: order.customer_id,
+        reference_id: order.reference_id,
+        ticket_name: order.ticket_name,
         created_at: order.created_at,
         updated_at: order.updated_at,
         closed_at: order.closed_at,
@@ -211,27 +205,21 @@ fn order_row(id: String, order: Order, net: Net, is_return: bool, texts: &mut Te
     }
 }
 
-fn line_row(
-    order_id: &str,
-    uid: String,
-    ordinal: i32,
-    line: OrderLineItem,
-    texts: &mut Texts,
-) -> LineRow {
-    let (total_amount, currency) = money(line.total_money, texts);
-    let (base_price_amount, base_currency) = money(line.base_price_money, texts);
+fn line_row(order_id: &str, uid: String, ordinal: i32, line: OrderLineItem) -> LineRow {
+    let (total_amount, currency) = money(line.total_money);
+    let (base_price_amount, base_currency) = money(line.base_price_money);
     LineRow {
         order_id: order_id.to_owned(),
         uid,
         ordinal,
-        name: texts.optional(line.name),
-        variation_name: texts.optional(line.variation_name),
-        catalog_object_id: texts.optional(line.catalog_object_id),
+        name: line.name,
+        variation_name: line.variation_name,
+        catalog_object_id: line.catalog_object_id,
         catalog_version: line.catalog_version,
-        item_type: texts.optional(line.item_type),
+        item_type: line.item_type,
         quantity: line.quantity,
-        unit: texts.optional(line.quantity_unit.and_then(unit)),
-        note: texts.optional(line.note),
+        unit: line.quantity_unit.and_then(unit),
+        note: line.note,
         base_price_amount,
         gross_sales_amount: amount(line.gross_sales_money.or(line.gross_return_money)),
         total_tax_amount: amount(line.total_tax_money),
@@ -242,17 +230,17 @@ fn line_row(
     }
 }
 
-fn tender_row(order_id: &str, id: String, tender: Tender, texts: &mut Texts) -> TenderRow {
-    let (amount_all, currency) = money(tender.amount_money, texts);
+fn tender_row(order_id: &str, id: String, tender: Tender) -> TenderRow {
+    let (amount_all, currency) = money(tender.amount_money);
     TenderRow {
         order_id: order_id.to_owned(),
         id,
-        tender_type: texts.optional(tender.tender_type),
+        tender_type: tender.tender_type,
         amount: amount_all,
         tip_amount: amount(tender.tip_money),
         processing_fee_amount: amount(tender.processing_fee_money),
         currency,
-        payment_id: texts.optional(tender.payment_id),
+        payment_id: tender.payment_id,
         created_at: tender.created_at,
     }
 }
@@ -264,10 +252,9 @@ struct Names {
 }
 
 impl Names {
-    fn pick(&mut self, name: Option<String>, ordinal: i32, texts: &mut Texts) -> String {
-        let name = texts
-            .optional(name)
-            .filter(|name| !self.taken.contains(name))
+    fn pick(&mut self, name: Option<String>, ordinal: i32) -> String {
+        let name = name
+            .filter(|name| name.len() <= ID_BYTES_MAX && !self.taken.contains(name))
             .unwrap_or_else(|| format!("#{ordinal}"));
         self.taken.insert(name.clone());
         name
@@ -278,10 +265,10 @@ fn amount(money: Option<Money>) -> Option<i64> {
     money.and_then(|money| money.amount)
 }
 
-fn money(money: Option<Money>, texts: &mut Texts) -> (Option<i64>, Option<String>) {
+fn money(money: Option<Money>) -> (Option<i64>, Option<String>) {
     let money = money.unwrap_or_default();
     let currency = money.currency.filter(|currency| !currency.is_empty());
-    (money.amount, texts.optional(currency))
+    (money.amount, currency)
 }
 
 /// A unit's name: the merchant's own, else Square's for the standard one.
@@ -303,17 +290,6 @@ fn unit(unit: OrderQuantityUnit) -> Option<String> {
         .or(weight_unit)
         .or(generic_unit)
         .or(time_unit)
-}
-
-/// The JSON as it came, unless it holds U+0000, which `jsonb` cannot.
-fn storable(source: Box<RawValue>, texts: &mut Texts) -> Box<RawValue> {
-    if !source.get().contains("\\u0000") {
-        return source;
-    }
-    serde_json::from_str::<Value>(source.get())
-        .map(|value| texts.json(value))
-        .and_then(|value| serde_json::value::to_raw_value(&value))
-        .unwrap_or(source)
 }
 
 impl OrderRow {
@@ -407,17 +383,13 @@ impl TenderRow {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::square::Broken;
 
     fn rows(json: Value) -> OrderRows {
-        OrderRows::new(
-            read(&json.to_string()).unwrap(),
-            None,
-            &mut Texts::default(),
-        )
+        OrderRows::new(read(&json.to_string()).unwrap(), None)
     }
 
     fn read(text: &str) -> Result<OrderWithSource, Broken> {
@@ -482,16 +454,10 @@ mod tests {
     }
 
     #[test]
-    fn the_source_is_kept_to_the_letter_but_for_what_cannot_be() {
+    fn the_source_is_kept_to_the_letter() {
         let text = r#"{"id":"O","location_id":"L", "new": 1.50}"#;
-        let kept = OrderRows::new(read(text).unwrap(), None, &mut Texts::default());
+        let kept = OrderRows::new(read(text).unwrap(), None);
         assert_eq!(kept.order.raw.unwrap().0.get(), text);
-
-        let given = read(r#"{"id":"O","note":"a\u0000b"}"#).unwrap();
-        let mut texts = Texts::default();
-        let kept = OrderRows::new(given, None, &mut texts);
-        assert_eq!(kept.order.raw.unwrap().0.get(), r#"{"id":"O","note":"ab"}"#);
-        assert!(texts.warning().is_some());
     }
 
     #[test]

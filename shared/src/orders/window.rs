@@ -42,7 +42,7 @@ pub struct Output {
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Note {
     windows: Windows,
-    /// Texts that U+0000 was taken out of.
+    /// Characters that PostgreSQL cannot hold and that were taken out.
     cleaned: u64,
 }
 
@@ -263,13 +263,13 @@ impl<'a> Reading<'a> {
         batch: &Batch,
     ) -> Result<Option<i64>, SyncError> {
         let run_id = &self.context.run.run_id;
-        let transaction = self.context.begin(client).await?;
+        let mut transaction = self.context.begin(client).await?;
         // A page that is lost to a crash is lost together with its place. What
         // says that the window is done reaches the disk after all its pages.
         transaction
             .batch_execute("set local synchronous_commit = off")
             .await?;
-        let figures = batch.write(&transaction, run_id).await?;
+        let figures = batch.write(&mut transaction, run_id).await?;
         let before = self.window.standing();
         self.window.advance(batch);
         let Some(draft) = self.note(&transaction, before, &figures, false).await? else {
@@ -333,7 +333,7 @@ impl<'a> Reading<'a> {
         draft.count(ORDERS, &figures.orders);
         draft.count(LINE_ITEMS, &figures.lines);
         draft.asked(&self.context.square.counters(), &mut self.told);
-        let cleaned = self.intake.texts.cleaned();
+        let cleaned = self.context.square.cleaned();
         draft.note.cleaned += cleaned - self.cleaned;
         self.cleaned = cleaned;
         let row = transaction

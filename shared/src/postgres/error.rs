@@ -16,7 +16,8 @@ impl From<tokio_postgres::Error> for SyncError {
                 if is_passing(refusal.code().code()) {
                     Self::DatabaseUnavailable { detail }
                 } else {
-                    Self::DatabaseRejected { detail }
+                    let sqlstate = Some(refusal.code().code().to_owned());
+                    Self::DatabaseRejected { detail, sqlstate }
                 }
             }
             None => Self::DatabaseUnavailable {
@@ -50,6 +51,19 @@ fn is_passing(code: &str) -> bool {
     (code.starts_with("08") || code.starts_with("53") || code.starts_with("40")) && code != "53100"
         || code.starts_with("57P0")
         || matches!(code, "57014" | "55P03" | "25006")
+}
+
+/// The SQLSTATE of a refusal that lies in the values alone: PostgreSQL cannot hold
+/// one (class 22), or not in the place that it is meant for (class 54).
+pub(crate) fn unstorable(error: &SyncError) -> Option<String> {
+    let SyncError::DatabaseRejected {
+        sqlstate: Some(code),
+        ..
+    } = error
+    else {
+        return None;
+    };
+    (code.starts_with("22") || code.starts_with("54")).then(|| code.clone())
 }
 
 fn describe(refusal: &DbError) -> String {

@@ -25,6 +25,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use self::sessions::Sessions;
 use crate::error::SyncError;
 use crate::times::Now;
+pub(crate) use error::unstorable;
 
 /// A step writes on one connection and beats its heart on another; the third
 /// lets progress pass while the second renews the lease.

@@ -180,6 +180,7 @@ async fn migrate_to(client: &mut Client, runner: refinery::Runner) -> Result<(),
     };
     Err(SyncError::DatabaseRejected {
         detail: format!("{place}: {}", root_cause(&error)),
+        sqlstate: None,
     })
 }
 

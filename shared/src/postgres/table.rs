@@ -14,6 +14,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::ledger::Ledger;
 use super::plan::Access;
+use super::unstorable;
 use crate::error::SyncError;
 
 /// A data table and its staging table of the same name.
@@ -37,12 +38,27 @@ pub struct Table {
     pub rank: &'static [&'static str],
     /// Whether staged rows marked as deleted are tombstones, which carry no data.
     pub has_tombstones: bool,
+    /// Which absent rows are there all the same: a query for their ids, as `id`, by
+    /// what else the same listing holds. Parameter: attempt.
+    pub vouched: Option<&'static str>,
 }
 
 /// A row on its way into staging.
 pub trait Row: Sync {
+    /// The object's id in quarantine.
+    fn object_id(&self) -> String;
+
     /// The values of `seq`, `columns` and `staging_only`, in that order.
     fn values(&self) -> Vec<&(dyn ToSql + Sync)>;
+}
+
+/// A row that PostgreSQL cannot store.
+#[derive(Debug)]
+pub struct Refused<'r, R> {
+    pub table: &'static Table,
+    pub id: String,
+    pub row: &'r R,
+    pub sqlstate: String,
 }
 
 /// How many rows a statement inserted and changed.
@@ -53,19 +69,50 @@ pub struct Written {
 }
 
 impl Table {
-    /// Copies rows into staging, in PostgreSQL's binary format.
+    /// Copies rows into staging, in PostgreSQL's binary format. Returns those that
+    /// PostgreSQL cannot store; the others are in.
     ///
     /// # Errors
-    /// Any of the database's.
-    pub async fn copy_in<R: Row>(
+    /// Any other of the database's.
+    pub async fn copy_in<'r, R: Row>(
+        &'static self,
+        client: &Object,
+        attempt: i64,
+        rows: &'r [R],
+        ledger: &mut Ledger,
+    ) -> Result<Vec<Refused<'r, R>>, SyncError> {
+        let mut refused = Vec::new();
+        let mut parts = vec![rows];
+        // A refused part is halved until what is refused stands alone.
+        while let Some(rows) = parts.pop() {
+            match self.copy_part(client, attempt, rows).await {
+                Ok(count) => ledger.added(self, count),
+                Err(error) => match (unstorable(&error), rows) {
+                    (Some(sqlstate), [row]) => refused.push(Refused {
+                        table: self,
+                        id: row.object_id(),
+                        row,
+                        sqlstate,
+                    }),
+                    (Some(_), rows) => {
+                        let (first, second) = rows.split_at(rows.len() / 2);
+                        parts.extend([second, first]);
+                    }
+                    (None, _) => return Err(error),
+                },
+            }
+        }
+        Ok(refused)
+    }
+
+    async fn copy_part<R: Row>(
         &self,
         client: &Object,
         attempt: i64,
         rows: &[R],
-        ledger: &mut Ledger,
-    ) -> Result<(), SyncError> {
+    ) -> Result<u64, SyncError> {
         if rows.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let types = self.staging_types(client).await?;
         let statement = format!(
@@ -81,8 +128,7 @@ impl Table {
             values.extend(row.values());
             writer.as_mut().write(&values).await?;
         }
-        ledger.added(self, writer.finish().await?);
-        Ok(())
+        Ok(writer.finish().await?)
     }
 
     /// Stages once more what waits in quarantine for its parent.
@@ -232,11 +278,16 @@ impl Table {
                 now = self.now(),
             )
         };
+        let revived = if self.has_tombstones && access == Access::LookUps {
+            format!("(not t.is_deleted or {REVIVED}) and ")
+        } else {
+            String::new()
+        };
         let values = values(self.columns, self.key);
         format!(
             "with changed as (select s.* from staging.{name} s {current} \
              where s.attempt = $1 and {live}(t.{first} is null or \
-             {newer}({theirs}) is distinct from ({ours}))), \
+             {newer}{revived}({theirs}) is distinct from ({ours}))), \
              written as (insert into {name} \
              ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
              select {columns}, now(), now(), $2 from changed \
@@ -286,35 +337,95 @@ impl Table {
     }
 
     /// Marks rows as deleted: those with a tombstone and, when everything was
-    /// listed, those that Square no longer has, but not those it gave and we had
-    /// to quarantine. Parameters: attempt, run id.
+    /// listed, those that are absent. Parameters: attempt, run id.
     #[must_use]
     pub fn mark_deleted_sql(&self, access: Access) -> String {
-        let (gone, time) = if self.has_tombstones {
-            (
-                "(s.is_deleted or s.attempt is null)",
-                "coalesce(s.updated_at, now())",
-            )
+        let (tombstone, time) = if self.has_tombstones {
+            ("s.is_deleted", "coalesce(s.updated_at, now())")
         } else {
-            ("s.attempt is null", "now()")
+            ("false", "now()")
         };
-        let same = access.same_key(self.key, "s", "t");
-        let candidates = match access {
-            Access::Sets => format!(
-                "{name} t left join staging.{name} s on s.attempt = $1 and {same}",
-                name = self.name
+        let (candidates, gone) = match access {
+            Access::Sets => (
+                self.listing(),
+                format!(
+                    "({tombstone} and q.object_id is null or {}{})",
+                    self.absent(),
+                    self.vouched.map_or("", |_| " and w.id is null"),
+                ),
             ),
-            Access::LookUps => format!(
-                "staging.{name} s {current}",
-                name = self.name,
-                current = access.join(self.name, "t", &format!("s.attempt = $1 and {same}")),
-            ),
+            Access::LookUps => {
+                let same = access.same_key(self.key, "s", "t");
+                let candidates = format!(
+                    "staging.{name} s {current} {aside}",
+                    name = self.name,
+                    current = access.join(self.name, "t", &format!("s.attempt = $1 and {same}")),
+                    aside = self.aside(),
+                );
+                (candidates, format!("{tombstone} and q.object_id is null"))
+            }
         };
         self.mark_sql(&format!(
-            "(select t.*, {time} as gone_at from {candidates} {aside} \
-             where not t.is_deleted and {gone} and q.object_id is null)",
-            aside = quarantined_sql(self.data_type, &self.object_id("t")),
+            "(select t.*, {time} as gone_at from {candidates} \
+             where not t.is_deleted and {gone})"
         ))
+    }
+
+    /// How many rows live, and how many of them a whole listing lacks. Parameter: attempt.
+    #[must_use]
+    pub fn absent_count_sql(&self) -> String {
+        format!(
+            "select count(*) as live, count(*) filter (where {absent}) as absent \
+             from {listing} where {lives}",
+            absent = self.absent(),
+            listing = self.listing(),
+            lives = self.lives("t"),
+        )
+    }
+
+    /// A column of the rows that a whole listing lacks. Parameter: attempt.
+    #[must_use]
+    pub fn absent_sql(&self, column: &str) -> String {
+        format!(
+            "select distinct t.{column} from {listing} where {lives} and {absent}",
+            listing = self.listing(),
+            lives = self.lives("t"),
+            absent = self.absent(),
+        )
+    }
+
+    /// The table's rows (`t`) beside what this attempt has staged of them (`s`), set
+    /// aside (`q`), and vouched for (`w`).
+    fn listing(&self) -> String {
+        let vouched = self.vouched.map_or_else(String::new, |ids| {
+            format!(" left join ({ids}) w on w.id = t.{}", self.key[0])
+        });
+        format!(
+            "{name} t left join staging.{name} s on s.attempt = $1 and {same} {aside}{vouched}",
+            name = self.name,
+            same = same_key(self.key, "s", "t"),
+            aside = self.aside(),
+        )
+    }
+
+    fn aside(&self) -> String {
+        quarantined_sql(self.data_type, &self.object_id("t"))
+    }
+
+    /// That a row of `listing` is absent: neither it nor a trace of it is there, nor an
+    /// object that might be it.
+    fn absent(&self) -> String {
+        format!("s.attempt is null and q.object_id is null and {ALL_NAMED}")
+    }
+
+    /// That a row of a table of objects lives.
+    #[must_use]
+    pub fn lives(&self, alias: &str) -> String {
+        if self.columns.contains(&"is_deleted") {
+            format!("not {alias}.is_deleted")
+        } else {
+            format!("{alias}.status is distinct from 'INACTIVE'")
+        }
     }
 
     /// Marks the rows of `gone` as deleted: all columns of the table and `gone_at`.
@@ -352,6 +463,15 @@ impl Table {
         parts.join(" || ':' || ")
     }
 }
+
+/// That a staged copy (`s`) is newer than the deletion of the table's row (`t`): what
+/// changes name may be a copy from before it. What is listed alive, lives.
+pub(crate) const REVIVED: &str = "(s.version > t.version or s.updated_at > t.deleted_at)";
+
+/// That this attempt has set nothing aside without its id: else no row can be told
+/// to be absent.
+pub(crate) const ALL_NAMED: &str =
+    "not exists (select from staging.quarantine where attempt = $1 and not is_named)";
 
 /// Joins, as `q`, what this attempt has set aside of a data type under that id.
 pub(crate) fn quarantined_sql(data_type: &str, object_id: &str) -> String {
@@ -445,6 +565,7 @@ mod tests {
         version: "version",
         rank: &["coalesce(version, 0)", "seq"],
         has_tombstones: false,
+        vouched: None,
     };
 
     #[test]

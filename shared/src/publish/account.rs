@@ -46,15 +46,6 @@ pub(super) fn schema_of(run_id: &str) -> String {
     )
 }
 
-/// What counts as a live row.
-fn live(table: &Table) -> &'static str {
-    if table.name == LOCATIONS.name {
-        "status is distinct from 'INACTIVE'"
-    } else {
-        "not is_deleted"
-    }
-}
-
 /// Copies all tables into a schema of their own, and how far their lists were read.
 pub(super) async fn copy_to(transaction: &Transaction<'_>, schema: &str) -> Result<(), SyncError> {
     // A schema of that name can only be left from a run that was not recorded.
@@ -179,12 +170,12 @@ pub(super) async fn vanishing(
             .query_one(
                 &format!(
                     "select count(*), count(*) filter (where n.{first} is null) \
-                     from (select * from {copy}.{name} where {live}) c \
+                     from (select * from {copy}.{name} o where {lives}) c \
                      left join {name} n on {same}",
                     name = table.name,
                     first = table.key[0],
                     same = same_key(table.key, "n", "c"),
-                    live = live(table),
+                    lives = table.lives("o"),
                 ),
                 &[],
             )

@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::JsonRow;
 use super::account::OBJECTS;
 use crate::error::SyncError;
-use crate::locations::store::LOCATIONS;
 use crate::postgres::table::{Table, list, same_key};
 
 /// Rows of each sort.
@@ -106,15 +105,6 @@ fn json(alias: &str) -> String {
     )
 }
 
-/// Whether a row lives.
-fn lives(table: &Table, alias: &str) -> String {
-    if table.name == LOCATIONS.name {
-        format!("{alias}.status is distinct from 'INACTIVE'")
-    } else {
-        format!("not {alias}.is_deleted")
-    }
-}
-
 fn created_sql(table: &Table, copy: &str) -> String {
     format!(
         "select {json} from {name} n left join {copy}.{name} c on {same} \
@@ -139,8 +129,8 @@ fn updated_sql(table: &Table, copy: &str) -> String {
         same = same_key(table.key, "n", "c"),
         ours = list(table.columns, "n."),
         theirs = list(table.columns, "c."),
-        lives = lives(table, "n"),
-        lived = lives(table, "c"),
+        lives = table.lives("n"),
+        lived = table.lives("c"),
         key = list(table.key, "n."),
     )
 }
@@ -154,8 +144,8 @@ fn deleted_sql(table: &Table, copy: &str) -> String {
         name = table.name,
         same = same_key(table.key, "n", "c"),
         first = table.key[0],
-        lived = lives(table, "c"),
-        lives = lives(table, "n"),
+        lived = table.lives("c"),
+        lives = table.lives("n"),
         key = list(table.key, "c."),
     )
 }

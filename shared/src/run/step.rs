@@ -295,7 +295,7 @@ impl StepContext<'_> {
         progress: Option<(&Progress, &Square)>,
         work: impl Future<Output = Result<O, SyncError>>,
     ) -> Result<O, SyncError> {
-        let asking = Asking::new(&self.env.database, &self.square, &self.run.run_id);
+        let asking = Asking::new(self.database, &self.square, &self.run.run_id);
         let work = asking.share_during(work);
         let databases = (self.database, &self.env.database);
         let until = (step, self.deadline);

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,9 +20,9 @@ use url::{Host, Url};
 use super::answer::{read_list, read_one};
 use super::counters::{Counters, Tally, add};
 use super::endpoint::{
-    BATCH_RETRIEVE_INVENTORY_COUNTS, BatchRetrieveInventoryCounts, LIST_LOCATIONS,
-    RETRIEVE_TOKEN_STATUS, SEARCH_CATALOG_OBJECTS, SEARCH_ORDERS, SearchCatalogObjects,
-    SearchOrders,
+    BATCH_RETRIEVE_CATALOG_OBJECTS, BATCH_RETRIEVE_INVENTORY_COUNTS, BatchRetrieveCatalogObjects,
+    BatchRetrieveInventoryCounts, LIST_LOCATIONS, RETRIEVE_TOKEN_STATUS, SEARCH_CATALOG_OBJECTS,
+    SEARCH_ORDERS, SearchCatalogObjects, SearchOrders,
 };
 use super::list;
 use super::pace::Pace;
@@ -128,6 +129,13 @@ impl Square {
         self.tally.read()
     }
 
+    /// How many characters were taken out of this copy's answers so far, because
+    /// PostgreSQL cannot hold them.
+    #[must_use]
+    pub fn cleaned(&self) -> u64 {
+        self.tally.cleaned.load(Ordering::Relaxed)
+    }
+
     /// `RetrieveTokenStatus`: what the access token may do, and until when.
     ///
     /// # Errors
@@ -173,6 +181,31 @@ impl Square {
     ) -> impl Stream<Item = Result<Page<CatalogObject>, SyncError>> + Send + Unpin + 'static + use<>
     {
         list::pages(self.clone(), &SEARCH_CATALOG_OBJECTS, request)
+    }
+
+    /// `BatchRetrieveCatalogObjects`: those of these that Square knows, deleted ones as
+    /// tombstones.
+    ///
+    /// # Errors
+    /// One of the `Square…` errors; see `request`.
+    pub async fn batch_retrieve_catalog_objects(
+        &self,
+        request: &BatchRetrieveCatalogObjects,
+    ) -> Result<Page<CatalogObject>, SyncError> {
+        let body = serde_json::to_vec(request).map_err(|error| {
+            SyncError::Internal(format!("a request cannot be written as JSON: {error}"))
+        })?;
+        let call = Call {
+            endpoint: &BATCH_RETRIEVE_CATALOG_OBJECTS,
+            body: Bytes::from(body),
+            has_cursor: false,
+        };
+        let answer = self
+            .request(&call, read_list)
+            .await
+            .map_err(|unanswered| unanswered.error)?;
+        add(&self.tally.pages, 1);
+        Ok(answer.page)
     }
 
     /// `BatchRetrieveInventoryCounts`, page by page, newest count first. A list

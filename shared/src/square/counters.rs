@@ -51,6 +51,8 @@ pub(super) struct Tally {
     pub(super) rate_limited: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) pages: AtomicU64,
+    /// Characters that PostgreSQL cannot hold.
+    pub(super) cleaned: AtomicU64,
 }
 
 impl Tally {

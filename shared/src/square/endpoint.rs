@@ -37,6 +37,12 @@ pub(super) const SEARCH_CATALOG_OBJECTS: Endpoint = Endpoint {
     scope: "ITEMS_READ",
 };
 
+pub(super) const BATCH_RETRIEVE_CATALOG_OBJECTS: Endpoint = Endpoint {
+    is_post: true,
+    path: "/v2/catalog/batch-retrieve",
+    scope: "ITEMS_READ",
+};
+
 pub(super) const BATCH_RETRIEVE_INVENTORY_COUNTS: Endpoint = Endpoint {
     is_post: true,
     path: "/v2/inventory/counts/batch-retrieve",
@@ -63,9 +69,21 @@ pub struct SearchCatalogObjects {
     pub limit: u32,
 }
 
-/// `BatchRetrieveInventoryCountsRequest`.
+/// `BatchRetrieveCatalogObjectsRequest`.
 #[derive(Debug, Clone, Serialize)]
+pub struct BatchRetrieveCatalogObjects {
+    /// 1 to 1000 ids.
+    pub object_ids: Vec<String>,
+    /// Whether deleted objects come as tombstones.
+    pub include_deleted_objects: bool,
+}
+
+/// `BatchRetrieveInventoryCountsRequest`.
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct BatchRetrieveInventoryCounts {
+    /// Counts of these objects; empty means of all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub catalog_object_ids: Vec<String>,
     /// Counts at these locations; empty means at all of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub location_ids: Vec<String>,

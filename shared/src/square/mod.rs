@@ -2,7 +2,7 @@
 //!
 //! Everything that is particular to Square ends in this folder: its transport
 //! and its faults (`client`, `request`, `retry`, `refusal`), its limit (`pace`), its
-//! paging (`list`), and its JSON (`answer`, `wire`). The steps see typed pages and
+//! paging (`list`), and its JSON (`gate`, `answer`, `wire`). The steps see typed pages and
 //! typed errors only, and need not know why a page took three attempts.
 
 mod ahead;
@@ -11,6 +11,7 @@ mod body;
 mod client;
 mod counters;
 mod endpoint;
+mod gate;
 mod list;
 mod pace;
 pub mod page;
@@ -26,8 +27,13 @@ mod tests;
 pub use ahead::{Ahead, read_ahead};
 pub use client::Square;
 pub use counters::Counters;
-pub use endpoint::{BatchRetrieveInventoryCounts, OrderTime, SearchCatalogObjects, SearchOrders};
+pub use endpoint::{
+    BatchRetrieveCatalogObjects, BatchRetrieveInventoryCounts, OrderTime, SearchCatalogObjects,
+    SearchOrders,
+};
 pub use page::{Broken, Page};
 pub use problem::read_object;
 pub use retry::BUDGET;
-pub use wire::{CatalogObject, InventoryCount, Location, Order, OrderWithSource, TokenStatus};
+pub use wire::{
+    CatalogObject, ID_BYTES_MAX, InventoryCount, Location, Order, OrderWithSource, TokenStatus,
+};

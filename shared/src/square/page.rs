@@ -3,8 +3,10 @@
 //! One object that does not fit our types must not cost the page: it is kept as
 //! it came, for the quarantine, and the page goes on.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// One answer of a list endpoint.
 #[derive(Debug, Clone)]
@@ -18,10 +20,53 @@ pub struct Page<T> {
 }
 
 /// An object that does not fit our types, kept whole.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
     /// What did not fit.
     pub problem: String,
-    /// The object as Square sent it.
-    pub payload: Value,
+    /// The object's JSON as Square sent it.
+    pub payload: String,
+}
+
+impl Broken {
+    /// The text of a field, whatever else is wrong with the object. Of a field that
+    /// stands there twice the last counts, as in `jsonb`.
+    #[must_use]
+    pub fn text(&self, field: &str) -> Option<String> {
+        serde_json::from_str(self.fields()?.get(field)?.get()).ok()
+    }
+
+    /// Whether the object has the field.
+    #[must_use]
+    pub fn has(&self, field: &str) -> bool {
+        self.fields()
+            .is_some_and(|fields| fields.contains_key(field))
+    }
+
+    fn fields(&self) -> Option<HashMap<String, &RawValue>> {
+        serde_json::from_str(&self.payload).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Broken;
+
+    #[test]
+    fn what_can_be_told_is_told() {
+        let deep = "[".repeat(5_000) + &"]".repeat(5_000);
+        let payload = format!(r#"{{"id":"A","n":1e999,"id":"B","deep":{deep},"type":7}}"#);
+        let broken = Broken {
+            problem: String::new(),
+            payload,
+        };
+        assert_eq!(broken.text("id").as_deref(), Some("B"));
+        assert_eq!(broken.text("type"), None);
+        assert!(broken.has("type") && !broken.has("state"));
+        let list = Broken {
+            payload: "[1]".to_owned(),
+            ..broken
+        };
+        assert_eq!(list.text("id"), None);
+    }
 }

@@ -5,30 +5,22 @@
 //! and the types only.
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use serde_json::error::Category;
 
 use super::page::Broken;
 
-/// Reads an object that is part of another one, so that it can be set aside alone.
+/// Reads an object from its JSON, so that it can be set aside alone.
 ///
 /// # Errors
 /// The object itself, with what does not fit.
-pub fn read_object<T: DeserializeOwned>(payload: &Value) -> Result<T, Broken> {
-    serde_path_to_error::deserialize(payload).map_err(|error| Broken {
-        problem: at_path(&error),
-        payload: payload.clone(),
-    })
-}
-
-/// Reads an object from its text.
-pub(super) fn read_text<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Broken> {
-    let mut source = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut source).map_err(|error| Broken {
-        problem: at_path(&error),
-        // What is no JSON value (half a surrogate pair, say) is kept as text.
-        payload: serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
+pub fn read_object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Broken> {
+    // Only what does not fit is read once more, for the place of the misfit.
+    serde_json::from_str(json).or_else(|_| {
+        let mut source = serde_json::Deserializer::from_str(json);
+        serde_path_to_error::deserialize(&mut source).map_err(|error| Broken {
+            problem: at_path(&error),
+            payload: json.to_owned(),
+        })
     })
 }
 
@@ -90,7 +82,7 @@ mod tests {
     }
 
     fn problem(text: &str) -> String {
-        read_text::<Sale>(text).unwrap_err().problem
+        read_object::<Sale>(text).unwrap_err().problem
     }
 
     #[test]
@@ -120,20 +112,21 @@ mod tests {
     }
 
     #[test]
-    fn a_nested_object_is_read_alone_and_kept_when_broken() {
-        let good = serde_json::json!({"id": "S", "new_field": 1});
-        assert_eq!(read_object::<Sale>(&good).unwrap().id, "S");
-
-        let bad = serde_json::json!({"id": ["Ada"]});
-        let broken = read_object::<Sale>(&bad).unwrap_err();
-        assert_eq!(broken.payload, bad);
-        assert!(!broken.problem.contains("Ada"), "{}", broken.problem);
-    }
-
-    #[test]
-    fn what_is_no_json_value_is_kept_as_text() {
-        let text = r#"{"id":"\ud800"}"#;
-        let broken = read_text::<Sale>(text).unwrap_err();
-        assert_eq!(broken.payload, Value::String(text.to_owned()));
+    fn an_object_that_does_not_fit_is_kept_as_it_came() {
+        assert_eq!(
+            read_object::<Sale>(r#"{"id":"S","new_field":1}"#)
+                .unwrap()
+                .id,
+            "S"
+        );
+        for text in [
+            r#"{"id":["Ada"]}"#,
+            r#"{"id": 1e400}"#,
+            r#"{"id":"a","id":"b"}"#,
+        ] {
+            let broken = read_object::<Sale>(text).unwrap_err();
+            assert_eq!(broken.payload, text);
+            assert!(!broken.problem.contains("Ada"), "{}", broken.problem);
+        }
     }
 }

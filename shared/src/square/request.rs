@@ -18,6 +18,7 @@ use super::body;
 use super::client::Square;
 use super::counters::add;
 use super::endpoint::Endpoint;
+use super::gate;
 use super::refusal::{Asked, Failure, errors_in, shorten};
 use super::retry::{self, Attempts, Next};
 use crate::error::SyncError;
@@ -151,14 +152,25 @@ impl Square {
             let errors = body.map_or_else(|_| Vec::new(), |body| errors_in(&body.bytes));
             return Err(asked.judge_status(status, retry_after, &errors));
         }
-        let body = body?;
-        match read(&body.bytes) {
+        let mut body = body?;
+        add(&self.tally.cleaned, gate::clean(&mut body.bytes));
+        match Self::read_or_mend(&body.bytes, read) {
             Answer::Read(answer) => Ok(answer),
             Answer::Errors(errors) => Err(asked.judge_errors(&errors)),
             Answer::Unreadable { ends_early, .. } if ends_early && !body.has_known_end => {
                 Err(Failure::unavailable("the answer was cut off"))
             }
             Answer::Unreadable { problem, .. } => Err(Failure::Malformed { detail: problem }),
+        }
+    }
+
+    /// Reads a cleaned body; one that is no JSON is mended and read once more.
+    fn read_or_mend<R>(body: &[u8], read: Read<R>) -> Answer<R> {
+        match read(body) {
+            Answer::Unreadable {
+                ends_early: false, ..
+            } if body.trim_ascii_start().starts_with(b"{") => read(&gate::mend(body)),
+            answer => answer,
         }
     }
 

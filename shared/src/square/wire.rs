@@ -8,14 +8,18 @@
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::page::{Broken, Page};
-use super::problem::read_text;
+use super::problem::read_object;
+
+/// The longest id that is read, in bytes. Square's own have 192 at most; a longer
+/// one would not fit the indexes that ids stand in.
+pub const ID_BYTES_MAX: usize = 255;
 
 /// An amount in the currency's smallest unit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Money {
     pub amount: Option<i64>,
     pub currency: Option<String>,
@@ -41,6 +45,7 @@ fn time_or_empty<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Timestam
 /// `Location`.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Location {
+    #[serde(deserialize_with = "id")]
     pub id: String,
     pub name: Option<String>,
     pub business_name: Option<String>,
@@ -86,6 +91,7 @@ pub struct Coordinates {
 pub struct CatalogObject {
     #[serde(rename = "type")]
     pub object_type: String,
+    #[serde(deserialize_with = "id")]
     pub id: String,
     pub updated_at: Option<Timestamp>,
     pub version: Option<i64>,
@@ -110,6 +116,7 @@ pub struct CatalogCategory {
 /// `CatalogObjectCategory`: a category as an item or another category names it.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct CatalogObjectCategory {
+    #[serde(default, deserialize_with = "optional_id")]
     pub id: Option<String>,
     pub ordinal: Option<i64>,
 }
@@ -121,17 +128,19 @@ pub struct CatalogItem {
     pub description: Option<String>,
     pub description_plaintext: Option<String>,
     pub product_type: Option<String>,
+    #[serde(default, deserialize_with = "optional_id")]
     pub category_id: Option<String>,
     pub reporting_category: Option<CatalogObjectCategory>,
     pub categories: Option<Vec<CatalogObjectCategory>>,
     pub is_archived: Option<bool>,
     /// Whole objects; one that cannot be read is quarantined alone as well.
-    pub variations: Option<Vec<serde_json::Value>>,
+    pub variations: Option<Vec<Box<RawValue>>>,
 }
 
 /// `CatalogItemVariation`.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct CatalogItemVariation {
+    #[serde(default, deserialize_with = "optional_id")]
     pub item_id: Option<String>,
     pub name: Option<String>,
     pub sku: Option<String>,
@@ -149,6 +158,7 @@ pub struct CatalogItemVariation {
 /// `ItemVariationLocationOverrides`.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct ItemVariationLocationOverrides {
+    #[serde(default, deserialize_with = "optional_id")]
     pub location_id: Option<String>,
     pub price_money: Option<Money>,
     pub pricing_type: Option<String>,
@@ -161,8 +171,13 @@ pub struct ItemVariationLocationOverrides {
 /// `InventoryCount`.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct InventoryCount {
+    #[serde(deserialize_with = "id")]
     pub catalog_object_id: String,
+    /// `ITEM` in Square for Restaurants, which counts those as well.
+    pub catalog_object_type: Option<String>,
+    #[serde(deserialize_with = "id")]
     pub location_id: String,
+    #[serde(deserialize_with = "id")]
     pub state: String,
     /// Exact to five places; may be negative.
     #[serde(deserialize_with = "exact_decimal")]
@@ -183,8 +198,7 @@ impl OrderWithSource {
     /// # Errors
     /// The order itself, with what does not fit.
     pub fn read(source: Box<RawValue>) -> Result<Self, Broken> {
-        // Only what does not fit is read once more, for the place of the misfit.
-        let order = serde_json::from_str(source.get()).or_else(|_| read_text(source.get()))?;
+        let order = read_object(source.get())?;
         Ok(Self { order, source })
     }
 
@@ -208,7 +222,9 @@ impl OrderWithSource {
 /// `Order`.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Order {
+    #[serde(deserialize_with = "id")]
     pub id: String,
+    #[serde(default, deserialize_with = "optional_id")]
     pub location_id: Option<String>,
     pub state: Option<String>,
     pub source: Option<OrderSource>,
@@ -257,6 +273,7 @@ pub struct OrderLineItem {
     pub source_line_item_uid: Option<String>,
     pub name: Option<String>,
     pub variation_name: Option<String>,
+    #[serde(default, deserialize_with = "optional_id")]
     pub catalog_object_id: Option<String>,
     pub catalog_version: Option<i64>,
     pub item_type: Option<String>,
@@ -302,6 +319,7 @@ pub struct MeasurementUnitCustom {
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct OrderReturn {
     /// None for goods that came back without their receipt.
+    #[serde(default, deserialize_with = "optional_id")]
     pub source_order_id: Option<String>,
     pub return_line_items: Option<Vec<OrderLineItem>>,
     pub return_taxes: Option<Vec<OrderReturnPart>>,
@@ -328,6 +346,24 @@ pub struct Tender {
     pub processing_fee_money: Option<Money>,
     pub payment_id: Option<String>,
     pub created_at: Option<Timestamp>,
+}
+
+/// An id, or what else a row is found by: never empty, and never too long for an index.
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() || text.len() > ID_BYTES_MAX {
+        return Err(D::Error::custom("not an id"));
+    }
+    Ok(text)
+}
+
+/// A reference, which an index serves as well.
+fn optional_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    if text.as_ref().is_some_and(|text| text.len() > ID_BYTES_MAX) {
+        return Err(D::Error::custom("not an id"));
+    }
+    Ok(text)
 }
 
 /// Square's decimals are text; one that we could only hold rounded is refused.

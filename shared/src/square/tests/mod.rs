@@ -91,6 +91,7 @@ fn client_with(server: &Server, policy: Policy) -> Square {
 
 fn all_counts() -> BatchRetrieveInventoryCounts {
     BatchRetrieveInventoryCounts {
+        catalog_object_ids: vec![],
         location_ids: Vec::new(),
         updated_after: None,
         limit: 500,

@@ -52,6 +52,7 @@ async fn a_request_body_holds_only_what_was_asked_for() {
     quantities(&square).await.unwrap();
     let since = "2026-01-02T03:04:05.678Z".parse().unwrap();
     let some = BatchRetrieveInventoryCounts {
+        catalog_object_ids: Vec::new(),
         location_ids: vec!["L1".into()],
         updated_after: Some(since),
         ..all_counts()
