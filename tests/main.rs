@@ -10,11 +10,13 @@
 mod browser_harness;
 mod cancels;
 mod changes;
+mod deletion;
 mod end_to_end;
 mod faults;
 mod figures;
 mod fresh_orders;
 mod freshness;
+mod hostile;
 mod judges;
 mod leases;
 mod migration;

@@ -1,7 +1,7 @@
 //! Rows without a parent and objects that cannot be read: set aside, named,
 //! tried again, and never a reason to fail.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::account::Account;
 use crate::support::run::World;
@@ -213,5 +213,183 @@ fn a_count_from_the_future_hides_none_of_the_present() {
         tables::assert_equal_truth(&world.client, &world.account).await;
         let ahead = "select count(*) from sync_watermarks where position > now()";
         assert_eq!(world.number(ahead).await, 0);
+    });
+}
+
+#[test]
+fn a_sku_of_any_length_is_stored_whole_and_found() {
+    run(async {
+        let world = World::small().await;
+        world.sync(json!({})).await;
+        // Letters that no compression makes short.
+        let noise = |salt: u64, length: usize| {
+            let mut state = 88_172_645_463_325_252_u64 ^ salt;
+            let letters = (0..length).map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                char::from(b'a' + u8::try_from(state % 26).unwrap())
+            });
+            letters.collect::<String>()
+        };
+        let skus = [2_000, 4_000, 10_000, 300_000]
+            .map(|length| noise(length, usize::try_from(length).unwrap()));
+        let variations: Vec<Value> = world
+            .client
+            .query("select id from catalog_variations order by id limit 4", &[])
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| json!(row.get::<_, String>(0)))
+            .collect();
+        let edits = variations.iter().zip(&skus);
+        let edits: Vec<Value> = edits
+            .map(|(id, sku)| json!({"op": "edit_variation", "id": id, "sku": sku}))
+            .collect();
+        world.account.change(json!(edits)).await;
+        let report = world.sync(json!({})).await;
+        assert_eq!(report.counts("variations").quarantined, 0, "{report:?}");
+        for (id, sku) in variations.iter().zip(&skus) {
+            let found = "select id from catalog_variations where sku = $1";
+            let row = world.client.query_one(found, &[sku]).await.unwrap();
+            assert_eq!(json!(row.get::<_, String>(0)), *id);
+        }
+        tables::assert_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+/// Sets an object aside as a release did that could not read it.
+async fn set_aside(world: &World, data_type: &str, object_id: &str, payload: &Value) {
+    world
+        .client
+        .execute(
+            "insert into sync_quarantine
+                 (data_type, object_id, reason, payload, replayable, run_id)
+             values ($1, $2, 'Cannot be read: a new field.', $3, false, 'earlier')",
+            &[&data_type, &object_id, payload],
+        )
+        .await
+        .unwrap();
+}
+
+#[test]
+fn what_an_earlier_release_could_not_read_is_tried_by_every_run() {
+    run(async {
+        let account = Account::start(json!({"locations": 2, "categories": 2, "items": 4,
+            "variations": 6, "counts": 6, "orders": 40}));
+        let world = World::new(account, &[]).await;
+        world.sync(json!({})).await;
+        world.import(json!({})).await;
+        let take = |table: &'static str| {
+            let client = &world.client;
+            async move {
+                let sql = format!("delete from {table} returning id, raw");
+                let rows = client.query(&sql, &[]).await.unwrap();
+                rows.iter()
+                    .map(|row| (row.get(0), row.get(1)))
+                    .collect::<Vec<(String, Value)>>()
+            }
+        };
+        // By fresh orders, by an import and by a migration; and a thousand that never
+        // fit hide none.
+        for number in 0..1_001 {
+            let never = json!({"id": 7, "number": number});
+            set_aside(&world, "orders", &format!("never-{number}"), &never).await;
+        }
+        for way in ["fresh", "import", "migration"] {
+            for (id, order) in take("orders").await {
+                set_aside(&world, "orders", &id, &order).await;
+            }
+            match way {
+                "fresh" => {
+                    world.sync(json!({"only": ["orders"]})).await;
+                }
+                "import" => {
+                    world.import(json!({})).await;
+                }
+                _ => {
+                    let report = world.migrate("migration-of-what-waits").await;
+                    assert_eq!(report.error, None, "{report:?}");
+                }
+            }
+            tables::assert_orders_equal_truth(&world.client, &world.account).await;
+            let waiting = "select count(*) from sync_quarantine where resolved_at is null";
+            assert_eq!(world.number(waiting).await, 1_001, "{way}");
+        }
+    });
+}
+
+#[test]
+fn catalog_objects_and_counts_that_become_readable_come_with_the_next_delta() {
+    run(async {
+        let world = World::small().await;
+        world.sync(json!({})).await;
+        let sql = "select id from locations order by id limit 1";
+        let location: String = world.client.query_one(sql, &[]).await.unwrap().get(0);
+        for (data_type, id, payload) in [
+            (
+                "categories",
+                "C-LATE",
+                json!({"type": "CATEGORY", "id": "C-LATE", "version": 1,
+                "category_data": {"name": "Late"}}),
+            ),
+            (
+                "items",
+                "I-LATE",
+                json!({"type": "ITEM", "id": "I-LATE", "version": 1,
+                "item_data": {"name": "Late", "variations": [{"type": "ITEM_VARIATION",
+                    "id": "V-LATE", "version": 1, "item_variation_data": {"sku": "late"}}]}}),
+            ),
+            (
+                "inventory",
+                "V-LATE:L:IN_STOCK",
+                json!({"catalog_object_id": "V-LATE",
+                "location_id": location, "state": "IN_STOCK", "quantity": "2"}),
+            ),
+        ] {
+            set_aside(&world, data_type, id, &payload).await;
+        }
+        let report = world.sync(json!({})).await;
+        for data_type in ["categories", "items", "variations", "inventory"] {
+            assert_eq!(
+                report.counts(data_type).created,
+                1,
+                "{data_type}: {report:?}"
+            );
+        }
+        let late = "select count(*) from catalog_inventory c
+            join catalog_variations v on v.id = c.variation_id
+            join catalog_items i on i.id = v.item_id
+            where i.id = 'I-LATE' and v.sku = 'late' and c.quantity = 2";
+        assert_eq!(world.number(late).await, 1);
+    });
+}
+
+#[test]
+fn orders_of_a_location_that_cannot_be_read_are_asked_for_and_wait_for_it() {
+    run(async {
+        let account = Account::start(json!({"locations": 2, "categories": 1, "items": 2,
+            "variations": 2, "counts": 2, "orders": 30}));
+        let world = World::new(account, &[]).await;
+        let listed = world.account.square("/v2/locations", Value::Null).await;
+        let name = listed["locations"][0]["name"].to_string();
+        let spoil = json!([{"endpoint": "/v2/locations", "find": format!("\"name\":{name}"),
+            "with": "\"name\":7"}]);
+        world.account.rewrite(spoil).await;
+        let report = world.import(json!({})).await;
+        assert!(report.counts("orders").quarantined > 0, "{report:?}");
+        let told = report
+            .warnings
+            .iter()
+            .any(|text| text.contains("sync_quarantine"));
+        assert!(told, "{report:?}");
+        let reason = "select count(*) from sync_quarantine where data_type = 'locations'
+            and reason like 'Cannot be read: name%' and resolved_at is null";
+        assert_eq!(world.number(reason).await, 1);
+
+        world.account.clear_rewrites().await;
+        world.sync(json!({"only": ["locations", "orders"]})).await;
+        assert_eq!(waiting(&world).await, []);
+        tables::assert_orders_equal_truth(&world.client, &world.account).await;
     });
 }

@@ -32,6 +32,8 @@ fn every_statement_prepares_against_the_migrated_schema() {
             &catalog::store::ITEMS,
             &inventory::store::INVENTORY,
         ] {
+            statements.push(table.absent_count_sql());
+            statements.push(table.absent_sql(table.key[0]));
             statements.push(table.mark_deleted_sql(Access::Sets));
             statements.push(table.mark_deleted_sql(Access::LookUps));
         }
@@ -40,7 +42,7 @@ fn every_statement_prepares_against_the_migrated_schema() {
         statements.extend(plan::STATEMENTS.map(str::to_owned));
         statements.extend(sessions::STATEMENTS.map(str::to_owned));
         statements.extend(validation::STATEMENTS.map(str::to_owned));
-        statements.push(locations::store::MARK_INACTIVE.to_owned());
+        statements.push(locations::store::mark_inactive_sql());
         statements.push(locations::store::LISTED.to_owned());
         statements.push(locations::store::add_staged_sql());
         statements.push(locations::store::add_missing_sql());

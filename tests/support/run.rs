@@ -44,6 +44,11 @@ impl World {
         }
     }
 
+    /// The same account with a database of its own.
+    pub(crate) async fn beside(other: &Self) -> Self {
+        Self::new(Account::at(&other.account.url), &[]).await
+    }
+
     /// A run that is expected to succeed.
     pub(crate) async fn sync(&self, request: Value) -> Report {
         let report = self.run(request).await;
@@ -129,9 +134,9 @@ impl World {
             redrive_count,
         };
         match step {
-            "locations" => locations::sync(&self.env, input, deadline()).await,
-            "catalog" => catalog::sync(&self.env, input, deadline()).await,
-            "inventory" => inventory::sync(&self.env, input, deadline()).await,
+            "locations" => Box::pin(locations::sync(&self.env, input, deadline())).await,
+            "catalog" => Box::pin(catalog::sync(&self.env, input, deadline())).await,
+            "inventory" => Box::pin(inventory::sync(&self.env, input, deadline())).await,
             "publish" => self.publish_call(run_id, "publish").await,
             "orders" => Box::pin(self.fresh_orders(run_id, redrive_count)).await,
             other => panic!("no step {other}"),
