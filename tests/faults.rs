@@ -233,6 +233,26 @@ fn a_database_at_another_version_is_refused_and_an_empty_one_is_migrated() {
 }
 
 #[test]
+fn a_database_that_cannot_hold_every_text_is_refused_before_anything_is_read() {
+    run(async {
+        let account = Account::small();
+        let url = database::in_latin1().await;
+        let world = World {
+            env: env(&account.url, &url, &[]),
+            client: database::connect(&url).await,
+            account,
+        };
+        let error = world.open("latin", json!({})).await.unwrap_err();
+        assert_eq!(error.name(), "ConfigInvalid");
+        let message = error.to_string();
+        for word in ["DATABASE_URL", "LATIN1", "UTF8"] {
+            assert!(message.contains(word), "{message}");
+        }
+        assert_eq!(world.account.requests().await, 0);
+    });
+}
+
+#[test]
 fn a_full_database_is_not_filled_further() {
     run(async {
         let world = World::new(

@@ -5,7 +5,7 @@
 //! Each value is tried in every field that the simulated account's objects have, read
 //! by us or not, one field an object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -157,16 +157,16 @@ async fn all_accounted_for(
     table: &str,
     data_type: &str,
     spoilt: &BTreeMap<String, String>,
+    held: &BTreeSet<String>,
 ) {
     let waiting = waiting(world).await;
     for ((found, id), reason) in &waiting {
-        // An override waits under its variation's id and its location's.
-        let own = match found.as_str() {
-            "variation_overrides" => id.split(':').next().unwrap_or_default(),
-            found if found == data_type => id,
-            _ => "",
-        };
-        assert!(spoilt.contains_key(own), "{found} {id}: {reason}");
+        // What an object holds waits under its own id, an override under its variation's
+        // and its location's.
+        let own = id.split(':').next().unwrap_or_default();
+        let is_held = found.starts_with("variation") && held.contains(own);
+        let is_own = found == data_type && spoilt.contains_key(id);
+        assert!(is_held || is_own, "{found} {id}: {reason}");
         assert!(!reason.contains("unavailable"), "{id}: {reason}");
     }
     let sql = format!("select id from {table}");
@@ -178,6 +178,19 @@ async fn all_accounted_for(
     }
     assert!(!waiting.is_empty(), "nothing was hostile");
     assert!(waiting.len() < spoilt.len(), "nothing could be stored");
+}
+
+/// The variations that are, or are held by, these objects.
+fn variations_of(objects: &[Value]) -> BTreeSet<String> {
+    let held = objects.iter().flat_map(|object| {
+        let within = object
+            .pointer("/item_data/variations")
+            .and_then(Value::as_array);
+        within.into_iter().flatten().chain([object])
+    });
+    held.filter(|object| object["type"] == "ITEM_VARIATION")
+        .filter_map(|object| object["id"].as_str().map(str::to_owned))
+        .collect()
 }
 
 fn by_id(objects: &[Value], spoilt: Vec<(usize, String)>) -> BTreeMap<String, String> {
@@ -215,7 +228,7 @@ fn locations_take_any_value() {
         world.account.change(renewed(&objects, "location")).await;
         let report = world.sync(json!({"only": ["locations"]})).await;
         assert_eq!(report.counts("locations").deleted, 0, "{report:?}");
-        all_accounted_for(&world, "locations", "locations", &spoilt).await;
+        all_accounted_for(&world, "locations", "locations", &spoilt, &BTreeSet::new()).await;
         let inactive = "select count(*) from locations where status = 'INACTIVE'
             and last_changed_by_run = 'R'"
             .replace('R', &report.run_id);
@@ -256,13 +269,19 @@ async fn listed(world: &World, object_type: &str) -> Vec<Value> {
 async fn spoilt_catalog(world: &World, object_type: &str, table: &str, data_type: &str) {
     let sound = listed(world, object_type).await;
     let mut objects = sound.clone();
-    let spoilt = by_id(
-        &sound,
-        spoil(
-            &mut objects,
-            &["/id", "/type", "/is_deleted", "/updated_at"],
-        ),
-    );
+    // What an object is, and whether it is there, is no matter of what it holds.
+    let keys = [
+        "/id",
+        "/type",
+        "/is_deleted",
+        "/updated_at",
+        "/item_data/variations",
+        "/item_data/variations/0/id",
+        "/item_data/variations/0/type",
+        "/item_data/variations/0/is_deleted",
+        "/item_data/variations/0/updated_at",
+    ];
+    let spoilt = by_id(&sound, spoil(&mut objects, &keys));
     assert!(spoilt.len() > 300, "{} objects are too few", objects.len());
     for object in &mut objects {
         object.as_object_mut().unwrap().remove("updated_at");
@@ -275,7 +294,7 @@ async fn spoilt_catalog(world: &World, object_type: &str, table: &str, data_type
         let report = world.sync(request.clone()).await;
         let counts = report.counts(data_type);
         assert_eq!(counts.deleted, 0, "{request}: {report:?}");
-        all_accounted_for(world, table, data_type, &spoilt).await;
+        all_accounted_for(world, table, data_type, &spoilt, &variations_of(&sound)).await;
         assert_eq!(number(world, &live).await, before, "{request}");
     }
     let marked = "select count(*) from catalog_variations where is_deleted
@@ -299,6 +318,16 @@ fn categories_take_any_value() {
             "variations": 2, "counts": 2, "orders": 0}))
         .await;
         spoilt_catalog(&world, "CATEGORY", "catalog_categories", "categories").await;
+    });
+}
+
+#[test]
+fn items_take_any_value() {
+    run(async {
+        let world = catalog(json!({"locations": 2, "categories": 2, "items": 1200,
+            "variations": 1500, "counts": 50, "orders": 0}))
+        .await;
+        spoilt_catalog(&world, "ITEM", "catalog_items", "items").await;
     });
 }
 
@@ -421,7 +450,7 @@ fn orders_take_any_value() {
         let second = World::beside(&world).await;
         second.sync(json!({})).await;
         second.import(json!({})).await;
-        all_accounted_for(&second, "orders", "orders", &spoilt).await;
+        all_accounted_for(&second, "orders", "orders", &spoilt, &BTreeSet::new()).await;
         let neighbours = format!(
             "select count(*) from orders where not id = any ('{{{}}}')",
             spoilt.keys().cloned().collect::<Vec<_>>().join(",")
@@ -442,7 +471,7 @@ fn orders_take_any_value() {
             .await
             .unwrap();
         world.sync(look_back.clone()).await;
-        all_accounted_for(&world, "orders", "orders", &spoilt).await;
+        all_accounted_for(&world, "orders", "orders", &spoilt, &BTreeSet::new()).await;
         assert_eq!(
             number(&world, "select count(*) from orders").await,
             i64::try_from(sound.len()).unwrap()

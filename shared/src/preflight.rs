@@ -72,6 +72,7 @@ const TOKEN_LEFT_WARN: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub async fn open(env: &Env, input: Input, deadline: Instant) -> Result<Output, SyncError> {
     let request = Request::parse(input.kind, input.request.clone())?;
     let mut client = connect(env).await?;
+    check_encoding(&client).await?;
     if request.kind == Kind::Migration {
         schema::ensure_not_newer(&env.database).await?;
     } else {
@@ -256,6 +257,22 @@ fn describe(run_id: &str, request: &Request, status: &str) -> Output {
         dry_run: request.dry_run,
         note: None,
     }
+}
+
+/// Refuses a database that cannot hold every text.
+async fn check_encoding(client: &Object) -> Result<(), SyncError> {
+    let row = client
+        .query_one("select current_setting('server_encoding')", &[])
+        .await?;
+    let encoding: String = row.get(0);
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    let problem = format!(
+        "leads to a database in the encoding {encoding}, which cannot hold every text of Square's, \
+and wants one in UTF8 (create database … encoding 'UTF8' template template0)"
+    );
+    Err(SyncError::config("DATABASE_URL", problem))
 }
 
 /// Refuses to start a sync into a database that is nearly full.

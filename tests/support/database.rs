@@ -77,6 +77,11 @@ pub(crate) async fn empty() -> String {
     fresh("template1").await
 }
 
+/// An empty database in which not every text can be stored.
+pub(crate) async fn in_latin1() -> String {
+    fresh("template0 encoding 'LATIN1' locale_provider libc locale 'C'").await
+}
+
 /// A migrated database without rows.
 pub(crate) async fn migrated() -> String {
     fresh(TEMPLATE).await
