@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::page::Page;
 use super::problem;
 use super::refusal::SquareError;
+use super::wire::or_none;
 
 /// What a body turned out to be.
 #[derive(Debug)]
@@ -41,6 +42,7 @@ struct ListBody<T> {
     #[serde(alias = "locations", alias = "counts", alias = "orders")]
     objects: Option<Vec<T>>,
     cursor: Option<String>,
+    #[serde(default, deserialize_with = "or_none")]
     latest_time: Option<Timestamp>,
     errors: Option<Vec<SquareError>>,
 }
@@ -216,7 +218,6 @@ mod tests {
             (r#"{"objects":[}"#, false),
             (r#"{"objects":{"secret":1}}"#, false),
             (r#"{"cursor":["secret"]}"#, false),
-            (r#"{"latest_time":"secret"}"#, false),
             (r#"{"errors":"secret"}"#, false),
         ] {
             let answer = read_list::<Location>(body.as_bytes());
@@ -237,6 +238,27 @@ mod tests {
         let body = br#"{"locations":[{"id":"L"}],"errors":[{"category":"API_ERROR","code":"X"}]}"#;
         assert!(matches!(read_list::<Location>(body), Answer::Errors(_)));
         assert!(matches!(read_one::<TokenStatus>(body), Answer::Errors(_)));
+    }
+
+    #[test]
+    fn what_is_no_data_costs_nothing_if_it_cannot_be_read() {
+        for value in [
+            r#""soon""#,
+            r#""+290000-01-01T00:00:00Z""#,
+            "7",
+            "[[]]",
+            "1e400",
+        ] {
+            let body = format!(r#"{{"locations":[{{"id":"L"}}],"latest_time":{value}}}"#);
+            let answer = read::<Location>(&body);
+            assert_eq!(answer.page.latest_time, None, "{value}");
+            assert_eq!(answer.page.objects.len(), 1, "{value}");
+            for field in ["scopes", "expires_at", "merchant_id"] {
+                let body = format!(r#"{{"{field}":{value}}}"#);
+                let status = read_one::<TokenStatus>(body.as_bytes());
+                assert!(matches!(status, Answer::Read(_)), "{body}");
+            }
+        }
     }
 
     #[test]

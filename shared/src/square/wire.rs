@@ -7,7 +7,7 @@
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
-use serde::de::Error;
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -28,18 +28,21 @@ pub struct Money {
 /// `RetrieveTokenStatusResponse`.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct TokenStatus {
+    #[serde(default, deserialize_with = "or_none")]
     pub scopes: Option<Vec<String>>,
     /// A personal access token has none, which Square may also send as `""`.
-    #[serde(default, deserialize_with = "time_or_empty")]
+    #[serde(default, deserialize_with = "or_none")]
     pub expires_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "or_none")]
     pub merchant_id: Option<String>,
 }
 
-fn time_or_empty<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Timestamp>, D::Error> {
-    Option::<String>::deserialize(source)?
-        .filter(|text| !text.is_empty())
-        .map(|text| text.parse().map_err(D::Error::custom))
-        .transpose()
+/// What is good to know and no data: nothing, if it cannot be read.
+pub(super) fn or_none<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    source: D,
+) -> Result<Option<T>, D::Error> {
+    let json = Box::<RawValue>::deserialize(source)?;
+    Ok(serde_json::from_str(json.get()).unwrap_or_default())
 }
 
 /// `Location`.
