@@ -125,16 +125,15 @@ fn fields(objects: &[Value]) -> Vec<String> {
 fn spoil(objects: &mut [Value], keys: &[&str]) -> Vec<(usize, String)> {
     let mut places = fields(objects);
     places.retain(|place| !keys.contains(&place.as_str()));
+    let values = hostile();
     let mut spoilt = Vec::new();
-    let mut left: Vec<usize> = (0..objects.len()).collect();
+    let mut left: BTreeSet<usize> = (0..objects.len()).collect();
     for place in &places {
-        for (number, (what, _)) in hostile().iter().enumerate() {
-            let fits = left
-                .iter()
-                .position(|at| objects[*at].pointer(place).is_some());
-            let Some(at) = fits.map(|position| left.swap_remove(position)) else {
-                continue;
-            };
+        let having = left.iter().copied();
+        let having = having.filter(|at| objects[*at].pointer(place).is_some());
+        let having: Vec<usize> = having.take(values.len()).collect();
+        for (at, (number, (what, _))) in having.into_iter().zip(values.iter().enumerate()) {
+            left.remove(&at);
             *objects[at].pointer_mut(place).unwrap() = json!(marker(number));
             spoilt.push((at, format!("{what} at {place}")));
         }

@@ -91,8 +91,8 @@ async fn read(client: Client, sql: &'static str, pause: Duration, stop: Arc<Atom
 fn readers_see_the_old_account_or_the_new_one_and_nothing_between() {
     run(async {
         let cloud = Cloud::turn().await;
-        let account = json!({"locations": 5, "items": 20_000, "variations": 50_000,
-            "counts": 60_000, "orders": 0});
+        let account = json!({"locations": 5, "items": 4_000, "variations": 10_000,
+            "counts": 12_000, "orders": 0});
         cloud.account.reset(account).await;
         // So that every row is of one run.
         let first = cloud.sync(json!({"full_refresh": true})).await;

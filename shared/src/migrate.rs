@@ -176,7 +176,6 @@ impl Job<'_> {
     async fn rederive(&self) -> Result<Rederived, SyncError> {
         let mut client = self.database.client().await?;
         let run_id = &self.run.run_id;
-        orders::prepare(&client).await?;
         let currencies = orders::locations(&client).await?;
         let hand_over = hand_over_at(self.deadline);
         loop {

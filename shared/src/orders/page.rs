@@ -54,12 +54,11 @@ pub(crate) struct Figures {
 }
 
 impl Intake {
-    /// Reads what has to be known, and makes ready to write.
+    /// Reads what has to be known.
     ///
     /// # Errors
     /// The database's.
     pub(crate) async fn new(client: &Object) -> Result<Self, SyncError> {
-        store::prepare(client).await?;
         Ok(Self {
             locations: store::locations(client).await?,
             seen: HashSet::new(),

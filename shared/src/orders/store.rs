@@ -180,7 +180,7 @@ impl OrderTable {
             String::new()
         };
         format!(
-            "create temporary table if not exists {} on commit delete rows as \
+            "create temporary table {} on commit delete rows as \
              select {}{kept} from public.{} with no data",
             self.staged,
             self.columns.join(", "),
@@ -312,17 +312,21 @@ pub enum Origin {
 const STAGE_PLAIN: &str = "alter table staged_orders
     alter column raw set storage external, set (toast_tuple_target = 8160)";
 
-/// Makes the temporary tables that pages are copied into, once a connection.
-///
-/// # Errors
-/// The database's.
-pub async fn prepare(client: &Object) -> Result<(), SyncError> {
+/// Makes the temporary tables that pages are copied into, before a connection's first
+/// page: most calls of an idle account have none.
+async fn prepare(transaction: &Transaction<'_>) -> Result<(), SyncError> {
+    let made = run(transaction, ARE_PREPARED, &[]).await?;
+    if made.first().is_some_and(|row| row.get(0)) {
+        return Ok(());
+    }
     let mut statements = vec![ORDERS.create_sql()];
     statements.extend(PARTS.iter().map(|table| table.create_sql()));
     statements.push(STAGE_PLAIN.to_owned());
-    client.batch_execute(&statements.join("; ")).await?;
+    transaction.batch_execute(&statements.join("; ")).await?;
     Ok(())
 }
+
+const ARE_PREPARED: &str = "select to_regclass('pg_temp.staged_orders') is not null";
 
 /// Applies one page and tells of each of its orders. No order may be in it twice,
 /// and each one's location must be known. The rest of the transaction looks up, too.
@@ -343,6 +347,7 @@ pub async fn apply(
     if page.is_empty() {
         return Ok(fates);
     }
+    prepare(transaction).await?;
     stage(transaction, page).await?;
     let upsert = match origin {
         Origin::Square => {
@@ -494,7 +499,12 @@ pub async fn analyze(transaction: &Transaction<'_>, written: i64) -> Result<(), 
 #[must_use]
 pub fn statements() -> (Vec<String>, Vec<String>) {
     let tables = [&ORDERS, &LINES, &RETURNED, &TENDERS];
-    let mut uses = vec![LOCATIONS.to_owned(), drop_outdated_sql(), rederive_sql()];
+    let mut uses = vec![
+        ARE_PREPARED.to_owned(),
+        LOCATIONS.to_owned(),
+        drop_outdated_sql(),
+        rederive_sql(),
+    ];
     uses.extend(tables.iter().map(|table| table.upsert_sql()));
     uses.extend(PARTS.iter().map(|table| table.delete_missing_sql()));
     uses.extend(PARTS.iter().map(|table| table.drop_parts_sql()));

@@ -1,6 +1,7 @@
 //! Rewrites: a text in answers gives way to other bytes. So a marker that was put
 //! into the account can go out as what no JSON value could hold.
 
+use memchr::memmem;
 use serde::Deserialize;
 
 use super::faults::{check_endpoint, matches};
@@ -52,14 +53,13 @@ impl TryFrom<Given> for Rewrite {
 impl Rewrite {
     /// The body with every occurrence rewritten.
     pub(crate) fn apply(&self, body: &[u8]) -> Vec<u8> {
-        let find = self.find.as_bytes();
-        let (mut out, mut rest) = (Vec::with_capacity(body.len()), body);
-        while let Some(at) = rest.windows(find.len()).position(|bytes| bytes == find) {
-            out.extend_from_slice(&rest[..at]);
+        let (mut out, mut read) = (Vec::with_capacity(body.len()), 0);
+        for at in memmem::find_iter(body, &self.find) {
+            out.extend_from_slice(&body[read..at]);
             out.extend_from_slice(&self.with);
-            rest = &rest[at + find.len()..];
+            read = at + self.find.len();
         }
-        out.extend_from_slice(rest);
+        out.extend_from_slice(&body[read..]);
         out
     }
 }
