@@ -317,6 +317,34 @@ fn a_step_works_under_its_runs_name_and_leaves_no_session() {
     });
 }
 
+/// A connection costs more than most calls do on it.
+#[test]
+fn a_step_that_is_done_leaves_its_session_to_the_next_one() {
+    run(async {
+        let world = small_pages(&[]).await;
+        let run_id = at_step(&world, "catalog").await;
+        let working = format!(
+            "select pid::bigint from pg_stat_activity where datname = current_database()
+                 and application_name = 'square-sync {run_id}' order by pid limit 1"
+        );
+        let mut seen = Vec::new();
+        for (step, endpoint) in [
+            ("catalog", "/v2/catalog/search"),
+            ("inventory", "/v2/inventory/counts/batch-retrieve"),
+        ] {
+            world.account.hold(endpoint, 0).await;
+            let (step, ()) = tokio::join!(world.step(&run_id, step), async {
+                world.account.held(endpoint, 0).await;
+                seen.push(world.number(&working).await);
+                world.account.clear_faults().await;
+            });
+            step.unwrap();
+            is_gone(&world, &run_id).await;
+        }
+        assert_eq!(seen[0], seen[1]);
+    });
+}
+
 #[test]
 fn a_migration_that_is_cut_off_keeps_no_lock() {
     run(async {

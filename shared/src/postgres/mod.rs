@@ -11,6 +11,7 @@ mod statements;
 pub mod table;
 mod tls;
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{
@@ -18,11 +19,11 @@ use deadpool_postgres::{
     RecyclingMethod,
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::{Config, GenericClient};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use self::sessions::Sessions;
+use self::sessions::{Calls, Current, Sessions};
 use crate::error::SyncError;
 use crate::times::Now;
 pub(crate) use error::unstorable;
@@ -85,8 +86,10 @@ pub struct Database {
     pool: Pool,
     config: Config,
     tls: MakeRustlsConnect,
-    /// The sessions that end with a call; none where they outlive it.
-    sessions: Option<Sessions>,
+    /// The sessions of calls that are done, for those to come.
+    rested: Arc<Mutex<Vec<Calls>>>,
+    /// The sessions of a call; none where they belong to no call.
+    calls: Option<Calls>,
 }
 
 impl Database {
@@ -102,34 +105,62 @@ impl Database {
             pool: pool(&config, connect, None)?,
             config,
             tls,
-            sessions: None,
+            rested: Arc::default(),
+            calls: None,
         })
     }
 
     /// The same database over sessions of a run's name, for one call's work until
-    /// the deadline. They are to be ended with [`end`](Self::end).
+    /// the deadline. [`rest`](Self::rest) or [`end`](Self::end) follows.
     ///
     /// # Errors
     /// None that is expected.
     pub(crate) fn for_run(&self, run_id: &str, deadline: Instant) -> Result<Self, SyncError> {
-        let mut config = self.config.clone();
-        config.application_name(sessions::name_of(run_id));
-        let sessions = Sessions::new(self.tls.clone());
+        let rested = self.rested().pop();
+        let calls = if let Some(calls) = rested {
+            calls.current.change(run_id, deadline);
+            calls
+        } else {
+            let sessions = Sessions::new(self.tls.clone());
+            let current = Current::new(run_id, deadline);
+            Calls {
+                pool: pool(&self.config, sessions.clone(), Some(current.clone()))?,
+                sessions,
+                current,
+            }
+        };
         Ok(Self {
-            pool: pool(&config, sessions.clone(), Some(deadline))?,
-            config,
+            pool: calls.pool.clone(),
+            config: self.config.clone(),
             tls: self.tls.clone(),
-            sessions: Some(sessions),
+            rested: Arc::clone(&self.rested),
+            calls: Some(calls),
         })
     }
 
-    /// Ends the sessions of a call whose work is over or was dropped: whatever the
+    /// Leaves the sessions of a call that is done to the next one. Takes two seconds at
+    /// most, and ends them where they cannot be left.
+    pub(crate) async fn rest(&self) {
+        let Some(calls) = &self.calls else { return };
+        match timeout(sessions::LIMIT, calls.rest()).await {
+            Ok(Ok(())) => self.rested().push(calls.clone()),
+            failed => {
+                tracing::warn!(?failed, "sessions not left to the next call");
+                self.end().await;
+            }
+        }
+    }
+
+    /// Ends the sessions of a call whose work failed or was dropped: whatever the
     /// server still does for it is cancelled. Takes two seconds at most.
     pub(crate) async fn end(&self) {
+        let Some(calls) = &self.calls else { return };
         self.pool.close();
-        if let Some(sessions) = &self.sessions {
-            sessions.end().await;
-        }
+        calls.sessions.end().await;
+    }
+
+    fn rested(&self) -> MutexGuard<'_, Vec<Calls>> {
+        self.rested.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection that works.
@@ -154,12 +185,13 @@ fn within_limits(mut config: Config) -> Config {
     config
 }
 
-/// A pool whose sessions know our settings. With a deadline, no statement can outlast
-/// it by much, even if the process that would cancel it is no more.
+/// A pool whose sessions know our settings. Those of a call have its run's name, and
+/// none of their statements can outlast it by much, even if the process that would
+/// cancel it is no more.
 fn pool(
     config: &Config,
     connect: impl Connect + 'static,
-    deadline: Option<Instant>,
+    call: Option<Current>,
 ) -> Result<Pool, SyncError> {
     let manager = Manager::from_connect(
         config.clone(),
@@ -168,31 +200,48 @@ fn pool(
             recycling_method: RecyclingMethod::Verified,
         },
     );
-    Pool::builder(manager)
+    let mut pool = Pool::builder(manager)
         .max_size(POOL_SIZE)
         .runtime(deadpool_postgres::Runtime::Tokio1)
         .wait_timeout(Some(CONNECT_TIMEOUT * 2))
         .create_timeout(Some(CONNECT_TIMEOUT * 2))
-        .recycle_timeout(Some(CONNECT_TIMEOUT))
-        .post_create(Hook::async_fn(move |client, _| {
+        .recycle_timeout(Some(CONNECT_TIMEOUT));
+    if let Some(call) = call.clone() {
+        pool = pool.pre_recycle(Hook::async_fn(move |client, metrics| {
+            let call = call.clone();
             Box::pin(async move {
-                let settings = [SESSION, plan::SESSION, WATCH, &time_limit(deadline)].join("; ");
+                if !call.is_new_to(metrics) {
+                    return Ok(());
+                }
+                // What an earlier call's plans were made for has changed.
+                let settings = [&settings(Some(&call)), "discard plans"].join("; ");
                 let set = client.batch_execute(&settings).await;
                 set.map_err(HookError::Backend)
             })
-        }))
-        .build()
-        .map_err(|error| SyncError::Internal(error.to_string()))
+        }));
+    }
+    pool.post_create(Hook::async_fn(move |client, _| {
+        let settings = [&settings(call.as_ref()), WATCH].join("; ");
+        Box::pin(async move {
+            let set = client.batch_execute(&settings).await;
+            set.map_err(HookError::Backend)
+        })
+    }))
+    .build()
+    .map_err(|error| SyncError::Internal(error.to_string()))
 }
 
-/// The time that is left, and a moment more: at the deadline it is the call that ends
-/// its statements, and says so under its own name.
-fn time_limit(deadline: Option<Instant>) -> String {
-    let Some(deadline) = deadline else {
-        return String::new();
-    };
-    let left = deadline.saturating_duration_since(Instant::now()) + CONNECT_TIMEOUT;
-    format!("set statement_timeout = {}", left.as_millis())
+/// A session's settings. A call's statements have the time that it has, and a moment
+/// more: at its deadline it is the call that ends them, and says so under its own name.
+fn settings(call: Option<&Current>) -> String {
+    let mut settings = [SESSION, plan::SESSION].join("; ");
+    if let Some((name, deadline)) = call.map(Current::name) {
+        let name = name.replace('\'', "''");
+        let left = deadline.saturating_duration_since(Instant::now()) + CONNECT_TIMEOUT;
+        let left = left.as_millis();
+        settings += &format!("; set application_name = '{name}'; set statement_timeout = {left}");
+    }
+    settings
 }
 
 #[cfg(test)]
@@ -208,7 +257,6 @@ mod tests {
         ] {
             let database = Database::connect(&address.to_owned().into()).unwrap();
             let of_run = database.for_run("r1", Instant::now()).unwrap();
-            assert_eq!(of_run.config.get_application_name(), Some("square-sync r1"));
             for config in [&database.config, &of_run.config] {
                 let half = Duration::from_secs(30);
                 assert_eq!(config.get_tcp_user_timeout(), Some(&half));
@@ -225,11 +273,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_call_has_a_time_limit_of_its_own() {
-        assert_eq!(time_limit(None), "");
-        assert_eq!(
-            time_limit(Some(Instant::now())),
-            "set statement_timeout = 5000"
+    fn only_a_call_has_a_name_and_a_time_limit_of_its_own() {
+        let (name, limit) = ("application_name", "statement_timeout = 5000");
+        assert!(!settings(None).contains(name));
+        let call = Current::new("it's", Instant::now());
+        let own = settings(Some(&call));
+        assert!(
+            own.contains("'square-sync it''s'") && own.ends_with(limit),
+            "{own}"
         );
     }
 }

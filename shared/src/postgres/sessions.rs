@@ -1,15 +1,17 @@
 //! The sessions on which one call of a run works, and their end.
 //!
 //! A future that is dropped leaves its statement running at the server, with every
-//! lock that it holds. So a call works on sessions of its own, which end with it,
-//! however it ends: a statement that keeps one from ending is cancelled. They carry
-//! the run's name, so that whoever stops the run can end them from outside, and
+//! lock that it holds. So a call works on sessions of its own, which end with it if
+//! it does not come to its own end: a statement that keeps one from ending is
+//! cancelled. A call that is done leaves its sessions to the function's next one,
+//! for a connection costs more than most calls do on it. They carry the run's name
+//! while it works, so that whoever stops the run can end them from outside, and
 //! operators see in `pg_stat_activity` what is whose.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant as Moment};
 
-use deadpool_postgres::Connect;
+use deadpool_postgres::{Connect, Metrics, Pool};
 use futures::future::{BoxFuture, join_all};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -26,8 +28,9 @@ const NAME_MAX: usize = 63;
 
 /// How long a session may take to end by itself: nothing keeps one that is idle.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long ending them may take, with a database that may be away.
-const LIMIT: Duration = Duration::from_secs(2);
+/// How long ending them, or leaving them to the next call, may take, with a database
+/// that may be away.
+pub(super) const LIMIT: Duration = Duration::from_secs(2);
 
 /// The name of a run's sessions.
 pub(super) fn name_of(run_id: &str) -> String {
@@ -35,6 +38,77 @@ pub(super) fn name_of(run_id: &str) -> String {
     let room = NAME_MAX - NAME.len() - 1;
     let cut = run_id.len().saturating_sub(room);
     format!("{NAME} {}", run_id.get(cut..).unwrap_or_default())
+}
+
+/// Sessions for one call after the other.
+#[derive(Clone)]
+pub(super) struct Calls {
+    pub(super) pool: Pool,
+    pub(super) sessions: Sessions,
+    pub(super) current: Current,
+}
+
+impl Calls {
+    /// Leaves the sessions of a call that is done without a run's name.
+    ///
+    /// # Errors
+    /// The database's, and if one of them is still at work.
+    pub(super) async fn rest(&self) -> Result<(), SyncError> {
+        let status = self.pool.status();
+        if status.available != status.size {
+            let busy = "a session is in use after its call";
+            return Err(SyncError::Internal(busy.to_owned()));
+        }
+        let mut idle = Vec::with_capacity(status.size);
+        for _ in 0..status.size {
+            idle.push(self.pool.get().await?);
+        }
+        for client in &idle {
+            let unnamed = format!("set application_name = '{NAME}'");
+            client.batch_execute(&unnamed).await?;
+        }
+        self.sessions.forget_ended();
+        Ok(())
+    }
+}
+
+/// The call that has the sessions now.
+#[derive(Clone)]
+pub(super) struct Current(Arc<Mutex<Call>>);
+
+struct Call {
+    run_id: String,
+    deadline: Instant,
+    since: Moment,
+}
+
+impl Current {
+    pub(super) fn new(run_id: &str, deadline: Instant) -> Self {
+        Self(Arc::new(Mutex::new(Call {
+            run_id: run_id.to_owned(),
+            deadline,
+            since: Moment::now(),
+        })))
+    }
+
+    pub(super) fn change(&self, run_id: &str, deadline: Instant) {
+        let mut call = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        run_id.clone_into(&mut call.run_id);
+        call.deadline = deadline;
+        call.since = Moment::now();
+    }
+
+    /// The name of its sessions, and when it has to be done.
+    pub(super) fn name(&self) -> (String, Instant) {
+        let call = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (name_of(&call.run_id), call.deadline)
+    }
+
+    /// Whether a session was last used by an earlier call.
+    pub(super) fn is_new_to(&self, session: &Metrics) -> bool {
+        let call = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        session.recycled.unwrap_or(session.created) < call.since
+    }
 }
 
 /// Makes connections, and remembers them.
@@ -56,6 +130,12 @@ impl Sessions {
             tls,
             open: Arc::default(),
         }
+    }
+
+    /// Forgets those that have ended by themselves.
+    fn forget_ended(&self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|session| !session.connection.is_finished());
     }
 
     /// Has all of them end, once nobody uses them any more. No statement of theirs

@@ -198,7 +198,7 @@ pub(crate) async fn drive<O>(
     }
 }
 
-/// Works over these sessions until it is done, or `end` says why not. Either way the
+/// Works over these sessions until it is done, or `end` says why not. Then the
 /// database does nothing for it any more: not the statement at which it stopped, and
 /// not those that ran beside one that failed. So no statement needs a time limit of
 /// its own, wherever it stands.
@@ -215,7 +215,10 @@ pub(crate) async fn until<O>(
             error = end => Err(error),
         }
     };
-    of_run.end().await;
+    match &result {
+        Ok(_) => of_run.rest().await,
+        Err(_) => of_run.end().await,
+    }
     result
 }
 
