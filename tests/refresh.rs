@@ -364,7 +364,7 @@ fn postgresql_restarting_while_it_publishes_leaves_the_old_account() {
         });
         assert_eq!(published.unwrap_err().name(), "DatabaseUnavailable");
         let world = World {
-            client: database::once_ready(server.url()).await,
+            client: database::once_ready(server.url(), &world.client).await,
             ..world
         };
         assert_eq!(fingerprint(&world).await, old);

@@ -48,8 +48,11 @@ pub(crate) async fn own() -> Server {
     Server::start("own").await
 }
 
-/// A connection to a server that is coming up again.
-pub(crate) async fn once_ready(url: &str) -> Client {
+/// A connection to a server that is coming up again; `before` is one to the server
+/// that it was, which ends with it.
+pub(crate) async fn once_ready(url: &str, before: &Client) -> Client {
+    let ended = patiently(async || before.is_closed().then_some(())).await;
+    assert!(ended.is_some(), "PostgreSQL does not end its sessions");
     let connected = patiently(async || tokio_postgres::connect(url, NoTls).await.ok()).await;
     let Some((client, connection)) = connected else {
         panic!("PostgreSQL does not come back");
