@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::{Host, Url};
@@ -21,8 +22,8 @@ use super::answer::{read_list, read_one};
 use super::counters::{Counters, Tally, add};
 use super::endpoint::{
     BATCH_RETRIEVE_CATALOG_OBJECTS, BATCH_RETRIEVE_INVENTORY_COUNTS, BatchRetrieveCatalogObjects,
-    BatchRetrieveInventoryCounts, LIST_LOCATIONS, RETRIEVE_TOKEN_STATUS, SEARCH_CATALOG_OBJECTS,
-    SEARCH_ORDERS, SearchCatalogObjects, SearchOrders,
+    BatchRetrieveInventoryCounts, Endpoint, LIST_LOCATIONS, RETRIEVE_TOKEN_STATUS,
+    SEARCH_CATALOG_OBJECTS, SEARCH_ORDERS, SearchCatalogObjects, SearchOrders,
 };
 use super::list;
 use super::pace::Pace;
@@ -156,17 +157,7 @@ impl Square {
     /// # Errors
     /// One of the `Square…` errors; see `request`.
     pub async fn list_locations(&self) -> Result<Page<Location>, SyncError> {
-        let call = Call {
-            endpoint: &LIST_LOCATIONS,
-            body: Bytes::new(),
-            has_cursor: false,
-        };
-        let answer = self
-            .request(&call, read_list)
-            .await
-            .map_err(|unanswered| unanswered.error)?;
-        add(&self.tally.pages, 1);
-        Ok(answer.page)
+        self.only_page(&LIST_LOCATIONS, Bytes::new()).await
     }
 
     /// `SearchCatalogObjects`, page by page, in no particular order. A list whose
@@ -195,9 +186,19 @@ impl Square {
         let body = serde_json::to_vec(request).map_err(|error| {
             SyncError::Internal(format!("a request cannot be written as JSON: {error}"))
         })?;
+        self.only_page(&BATCH_RETRIEVE_CATALOG_OBJECTS, Bytes::from(body))
+            .await
+    }
+
+    /// A list that is one page.
+    async fn only_page<T: DeserializeOwned>(
+        &self,
+        endpoint: &'static Endpoint,
+        body: Bytes,
+    ) -> Result<Page<T>, SyncError> {
         let call = Call {
-            endpoint: &BATCH_RETRIEVE_CATALOG_OBJECTS,
-            body: Bytes::from(body),
+            endpoint,
+            body,
             has_cursor: false,
         };
         let answer = self
