@@ -3,7 +3,7 @@
 use serde_json::json;
 use shared::finish;
 use shared::run::lease;
-use shared::run::request::Request;
+use shared::run::request::{CATALOG_LEASE, Request};
 use shared::run::start::{self, Queued};
 
 use crate::support::patience::waits_for_a_lock;
@@ -175,7 +175,7 @@ fn a_step_that_comes_just_after_a_stop_does_not_take_the_lease_up_again() {
             .await;
         assert!(stop(&world, "stopped").await);
         let client = world.env.database.client().await.unwrap();
-        let late = lease::take_up(&**client, &[lease::CATALOG], "stopped", token).await;
+        let late = lease::take_up(&**client, &[CATALOG_LEASE], "stopped", token).await;
         assert_eq!(late.unwrap_err().name(), "LeaseLost");
         world.sync(json!({})).await;
     });
@@ -281,7 +281,7 @@ fn a_lease_that_the_run_has_under_a_newer_token_is_its_own() {
             world.client.batch_execute(&anew).await.unwrap();
             let newest = world.number(token).await;
             let client = world.env.database.client().await.unwrap();
-            let lease = lease::take_up(&**client, &[lease::CATALOG], "own", old).await;
+            let lease = lease::take_up(&**client, &[CATALOG_LEASE], "own", old).await;
             assert_eq!(lease.unwrap().token, newest);
         }
         assert_eq!(world.run_named("own", json!({})).await.error, None);

@@ -4,9 +4,7 @@
 use shared::postgres::plan::{self, Access};
 use shared::postgres::sessions;
 use shared::postgres::table::Table;
-use shared::{
-    catalog, inventory, locations, merchant, migrate, orders, publish, quarantine, validation,
-};
+use shared::{catalog, inventory, locations, merchant, orders, publish, quarantine, validation};
 
 use crate::support::{database, run};
 
@@ -49,7 +47,6 @@ fn every_statement_prepares_against_the_migrated_schema() {
         statements.push(locations::zones::UNKNOWN.to_owned());
         statements.extend(merchant::STATEMENTS.map(str::to_owned));
         statements.extend(orders::statements().into_iter().map(str::to_owned));
-        statements.extend(migrate::STATEMENTS.map(str::to_owned));
         statements.extend(publish::statements());
         statements.extend(publish::backups::STATEMENTS.map(str::to_owned));
         statements.extend(shared::run::share::STATEMENTS.map(str::to_owned));

@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::env::{Env, Variables};
 use crate::error::SyncError;
-use crate::metrics;
 use crate::notification::{self, Notices};
 use crate::postgres::{Database, schema, sessions};
 use crate::publish::backups;
+use crate::run::metrics;
 use crate::run::request::{Kind, Request};
 use crate::run::stats::{Counts, Stats, total};
 use crate::run::step::{self, Step};

@@ -15,7 +15,6 @@ pub mod inventory;
 pub mod lambda;
 pub mod locations;
 pub mod merchant;
-pub mod metrics;
 pub mod migrate;
 pub mod notification;
 pub mod orders;

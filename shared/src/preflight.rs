@@ -17,7 +17,7 @@ use crate::env::Env;
 use crate::error::SyncError;
 use crate::merchant;
 use crate::postgres::{schema, sessions};
-use crate::run::request::{DataType, Kind, Request, Trigger};
+use crate::run::request::{DataType, Kind, ORDERS_LEASE, Request, Trigger};
 use crate::run::stats::Stats;
 use crate::run::store::Run;
 use crate::run::{lease, store};
@@ -147,7 +147,7 @@ async fn with_orders(client: &Object, request: Request) -> Result<Request, SyncE
     if !is_open {
         return Ok(request);
     }
-    let joins = lease::is_free(&***client, lease::ORDERS).await? && has_history(client).await?;
+    let joins = lease::is_free(&***client, ORDERS_LEASE).await? && has_history(client).await?;
     let only = joins.then(|| DataType::ALL.to_vec());
     Ok(Request { only, ..request })
 }

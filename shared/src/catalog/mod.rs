@@ -318,7 +318,7 @@ impl<'a> Reader<'a> {
         let outdated = client
             .execute(statements::DROP_OUTDATED_HELD, &[&attempt])
             .await?;
-        ledger.removed(&VARIATIONS, outdated);
+        ledger.removed(VARIATIONS.name, outdated);
         client
             .execute(&statements::complete_item_ids(access), &[&attempt])
             .await?;

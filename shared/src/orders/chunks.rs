@@ -8,8 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::GenericClient;
 
-use super::plan::HISTORY_BEGINS;
-use super::spans;
+use super::spans::{self, HISTORY_BEGINS};
 use crate::error::SyncError;
 use crate::run::step::StepContext;
 use crate::square::SearchOrders;

@@ -13,7 +13,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::chunks::{self, Chunk, OVERLAP};
-use super::hand_over_at;
 use super::page::{Batch, Figures, Intake, LINE_ITEMS, ORDERS};
 use super::rows::OrderRows;
 use super::waiting::Waiting;
@@ -22,10 +21,10 @@ use crate::env::Env;
 use crate::error::SyncError;
 use crate::postgres;
 use crate::run::lease;
-use crate::run::part::Draft;
 use crate::run::request::{DataType, Trigger};
+use crate::run::resumed::Resumed;
 use crate::run::stats::{StepOutput, total};
-use crate::run::step::{self, Step, StepContext, StepInput};
+use crate::run::step::{self, Step, StepContext, StepInput, hand_over_at};
 use crate::square::{Counters, OrderTime, SearchOrders, read_ahead};
 use crate::times::Now;
 use crate::{locations, text};
@@ -78,17 +77,17 @@ pub(super) async fn sync(env: &Env, input: StepInput, step: Step) -> Result<Outp
 async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     let mut client = context.env.database.client().await?;
     let listed = listed(context, &client).await?;
-    let draft: Draft<Note> = Draft::load(&**client, &context.run.run_id, "orders").await?;
-    let (note, plan) = match draft.note.plan.clone() {
-        Some(plan) => (draft.note.clone(), plan),
-        None => begin(context, &mut client, &listed, &draft.note).await?,
+    let resumed: Resumed<Note> = Resumed::load(&**client, &context.run.run_id, "orders").await?;
+    let (note, plan) = match resumed.note.plan.clone() {
+        Some(plan) => (resumed.note.clone(), plan),
+        None => begin(context, &mut client, &listed, &resumed.note).await?,
     };
     let mut reading = Reading {
         context,
         intake: Intake::new(&client).await?,
         told: Counters::default(),
         cleaned: 0,
-        stored: draft.note,
+        stored: resumed.note,
         note,
     };
     reading.intake.has_counted(&reading.note.place_ids);
@@ -276,26 +275,26 @@ impl Reading<'_> {
         &mut self,
         transaction: &Transaction<'_>,
         figures: &Figures,
-    ) -> Result<Option<Draft<Note>>, SyncError> {
+    ) -> Result<Option<Resumed<Note>>, SyncError> {
         let run_id = &self.context.run.run_id;
         lease::fence(&**transaction, &self.context.lease).await?;
-        let mut draft: Draft<Note> = Draft::load(&**transaction, run_id, "orders").await?;
-        if draft.is_done || draft.note != self.stored {
+        let mut resumed: Resumed<Note> = Resumed::load(&**transaction, run_id, "orders").await?;
+        if resumed.is_done || resumed.note != self.stored {
             return Ok(None);
         }
-        draft.count(ORDERS, &figures.orders);
-        draft.count(LINE_ITEMS, &figures.lines);
-        draft.asked(&self.context.square.counters(), &mut self.told);
+        resumed.count(ORDERS, &figures.orders);
+        resumed.count(LINE_ITEMS, &figures.lines);
+        resumed.asked(&self.context.square.counters(), &mut self.told);
         let cleaned = self.context.square.cleaned();
         self.note.cleaned += cleaned - self.cleaned;
         self.cleaned = cleaned;
-        draft.note = self.note.clone();
+        resumed.note = self.note.clone();
         self.stored = self.note.clone();
-        let done = draft.stats.get(ORDERS).map_or(0, |orders| orders.given());
-        draft
+        let done = resumed.stats.get(ORDERS).map_or(0, |orders| orders.given());
+        resumed
             .save(&**transaction, run_id, "orders", done, None)
             .await?;
-        Ok(Some(draft))
+        Ok(Some(resumed))
     }
 
     /// The chunk is read to its end; with the last one, so is the step.
@@ -322,11 +321,11 @@ impl Reading<'_> {
             cleaned: self.note.cleaned,
             ..Note::default()
         };
-        let Some(draft) = self.record(&transaction, &Figures::default()).await? else {
+        let Some(resumed) = self.record(&transaction, &Figures::default()).await? else {
             return Ok(Finished::ByAnother);
         };
         let finished = if is_last {
-            Finished::Step(self.succeed(&transaction, &draft).await?)
+            Finished::Step(self.succeed(&transaction, &resumed).await?)
         } else {
             Finished::Chunk
         };
@@ -336,10 +335,10 @@ impl Reading<'_> {
 
     async fn close(&mut self, client: &mut Object) -> Result<Finished, SyncError> {
         let transaction = self.context.begin(client).await?;
-        let Some(draft) = self.record(&transaction, &Figures::default()).await? else {
+        let Some(resumed) = self.record(&transaction, &Figures::default()).await? else {
             return Ok(Finished::ByAnother);
         };
-        let output = self.succeed(&transaction, &draft).await?;
+        let output = self.succeed(&transaction, &resumed).await?;
         transaction.commit().await?;
         Ok(Finished::Step(output))
     }
@@ -347,26 +346,26 @@ impl Reading<'_> {
     async fn succeed(
         &self,
         transaction: &Transaction<'_>,
-        draft: &Draft<Note>,
+        resumed: &Resumed<Note>,
     ) -> Result<Output, SyncError> {
         let run_id = &self.context.run.run_id;
-        store::analyze(transaction, total([&draft.stats]).written()).await?;
-        let output = self.output(draft, true);
-        let (stats, square) = (&draft.stats, &draft.square);
+        store::analyze(transaction, total([&resumed.stats]).written()).await?;
+        let output = self.output(resumed, true);
+        let (stats, square) = (&resumed.stats, &resumed.square);
         step::succeed(transaction, run_id, "orders", stats, square, &output).await?;
         Ok(output)
     }
 
     async fn hand_over(&self, client: &Object) -> Result<Output, SyncError> {
         let run_id = &self.context.run.run_id;
-        let draft = Draft::load(&***client, run_id, "orders").await?;
-        Ok(self.output(&draft, false))
+        let resumed = Resumed::load(&***client, run_id, "orders").await?;
+        Ok(self.output(&resumed, false))
     }
 
-    fn output(&self, draft: &Draft<Note>, done: bool) -> Output {
-        let warnings = text::warning(draft.note.cleaned).into_iter().collect();
+    fn output(&self, resumed: &Resumed<Note>, done: bool) -> Output {
+        let warnings = text::warning(resumed.note.cleaned).into_iter().collect();
         Output {
-            step: draft.output(&self.context.run.run_id, "orders", "delta", warnings),
+            step: resumed.output(&self.context.run.run_id, "orders", "delta", warnings),
             done,
         }
     }

@@ -6,8 +6,9 @@
 //!   away for good, `outage` ends those that are still to come.
 //! - `fresh` reads, in every sync, what was updated since the last one, for chunks
 //!   of locations (`chunks`).
+//! - `rederive` derives the tables anew from what is stored, in a migration.
 //!
-//! Both read page by page: `page` sorts one out, `rows` turns its orders into
+//! All of them go page by page: `page` sorts one out, `rows` turns its orders into
 //! rows, `store` applies them. Each page commits together with the place from
 //! which to go on, so that a call may end anywhere and the next one goes on.
 
@@ -16,15 +17,14 @@ mod currency;
 mod fresh;
 mod net;
 pub mod outage;
-pub(crate) mod page;
+mod page;
 mod plan;
+mod rederive;
 pub mod rows;
 pub mod spans;
 pub mod store;
-pub(crate) mod waiting;
+mod waiting;
 mod window;
-
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -35,6 +35,8 @@ use crate::run::step::{Step, StepInput};
 
 pub use fresh::Output as FreshOutput;
 pub use plan::Output as PlanOutput;
+pub use rederive::Rederived;
+pub(crate) use rederive::Rederiving;
 pub use window::Output as WindowOutput;
 
 /// What the state machine hands over.
@@ -98,14 +100,6 @@ pub async fn handle(
     }
 }
 
-/// When a call hands over to the next one: well ahead of its end, with time for a
-/// page to be written.
-pub(crate) fn hand_over_at(deadline: Instant) -> Instant {
-    let now = Instant::now();
-    let left = deadline.saturating_duration_since(now);
-    now + left.saturating_sub(Duration::from_secs(45)).max(left / 2)
-}
-
 /// For the test that prepares every statement.
 #[must_use]
 pub fn statements() -> Vec<&'static str> {
@@ -114,6 +108,7 @@ pub fn statements() -> Vec<&'static str> {
         &fresh::STATEMENTS,
         &outage::STATEMENTS,
         &plan::STATEMENTS,
+        &rederive::STATEMENTS,
         &waiting::STATEMENTS,
         &window::STATEMENTS,
     ]

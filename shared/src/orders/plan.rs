@@ -22,16 +22,13 @@ use super::window;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::run::lease;
-use crate::run::part::Draft;
 use crate::run::request::Request;
+use crate::run::resumed::Resumed;
 use crate::run::stats::{Counts, Stats, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::square::{OrderTime, SearchOrders, Square};
 use crate::times::Now;
 use crate::{locations, postgres};
-
-/// Square has no orders of before that can be relied on.
-pub(super) const HISTORY_BEGINS: Timestamp = Timestamp::constant(1_514_764_800, 0);
 
 /// What is to be read, for the state machine's Map.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -82,9 +79,9 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
         chunks::begin_at(&*transaction, location_id, time, run_id).await?;
     }
     if windows.is_empty() {
-        let draft = Draft::<window::Note>::load(&*transaction, run_id, "orders").await?;
-        let output = window::summary(&draft, run_id);
-        let (stats, square) = (&draft.stats, &draft.square);
+        let resumed = Resumed::<window::Note>::load(&*transaction, run_id, "orders").await?;
+        let output = window::summary(&resumed, run_id);
+        let (stats, square) = (&resumed.stats, &resumed.square);
         step::succeed(&transaction, run_id, "orders", stats, square, &output).await?;
     }
     let output = Output {
@@ -106,11 +103,11 @@ async fn try_waiting(context: &StepContext<'_>, client: &mut Object) -> Result<(
         let mut transaction = context.begin(client).await?;
         let figures = batch.write(&mut transaction, run_id).await?;
         lease::fence(&*transaction, &context.lease).await?;
-        let mut draft = Draft::<window::Note>::load(&*transaction, run_id, "orders").await?;
-        draft.count(ORDERS, &figures.orders);
-        draft.count(LINE_ITEMS, &figures.lines);
-        let done = draft.stats.get(ORDERS).map_or(0, Counts::given);
-        draft
+        let mut resumed = Resumed::<window::Note>::load(&*transaction, run_id, "orders").await?;
+        resumed.count(ORDERS, &figures.orders);
+        resumed.count(LINE_ITEMS, &figures.lines);
+        let done = resumed.stats.get(ORDERS).map_or(0, Counts::given);
+        resumed
             .save(&*transaction, run_id, "orders", done, None)
             .await?;
         transaction.commit().await?;
@@ -185,7 +182,7 @@ async fn missing(
         return Ok(BTreeMap::new());
     };
     let wanted = Span {
-        from: spans::floor(request.from.unwrap_or(HISTORY_BEGINS)),
+        from: spans::floor(request.from.unwrap_or(spans::HISTORY_BEGINS)),
         // Orders to come are not read by having been asked for.
         to: spans::floor(request.to.unwrap_or(Timestamp::MAX)).min(spans::after(*newest)),
     };
@@ -310,7 +307,7 @@ mod tests {
         let window = Window {
             location_ids: vec!["L1".to_owned(), "L2".to_owned()],
             span: Span {
-                from: HISTORY_BEGINS,
+                from: spans::HISTORY_BEGINS,
                 to: "2018-04-02T03:04:05Z".parse().unwrap(),
             },
         };

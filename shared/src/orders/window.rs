@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::outage::{self, CutOff};
 use super::page::{Batch, Figures, Intake, LINE_ITEMS, ORDERS};
 use super::rows::OrderRows;
-use super::{hand_over_at, spans, store};
+use super::{spans, store};
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::run::lease;
-use crate::run::part::Draft;
+use crate::run::resumed::Resumed;
 use crate::run::stats::{StepOutput, total};
-use crate::run::step::{self, Step, StepContext, StepInput};
+use crate::run::step::{self, Step, StepContext, StepInput, hand_over_at};
 use crate::square::{Counters, OrderTime, SearchOrders, read_ahead};
 
 /// How far the window has come.
@@ -62,11 +62,11 @@ pub(super) struct Summary {
 }
 
 /// What the import's calls did, all together.
-pub(super) fn summary(draft: &Draft<Note>, run_id: &str) -> Summary {
-    let warnings = crate::text::warning(draft.note.cleaned);
+pub(super) fn summary(resumed: &Resumed<Note>, run_id: &str) -> Summary {
+    let warnings = crate::text::warning(resumed.note.cleaned);
     Summary {
-        step: draft.output(run_id, "orders", "history", warnings.into_iter().collect()),
-        windows: draft.note.windows,
+        step: resumed.output(run_id, "orders", "history", warnings.into_iter().collect()),
+        windows: resumed.note.windows,
     }
 }
 
@@ -272,10 +272,10 @@ impl<'a> Reading<'a> {
         let figures = batch.write(&mut transaction, run_id).await?;
         let before = self.window.standing();
         self.window.advance(batch);
-        let Some(draft) = self.note(&transaction, before, &figures, false).await? else {
+        let Some(resumed) = self.note(&transaction, before, &figures, false).await? else {
             return Ok(None);
         };
-        self.save(&transaction, &draft).await?;
+        self.save(&transaction, &resumed).await?;
         transaction.commit().await?;
         Ok(Some(figures.orders.given()))
     }
@@ -286,17 +286,17 @@ impl<'a> Reading<'a> {
         let run_id = &self.context.run.run_id;
         let transaction = self.context.begin(client).await?;
         let (before, nothing) = (self.window.standing(), Figures::default());
-        let Some(draft) = self.note(&transaction, before, &nothing, true).await? else {
+        let Some(resumed) = self.note(&transaction, before, &nothing, true).await? else {
             return Ok(false);
         };
-        let windows = draft.note.windows;
+        let windows = resumed.note.windows;
         if windows.done == windows.total {
-            store::analyze(&transaction, total([&draft.stats]).written()).await?;
-            let output = summary(&draft, run_id);
-            let (stats, square) = (&draft.stats, &draft.square);
+            store::analyze(&transaction, total([&resumed.stats]).written()).await?;
+            let output = summary(&resumed, run_id);
+            let (stats, square) = (&resumed.stats, &resumed.square);
             step::succeed(&transaction, run_id, "orders", stats, square, &output).await?;
         } else {
-            self.save(&transaction, &draft).await?;
+            self.save(&transaction, &resumed).await?;
         }
         transaction.commit().await?;
         Ok(true)
@@ -310,7 +310,7 @@ impl<'a> Reading<'a> {
         (place, place_ids): (Option<Timestamp>, i32),
         figures: &Figures,
         done: bool,
-    ) -> Result<Option<Draft<Note>>, SyncError> {
+    ) -> Result<Option<Resumed<Note>>, SyncError> {
         let run_id = &self.context.run.run_id;
         lease::fence(&**transaction, &self.context.lease).await?;
         let moved = transaction
@@ -329,12 +329,12 @@ impl<'a> Reading<'a> {
         if moved == 0 {
             return Ok(None);
         }
-        let mut draft: Draft<Note> = Draft::load(&**transaction, run_id, "orders").await?;
-        draft.count(ORDERS, &figures.orders);
-        draft.count(LINE_ITEMS, &figures.lines);
-        draft.asked(&self.context.square.counters(), &mut self.told);
+        let mut resumed: Resumed<Note> = Resumed::load(&**transaction, run_id, "orders").await?;
+        resumed.count(ORDERS, &figures.orders);
+        resumed.count(LINE_ITEMS, &figures.lines);
+        resumed.asked(&self.context.square.counters(), &mut self.told);
         let cleaned = self.context.square.cleaned();
-        draft.note.cleaned += cleaned - self.cleaned;
+        resumed.note.cleaned += cleaned - self.cleaned;
         self.cleaned = cleaned;
         let row = transaction
             .query_one(
@@ -342,11 +342,11 @@ impl<'a> Reading<'a> {
                 &[&run_id],
             )
             .await?;
-        draft.note.windows = Windows {
+        resumed.note.windows = Windows {
             done: row.get(0),
             total: row.get(1),
         };
-        Ok(Some(draft))
+        Ok(Some(resumed))
     }
 
     /// Writes the step's record, with an estimate of how many orders there are:
@@ -354,14 +354,14 @@ impl<'a> Reading<'a> {
     async fn save(
         &self,
         transaction: &Transaction<'_>,
-        draft: &Draft<Note>,
+        resumed: &Resumed<Note>,
     ) -> Result<(), SyncError> {
         let run_id = &self.context.run.run_id;
         let row = transaction.query_one(DONE_SHARE, &[&run_id]).await?;
         let share: Option<f64> = row.get(0);
-        let done = draft.stats.get(ORDERS).map_or(0, |orders| orders.given());
+        let done = resumed.stats.get(ORDERS).map_or(0, |orders| orders.given());
         let total = share.and_then(|share| estimate(done, share));
-        draft
+        resumed
             .save(&**transaction, run_id, "orders", done, total)
             .await
     }

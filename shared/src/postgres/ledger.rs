@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Transaction;
 
-use super::table::Table;
 use crate::error::SyncError;
 
 /// The rows of one attempt, per staging table.
@@ -22,13 +21,13 @@ pub struct Ledger {
 
 impl Ledger {
     /// That many rows were written to the table's staging.
-    pub fn added(&mut self, table: &Table, rows: u64) {
-        self.change(table.name, i64::try_from(rows).unwrap_or(i64::MAX));
+    pub fn added(&mut self, table: &str, rows: u64) {
+        self.change(table, i64::try_from(rows).unwrap_or(i64::MAX));
     }
 
     /// That many rows were taken out again.
-    pub fn removed(&mut self, table: &Table, rows: u64) {
-        self.change(table.name, -i64::try_from(rows).unwrap_or(i64::MAX));
+    pub fn removed(&mut self, table: &str, rows: u64) {
+        self.change(table, -i64::try_from(rows).unwrap_or(i64::MAX));
     }
 
     /// One object was set aside.

@@ -86,7 +86,7 @@ impl Table {
         // A refused part is halved until what is refused stands alone.
         while let Some(rows) = parts.pop() {
             match self.copy_part(client, attempt, rows).await {
-                Ok(count) => ledger.added(self, count),
+                Ok(count) => ledger.added(self.name, count),
                 Err(error) => match (unstorable(&error), rows) {
                     (Some(sqlstate), [row]) => refused.push(Refused {
                         table: self,
@@ -141,7 +141,10 @@ impl Table {
         attempt: i64,
         ledger: &mut Ledger,
     ) -> Result<(), SyncError> {
-        ledger.added(self, client.execute(&self.replay_sql(), &[&attempt]).await?);
+        ledger.added(
+            self.name,
+            client.execute(&self.replay_sql(), &[&attempt]).await?,
+        );
         Ok(())
     }
 
@@ -155,7 +158,10 @@ impl Table {
         attempt: i64,
         ledger: &mut Ledger,
     ) -> Result<(), SyncError> {
-        ledger.removed(self, client.execute(&self.dedupe_sql(), &[&attempt]).await?);
+        ledger.removed(
+            self.name,
+            client.execute(&self.dedupe_sql(), &[&attempt]).await?,
+        );
         Ok(())
     }
 

@@ -12,17 +12,10 @@ use std::collections::BTreeSet;
 
 use tokio_postgres::GenericClient;
 
+use super::request::LeaseNames;
 use super::store::{self, yields};
 use crate::error::SyncError;
 use crate::postgres::sessions;
-
-/// The lease that guards locations, catalog and inventory.
-pub const CATALOG: &str = "catalog";
-/// The lease that guards orders.
-pub const ORDERS: &str = "orders";
-
-/// Leases that one run holds together, in the order of their names.
-pub type LeaseNames = &'static [&'static str];
 
 /// What a run holds: all its leases, under one token.
 #[derive(Debug, Clone)]
@@ -155,7 +148,7 @@ async fn take(
         if *is_held {
             close_overtaken(client, other, run_id).await?;
         } else {
-            close_silent(client, other).await?;
+            store::close_silent(client, other).await?;
         }
     }
     client
@@ -204,21 +197,6 @@ pub async fn is_free(client: &impl GenericClient, name: &str) -> Result<bool, Sy
     );
     let row = client.query_one(&is_free, &[&name]).await?;
     Ok(row.get(0))
-}
-
-/// Ends the record of a run whose execution ended without saying so.
-async fn close_silent(client: &impl GenericClient, run_id: &str) -> Result<(), SyncError> {
-    client
-        .execute(
-            "update sync_runs set status = 'failed', finished_at = clock_timestamp(),
-                 error_name = 'LeaseLost', error_step = null,
-                 error_message = 'The execution ended without closing this run: it was aborted \
-elsewhere or timed out. Nothing half-done was kept; the next run went on from there.'
-             where run_id = $1 and status in ('queued', 'running')",
-            &[&run_id],
-        )
-        .await?;
-    store::skip_unfinished_steps(client, run_id).await
 }
 
 /// Ends a run that yields, because another one has taken a lease of its.

@@ -6,9 +6,10 @@
 pub mod console;
 pub mod freshness;
 pub mod lease;
-pub mod part;
+pub mod metrics;
 pub mod progress;
 pub mod request;
+pub mod resumed;
 pub mod share;
 pub mod start;
 pub mod stats;

@@ -5,8 +5,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::lease::{self, LeaseNames};
 use crate::error::SyncError;
+
+/// The lease that guards locations, catalog and inventory.
+pub const CATALOG_LEASE: &str = "catalog";
+/// The lease that guards orders.
+pub const ORDERS_LEASE: &str = "orders";
+
+/// Leases that one run holds together, in the order of their names.
+pub type LeaseNames = &'static [&'static str];
 
 /// What a run is: one state machine each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -311,12 +318,12 @@ impl Request {
     pub fn leases(&self) -> LeaseNames {
         let all = matches!(self.kind, Kind::Migration | Kind::Restore);
         if all || (self.full_refresh && !self.dry_run) {
-            return &[lease::CATALOG, lease::ORDERS];
+            return &[CATALOG_LEASE, ORDERS_LEASE];
         }
         match self.data_types().as_slice() {
-            [DataType::Orders] => &[lease::ORDERS],
-            [.., DataType::Orders] => &[lease::CATALOG, lease::ORDERS],
-            _ => &[lease::CATALOG],
+            [DataType::Orders] => &[ORDERS_LEASE],
+            [.., DataType::Orders] => &[CATALOG_LEASE, ORDERS_LEASE],
+            _ => &[CATALOG_LEASE],
         }
     }
 

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::lease::{self, Lease};
+use super::metrics;
 use super::progress::{self, Progress};
 use super::share::Asking;
 use super::stats::{Counts, StagedStep, Stats, StepOutput};
 use super::store::{self, Run};
 use crate::env::Env;
 use crate::error::SyncError;
-use crate::metrics;
 use crate::postgres::Database;
 use crate::square::{Counters, Square};
 
@@ -77,6 +77,14 @@ impl Step {
             setting: self.timeout_setting.to_owned(),
         }
     }
+}
+
+/// When a call hands over to the next one: well ahead of its end, with time for a
+/// page to be written.
+pub(crate) fn hand_over_at(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    let left = deadline.saturating_duration_since(now);
+    now + left.saturating_sub(Duration::from_secs(45)).max(left / 2)
 }
 
 /// Performs a step once, however often it is called.

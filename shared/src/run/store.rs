@@ -205,6 +205,24 @@ pub(crate) async fn set_ended(
     Ok(ended == 1)
 }
 
+/// Ends the record of a run whose execution ended without saying so.
+pub(super) async fn close_silent(
+    client: &impl GenericClient,
+    run_id: &str,
+) -> Result<(), SyncError> {
+    client
+        .execute(
+            "update sync_runs set status = 'failed', finished_at = clock_timestamp(),
+                 error_name = 'LeaseLost', error_step = null,
+                 error_message = 'The execution ended without closing this run: it was aborted \
+elsewhere or timed out. Nothing half-done was kept; the next run went on from there.'
+             where run_id = $1 and status in ('queued', 'running')",
+            &[&run_id],
+        )
+        .await?;
+    skip_unfinished_steps(client, run_id).await
+}
+
 /// Why the run failed, if it did.
 pub(crate) async fn failure(
     client: &impl GenericClient,

@@ -11,8 +11,7 @@ use flate2::write::MultiGzDecoder;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 
 use super::counters::add;
-use super::refusal::Failure;
-use super::request::describe_transport;
+use super::refusal::{Failure, describe_transport};
 
 /// The largest unpacked body that is accepted. A page of 1,000 objects has a few
 /// megabytes; this stops a body that would fill the memory.

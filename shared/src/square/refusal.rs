@@ -5,6 +5,7 @@
 //! the envelope only adds detail. In an answer with status 200 there is no
 //! status to go by, and the category decides.
 
+use std::error::Error;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -231,7 +232,7 @@ fn without(text: &str, token: &SecretString) -> String {
 }
 
 /// At most `DETAIL_CHARS_MAX` characters on one line.
-pub(super) fn shorten(text: &str) -> String {
+fn shorten(text: &str) -> String {
     let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let short: String = chars.by_ref().take(DETAIL_CHARS_MAX).collect();
     if chars.next().is_some() {
@@ -239,4 +240,24 @@ pub(super) fn shorten(text: &str) -> String {
     } else {
         short
     }
+}
+
+/// What went wrong below HTTP, without the address (it may hold credentials).
+pub(super) fn describe_transport(error: &reqwest::Error) -> Failure {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let detail = if error.is_timeout() && error.is_connect() {
+        "no connection in time".to_owned()
+    } else if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else if error.is_connect() {
+        format!("cannot connect: {cause}")
+    } else if error.is_body() || error.is_decode() {
+        format!("the answer was cut off: {cause}")
+    } else {
+        format!("the connection broke: {cause}")
+    };
+    Failure::unavailable(shorten(&detail))
 }

@@ -3,7 +3,6 @@
 //! This is the only place that talks to the network. It decides nothing by
 //! itself: `refusal` says what an answer means, `retry` what follows on it.
 
-use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +18,7 @@ use super::client::Square;
 use super::counters::add;
 use super::endpoint::Endpoint;
 use super::gate;
-use super::refusal::{Asked, Failure, errors_in, shorten};
+use super::refusal::{Asked, Failure, describe_transport, errors_in};
 use super::retry::{self, Attempts, Next};
 use crate::error::SyncError;
 
@@ -223,24 +222,4 @@ fn warn(failure: &Failure, endpoint: &Endpoint, attempt: u32, wait: Duration) {
         wait_ms = wait.as_millis(),
         "Square did not answer, asking again"
     );
-}
-
-/// What went wrong below HTTP, without the address (it may hold credentials).
-pub(super) fn describe_transport(error: &reqwest::Error) -> Failure {
-    let mut cause: &dyn Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    let detail = if error.is_timeout() && error.is_connect() {
-        "no connection in time".to_owned()
-    } else if error.is_timeout() {
-        "no answer in time".to_owned()
-    } else if error.is_connect() {
-        format!("cannot connect: {cause}")
-    } else if error.is_body() || error.is_decode() {
-        format!("the answer was cut off: {cause}")
-    } else {
-        format!("the connection broke: {cause}")
-    };
-    Failure::unavailable(shorten(&detail))
 }

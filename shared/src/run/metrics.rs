@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio_postgres::GenericClient;
 
-use crate::run::summary::{self, Summary};
+use super::summary::{self, Summary};
 
 const NAMESPACE: &str = "SquareSync";
 /// The stack whose figures they are; unset where nobody collects them.

@@ -18,7 +18,7 @@ use crate::square::Counters;
 
 /// What a step's calls have done so far.
 #[derive(Debug, Default)]
-pub struct Draft<N> {
+pub struct Resumed<N> {
     pub stats: Stats,
     pub square: Counters,
     /// Where to go on, and what else the next call must know.
@@ -29,7 +29,7 @@ pub struct Draft<N> {
     pub is_done: bool,
 }
 
-impl<N: Default + Debug + Serialize + DeserializeOwned + Sync> Draft<N> {
+impl<N: Default + Debug + Serialize + DeserializeOwned + Sync> Resumed<N> {
     /// Reads the record and keeps other calls from it until the transaction ends.
     ///
     /// # Errors
