@@ -39,7 +39,7 @@ fn every_statement_prepares_against_the_migrated_schema() {
         statements.extend(inventory::store::statements());
         statements.extend(plan::STATEMENTS.map(str::to_owned));
         statements.extend(sessions::STATEMENTS.map(str::to_owned));
-        statements.extend(validation::STATEMENTS.map(str::to_owned));
+        statements.extend(validation::statements());
         statements.push(locations::store::mark_inactive_sql());
         statements.push(locations::store::LISTED.to_owned());
         statements.push(locations::store::add_staged_sql());

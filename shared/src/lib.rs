@@ -6,6 +6,7 @@
 //! the record and the lease around that.
 
 mod absence;
+pub mod account;
 pub mod catalog;
 pub mod env;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod merchant;
 pub mod migrate;
 pub mod notification;
 pub mod orders;
+pub mod part;
 pub mod postgres;
 pub mod preflight;
 pub mod publish;

@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::account;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::merchant;
+use crate::part::Part;
 use crate::postgres::{schema, sessions};
-use crate::run::request::{DataType, Kind, ORDERS_LEASE, Request, Trigger};
+use crate::run::request::{Kind, ORDERS_LEASE, Request, Trigger};
 use crate::run::stats::Stats;
 use crate::run::store::Run;
 use crate::run::{lease, store};
@@ -148,7 +150,7 @@ async fn with_orders(client: &Object, request: Request) -> Result<Request, SyncE
         return Ok(request);
     }
     let joins = lease::is_free(&***client, ORDERS_LEASE).await? && has_history(client).await?;
-    let only = joins.then(|| DataType::ALL.to_vec());
+    let only = joins.then(|| Part::ALL.to_vec());
     Ok(Request { only, ..request })
 }
 
@@ -195,8 +197,8 @@ async fn record(
     if !is_redriven && !matches!(run.status.as_str(), "queued" | "running") {
         return Err(ended(&run.status));
     }
-    let looks_back = request.trigger == Trigger::Schedule
-        && request.only.as_deref() == Some(&[DataType::Orders]);
+    let looks_back =
+        request.trigger == Trigger::Schedule && request.only.as_deref() == Some(&[Part::Orders]);
     if looks_back && !has_history(client).await? {
         // Without it, looking back would mean reading all of them.
         let note =
@@ -320,27 +322,27 @@ async fn check_token(
 ) -> Result<Option<String>, SyncError> {
     let status = square.retrieve_token_status().await?;
     merchant::ensure(&***client, status.merchant_id.as_deref()).await?;
-    let mut types = request.data_types();
-    if types.contains(&DataType::Orders) {
+    let mut parts = request.parts();
+    if parts.contains(&Part::Orders) {
         // Orders are asked for by location.
-        types.push(DataType::Locations);
+        parts.push(Part::Locations);
     }
-    judge_token(&status, &types, Timestamp::now())
+    judge_token(&status, &parts, Timestamp::now())
 }
 
 fn judge_token(
     status: &TokenStatus,
-    types: &[DataType],
+    parts: &[Part],
     now: Timestamp,
 ) -> Result<Option<String>, SyncError> {
     // A personal access token may name no scopes: it has them all.
     if let Some(scopes) = status.scopes.as_ref().filter(|scopes| !scopes.is_empty()) {
-        for kind in types {
-            let (scope, endpoint) = needs(*kind);
-            if !scopes.iter().any(|granted| granted == scope) {
+        for part in parts {
+            let endpoint = account::endpoint(*part);
+            if !scopes.iter().any(|granted| granted == endpoint.scope) {
                 return Err(SyncError::SquareForbidden {
-                    endpoint: endpoint.to_owned(),
-                    scope: scope.to_owned(),
+                    endpoint: endpoint.path.to_owned(),
+                    scope: endpoint.scope.to_owned(),
                 });
             }
         }
@@ -357,15 +359,6 @@ fn judge_token(
     }
     Ok((left < TOKEN_LEFT_WARN)
         .then(|| format!("The access token expires at {expires_at}: renew it in time.")))
-}
-
-fn needs(kind: DataType) -> (&'static str, &'static str) {
-    match kind {
-        DataType::Locations => ("MERCHANT_PROFILE_READ", "/v2/locations"),
-        DataType::Catalog => ("ITEMS_READ", "/v2/catalog/search"),
-        DataType::Inventory => ("INVENTORY_READ", "/v2/inventory/counts/batch-retrieve"),
-        DataType::Orders => ("ORDERS_READ", "/v2/orders/search"),
-    }
 }
 
 async fn succeed(client: &Object, output: &Output, square: &Counters) -> Result<(), SyncError> {
@@ -397,7 +390,7 @@ mod tests {
             expires_at: expires_at.map(|time| time.parse().unwrap()),
             merchant_id: None,
         };
-        judge_token(&status, &DataType::COMPLETE, NOW.parse().unwrap())
+        judge_token(&status, &Part::staged(), NOW.parse().unwrap())
     }
 
     const ALL: [&str; 3] = ["MERCHANT_PROFILE_READ", "ITEMS_READ", "INVENTORY_READ"];

@@ -6,7 +6,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use shared::error::SyncError;
-use shared::run::request::{DataType, Kind, Request};
+use shared::part::Part;
+use shared::run::request::{Kind, Request};
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -23,10 +24,10 @@ pub(crate) struct CompleteSync {
     /// Replace the whole account in one go. Readers see the old one until the new one
     /// is complete; the old one is kept as a backup.
     full_refresh: bool,
-    /// The data types to sync: `locations`, `catalog`, `inventory`, `orders`; left
+    /// The parts to sync: `locations`, `catalog`, `inventory`, `orders`; left
     /// out, the first three.
     #[schema(min_items = 1, value_type = Option<Vec<String>>)]
-    only: Option<Vec<DataType>>,
+    only: Option<Vec<Part>>,
     /// List everything that Square has, instead of what changed since the last run.
     reconcile: bool,
     /// Preview: the figures and a sample of what would change, and nothing changed.

@@ -1,8 +1,11 @@
 //! The API's own statements on the control tables. Queueing and stopping a run
 //! are in `shared`, because the steps rely on the same rules.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use serde_json::Value;
+use shared::account;
 use shared::error::SyncError;
 use shared::run::stats::{Counts, Stats};
 use tokio_postgres::types::Json;
@@ -78,14 +81,14 @@ const WITHOUT_HISTORY: &str = "
         and exists (select from sync_watermarks where list like 'orders:%' and kept_fresh)
     order by l.name, l.id limit $1";
 
-const COUNTS: &str = "
-    select 'locations', count(*) from locations
-    union all select 'catalog_categories', count(*) from catalog_categories
-    union all select 'catalog_items', count(*) from catalog_items
-    union all select 'catalog_item_categories', count(*) from catalog_item_categories
-    union all select 'catalog_variations', count(*) from catalog_variations
-    union all select 'catalog_variation_overrides', count(*) from catalog_variation_overrides
-    union all select 'catalog_inventory', count(*) from catalog_inventory";
+/// How many rows each table has that a refresh replaces.
+static COUNTS: LazyLock<String> = LazyLock::new(|| {
+    let counts: Vec<String> = account::all_tables()
+        .iter()
+        .map(|table| format!("select '{name}', count(*) from {name}", name = table.name))
+        .collect();
+    counts.join(" union all ")
+});
 
 const QUEUED_AT: &str = "select queued_at from sync_runs where run_id = $1";
 
@@ -130,7 +133,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("quarantine", QUARANTINE),
         ("waiting", WAITING),
         ("without_history", WITHOUT_HISTORY),
-        ("counts", COUNTS),
+        ("counts", &COUNTS),
         ("queued_at", QUEUED_AT),
         ("steps", STEPS),
         ("preview", PREVIEW),
@@ -325,7 +328,7 @@ pub(crate) async fn without_history(
 
 /// The rows of each table that a refresh replaces.
 pub(crate) async fn counts(client: &Client) -> Result<Vec<(String, i64)>, SyncError> {
-    let rows = client.query(COUNTS, &[]).await?;
+    let rows = client.query(COUNTS.as_str(), &[]).await?;
     rows.iter()
         .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
         .collect()

@@ -35,6 +35,8 @@ pub const CATEGORIES: Table = Table {
     version: "version",
     rank: OBJECT_RANK,
     has_tombstones: true,
+    live: "not @.is_deleted",
+    is_object: true,
     vouched: None,
 };
 
@@ -63,6 +65,8 @@ pub const ITEMS: Table = Table {
     rank: OBJECT_RANK,
     has_tombstones: true,
     // An item of which a living variation was listed has only slipped.
+    live: "not @.is_deleted",
+    is_object: true,
     vouched: Some(
         "select distinct item_id as id from staging.catalog_variations \
          where attempt = $1 and not is_deleted",
@@ -79,6 +83,8 @@ pub const ITEM_CATEGORIES: Table = Table {
     version: "",
     rank: &["seq"],
     has_tombstones: false,
+    live: "true",
+    is_object: false,
     vouched: None,
 };
 
@@ -119,6 +125,8 @@ pub const VARIATIONS: Table = Table {
         "seq",
     ],
     has_tombstones: true,
+    live: "not @.is_deleted",
+    is_object: true,
     vouched: None,
 };
 
@@ -142,6 +150,8 @@ pub const OVERRIDES: Table = Table {
     version: "",
     rank: &["seq"],
     has_tombstones: false,
+    live: "true",
+    is_object: false,
     vouched: None,
 };
 

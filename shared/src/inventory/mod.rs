@@ -19,11 +19,11 @@ use crate::absence::Absent;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::locations::{self, Staged as StagedLocations};
+use crate::part::Part;
 use crate::postgres::ledger::Ledger;
 use crate::postgres::table::clear_staging;
 use crate::postgres::{self, plan};
 use crate::quarantine;
-use crate::run::request::DataType;
 use crate::run::stats::{StagedStep, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
@@ -192,8 +192,8 @@ impl<'a> Reader<'a> {
 
     /// Everything, and then what changed since it began.
     async fn list_all(&mut self, watermark: &Watermark) -> Result<(), SyncError> {
-        let types = self.context.run.request.data_types();
-        let locations = if types.contains(&DataType::Locations) {
+        let parts = self.context.run.request.parts();
+        let locations = if parts.contains(&Part::Locations) {
             None
         } else {
             // No step of this run has brought those that counts refer to.

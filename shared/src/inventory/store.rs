@@ -29,6 +29,8 @@ pub const INVENTORY: Table = Table {
     version: "calculated_at",
     rank: &["coalesce(calculated_at, '-infinity'::timestamptz)", "seq"],
     has_tombstones: false,
+    live: "not @.is_deleted",
+    is_object: true,
     vouched: None,
 };
 

@@ -48,6 +48,8 @@ pub const LOCATIONS: Table = Table {
     version: "",
     rank: &["seq"],
     has_tombstones: false,
+    live: "@.status is distinct from 'INACTIVE'",
+    is_object: true,
     vouched: None,
 };
 

@@ -19,9 +19,10 @@ use super::waiting::Waiting;
 use super::{spans, store};
 use crate::env::Env;
 use crate::error::SyncError;
+use crate::part::Part;
 use crate::postgres;
 use crate::run::lease;
-use crate::run::request::{DataType, Trigger};
+use crate::run::request::Trigger;
 use crate::run::resumed::Resumed;
 use crate::run::stats::{StepOutput, total};
 use crate::run::step::{self, Step, StepContext, StepInput, hand_over_at};
@@ -177,8 +178,8 @@ fn is_scheduled(context: &StepContext<'_>) -> bool {
 
 /// The locations to ask for. The locations step of this run has just listed them.
 async fn listed(context: &StepContext<'_>, client: &Object) -> Result<Vec<String>, SyncError> {
-    let types = context.run.request.data_types();
-    let mut ids: Vec<String> = if types.contains(&DataType::Locations) {
+    let parts = context.run.request.parts();
+    let mut ids: Vec<String> = if parts.contains(&Part::Locations) {
         let rows = client.query(locations::store::LISTED, &[]).await?;
         rows.iter().map(|row| row.get(0)).collect()
     } else {

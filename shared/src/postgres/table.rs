@@ -38,6 +38,10 @@ pub struct Table {
     pub rank: &'static [&'static str],
     /// Whether staged rows marked as deleted are tombstones, which carry no data.
     pub has_tombstones: bool,
+    /// That a row lives, in SQL; `@` stands for the row.
+    pub live: &'static str,
+    /// Whether its rows are objects of a data type; else they hang on such rows.
+    pub is_object: bool,
     /// Which absent rows are there all the same: a query for their ids, as `id`, by
     /// what else the same listing holds. Parameter: attempt.
     pub vouched: Option<&'static str>,
@@ -424,14 +428,16 @@ impl Table {
         format!("s.attempt is null and q.object_id is null and {ALL_NAMED}")
     }
 
-    /// That a row of a table of objects lives.
+    /// That a row lives.
     #[must_use]
     pub fn lives(&self, alias: &str) -> String {
-        if self.columns.contains(&"is_deleted") {
-            format!("not {alias}.is_deleted")
-        } else {
-            format!("{alias}.status is distinct from 'INACTIVE'")
-        }
+        self.live.replace('@', alias)
+    }
+
+    /// Whether its rows can be marked as deleted.
+    #[must_use]
+    pub fn can_delete(&self) -> bool {
+        self.columns.contains(&"is_deleted")
     }
 
     /// Marks the rows of `gone` as deleted: all columns of the table and `gone_at`.
@@ -571,6 +577,8 @@ mod tests {
         version: "version",
         rank: &["coalesce(version, 0)", "seq"],
         has_tombstones: false,
+        live: "not @.is_deleted",
+        is_object: true,
         vouched: None,
     };
 

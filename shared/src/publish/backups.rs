@@ -6,7 +6,8 @@ use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::Json;
 
-use super::account::{TABLES, schema_of};
+use super::replace::schema_of;
+use crate::account;
 use crate::error::SyncError;
 use crate::postgres::schema;
 
@@ -19,7 +20,7 @@ pub(super) async fn record(
 ) -> Result<(), SyncError> {
     let mut rows = serde_json::Map::new();
     let mut bytes = 0;
-    for table in TABLES {
+    for table in account::all_tables() {
         let sql = format!(
             "select count(*), pg_total_relation_size('{copy}.{name}') from {copy}.{name}",
             name = table.name

@@ -6,9 +6,9 @@
 //! A preview does the very same, looks at what came of it, and rolls it back: so
 //! its figures are those of the run that would follow.
 
-mod account;
 pub mod backups;
 mod preview;
+mod replace;
 mod restore;
 
 use std::collections::BTreeMap;
@@ -22,11 +22,12 @@ use tokio_postgres::types::Json;
 
 use crate::env::Env;
 use crate::error::SyncError;
+use crate::part::Part;
 use crate::postgres::plan::Access;
 use crate::run::stats::{Counts, StagedStep, Stats, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
-use crate::{catalog, guard, inventory, locations};
+use crate::{account, guard};
 
 /// As long as Lambda allows, less what it takes to say so.
 const TIMEOUT: Duration = Duration::from_secs(890);
@@ -101,26 +102,28 @@ async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let staged = staged_steps(&client, &context.run.run_id).await?;
     let request = &context.run.request;
     let transaction = context.begin(&mut client).await?;
-    for (_, part) in &staged {
-        part.rows.verify(&transaction, part.attempt).await?;
+    for (_, given) in &staged {
+        given.rows.verify(&transaction, given.attempt).await?;
     }
-    let copy = account::schema_of(&context.run.run_id);
+    let copy = replace::schema_of(&context.run.run_id);
     Access::Sets.enter_anew(&*transaction).await?;
-    account::copy_to(&transaction, &copy).await?;
+    replace::copy_to(&transaction, &copy).await?;
     let removed = if request.full_refresh {
-        account::empty(&transaction).await?
+        replace::empty(&transaction).await?
     } else {
         BTreeMap::new()
     };
     let mut stats = Stats::new();
-    for (step, part) in &staged {
-        for (data_type, counts) in apply(context, &transaction, step, part).await? {
+    for (part, given) in &staged {
+        let context = context.for_attempt(given.attempt);
+        let applied = account::apply(*part, &context, &transaction, given.listed_all).await?;
+        for (data_type, counts) in applied {
             stats.entry(data_type).or_default().add(&counts);
         }
     }
     if request.full_refresh {
         check_vanishing(context, &transaction, &copy).await?;
-        let kept = account::keep_needed_locations(&transaction, &copy, &context.run.run_id).await?;
+        let kept = replace::keep_needed_locations(&transaction, &copy, &context.run.run_id).await?;
         stats.entry("locations".to_owned()).or_default().created += kept;
         for (data_type, rows) in removed {
             stats.entry(data_type.to_owned()).or_default().deleted += rows;
@@ -133,7 +136,7 @@ async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
         return keep_preview(context, &mut client, stats, preview).await;
     }
     save_watermarks(context, &transaction, &staged).await?;
-    account::analyze(&transaction).await?;
+    replace::analyze(&transaction).await?;
     backups::record(&transaction, &copy, &context.run.run_id).await?;
     context
         .commit(transaction, "full_refresh", stats, Vec::new())
@@ -141,10 +144,7 @@ async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
 }
 
 /// What the run's steps have staged, in their order.
-async fn staged_steps(
-    client: &Object,
-    run_id: &str,
-) -> Result<Vec<(String, StagedStep)>, SyncError> {
+async fn staged_steps(client: &Object, run_id: &str) -> Result<Vec<(Part, StagedStep)>, SyncError> {
     let rows = client
         .query(
             "select step, result -> 'staged' as staged from sync_steps
@@ -152,33 +152,13 @@ async fn staged_steps(
             &[&run_id],
         )
         .await?;
-    let steps = rows
-        .iter()
-        .map(|row| (row.get(0), row.get::<_, Json<StagedStep>>(1).0));
-    Ok(steps.collect())
-}
-
-/// Applies what one step has staged, as that step does in any other run.
-async fn apply(
-    context: &StepContext<'_>,
-    transaction: &Transaction<'_>,
-    step: &str,
-    part: &StagedStep,
-) -> Result<Stats, SyncError> {
-    let context = context.for_attempt(part.attempt);
-    let one = |data_type: &str, counts| Stats::from([(data_type.to_owned(), counts)]);
-    match step {
-        "locations" => {
-            let counts = locations::store::apply(&context, transaction).await?;
-            Ok(one("locations", counts))
-        }
-        "catalog" => catalog::store::apply(&context, transaction, part.listed_all).await,
-        "inventory" => {
-            let counts = inventory::store::apply(&context, transaction, part.listed_all).await?;
-            Ok(one("inventory", counts))
-        }
-        other => Err(SyncError::Internal(format!("step {other} stages nothing"))),
-    }
+    let steps = rows.iter().map(|row| {
+        let step: &str = row.get(0);
+        let part = Part::named(step)
+            .ok_or_else(|| SyncError::Internal(format!("step {step} stages nothing")))?;
+        Ok((part, row.get::<_, Json<StagedStep>>(1).0))
+    });
+    steps.collect()
 }
 
 /// A refresh that leaves much out is more likely misread than right.
@@ -187,7 +167,7 @@ async fn check_vanishing(
     transaction: &Transaction<'_>,
     copy: &str,
 ) -> Result<(), SyncError> {
-    let tables = account::vanishing(transaction, copy).await?;
+    let tables = replace::vanishing(transaction, copy).await?;
     guard::check_refresh(context, &tables)
 }
 
@@ -195,19 +175,17 @@ async fn check_vanishing(
 async fn save_watermarks(
     context: &StepContext<'_>,
     transaction: &Transaction<'_>,
-    staged: &[(String, StagedStep)],
+    staged: &[(Part, StagedStep)],
 ) -> Result<(), SyncError> {
-    for (step, part) in staged {
-        let list = match step.as_str() {
-            "catalog" => catalog::LIST,
-            "inventory" => inventory::LIST,
-            _ => continue,
+    for (part, given) in staged {
+        let Some(list) = account::list(*part) else {
+            continue;
         };
         let mark = Watermark {
-            position: part.position,
+            position: given.position,
             ..Watermark::default()
         };
-        mark.save(&**transaction, list, part.listed_all, &context.run.run_id)
+        mark.save(&**transaction, list, given.listed_all, &context.run.run_id)
             .await?;
     }
     Ok(())
@@ -246,7 +224,7 @@ fn replaced(inserted: BTreeMap<&'static str, i64>, removed: BTreeMap<&'static st
 /// For the test that prepares every statement.
 #[must_use]
 pub fn statements() -> Vec<String> {
-    account::statements()
+    replace::statements()
 }
 
 /// JSON of a row, as a sample shows it.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::JsonRow;
-use super::account::OBJECTS;
+use crate::account;
 use crate::error::SyncError;
 use crate::postgres::table::{Table, list, same_key};
 
@@ -45,7 +45,7 @@ pub(super) async fn samples(
     copy: &str,
 ) -> Result<BTreeMap<&'static str, Sample>, SyncError> {
     let mut samples = BTreeMap::new();
-    for table in OBJECTS {
+    for table in account::objects() {
         let sample = Sample {
             created: rows(transaction, &created_sql(table, copy)).await?,
             updated: changes(transaction, table, copy).await?,

@@ -1,7 +1,7 @@
 //! Putting a backup back, in one transaction. What it replaces becomes a backup
 //! itself, and the next incremental run reconciles with Square.
 
-use super::{account, backups, replaced};
+use super::{backups, replace, replaced};
 use crate::error::SyncError;
 use crate::postgres::plan::Access;
 use crate::run::stats::StepOutput;
@@ -13,15 +13,15 @@ pub(super) async fn restore(context: &StepContext<'_>) -> Result<StepOutput, Syn
     let backup_id = context.run.request.backup_id.as_deref().unwrap_or_default();
     let transaction = context.begin(&mut client).await?;
     let backup = backups::find(&*transaction, backup_id).await?;
-    let copy = account::schema_of(run_id);
+    let copy = replace::schema_of(run_id);
     Access::Sets.enter_anew(&*transaction).await?;
-    account::copy_to(&transaction, &copy).await?;
-    let removed = account::empty(&transaction).await?;
-    let mut inserted = account::fill_from(&transaction, &backup).await?;
-    let kept = account::keep_needed_locations(&transaction, &copy, run_id).await?;
+    replace::copy_to(&transaction, &copy).await?;
+    let removed = replace::empty(&transaction).await?;
+    let mut inserted = replace::fill_from(&transaction, &backup).await?;
+    let kept = replace::keep_needed_locations(&transaction, &copy, run_id).await?;
     *inserted.entry("locations").or_default() += kept;
-    account::rewind_lists(&transaction, &backup, run_id).await?;
-    account::analyze(&transaction).await?;
+    replace::rewind_lists(&transaction, &backup, run_id).await?;
+    replace::analyze(&transaction).await?;
     backups::record(&transaction, &copy, run_id).await?;
     let stats = replaced(inserted, removed);
     context

@@ -9,19 +9,21 @@ use serde::Serialize;
 use tokio_postgres::GenericClient;
 
 use crate::error::SyncError;
+use crate::part::Part;
 
-/// An import that was limited says nothing about how fresh orders are.
+/// An import that was limited says nothing about how fresh orders are. Parameters: the
+/// parts, and those that are staged.
 const FRESHNESS: &str = "
     with done as (
         select s.step,
             max(case r.kind when 'complete_sync' then s.started_at else r.started_at end) as at
         from sync_steps s join sync_runs r using (run_id)
         where s.status = 'succeeded'
-            and s.step in ('locations', 'catalog', 'inventory', 'orders')
+            and s.step = any($1)
             and (r.request -> 'dry_run') is distinct from 'true'::jsonb
             and case r.kind
                 when 'complete_sync' then
-                    r.mode = 'incremental' or s.step = 'orders' or exists (
+                    r.mode = 'incremental' or s.step <> all($2) or exists (
                         select from sync_steps p
                         where p.run_id = s.run_id and p.step = 'publish'
                             and p.status = 'succeeded')
@@ -38,10 +40,10 @@ const FRESHNESS: &str = "
         order by s.started_at desc limit 1
     ), fresh as (
         select t.step as data_type, t.place, case
-                when t.step <> 'orders' and restored.at > done.at then restored.of
+                when t.step = any($2) and restored.at > done.at then restored.of
                 else done.at
             end as as_of
-        from unnest(array['locations', 'catalog', 'inventory', 'orders'])
+        from unnest($1::text[])
                 with ordinality t (step, place)
             left join done using (step)
             left join restored on true
@@ -59,7 +61,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
 /// How fresh one data type is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Freshness {
-    /// `locations`, `catalog`, `inventory` or `orders`.
+    /// The name of a part.
     pub data_type: String,
     /// When Square was asked for what the tables hold; none if never, or if it is
     /// no longer known.
@@ -73,7 +75,9 @@ pub struct Freshness {
 /// # Errors
 /// The database's.
 pub async fn read(client: &impl GenericClient) -> Result<Vec<Freshness>, SyncError> {
-    let rows = client.query(FRESHNESS, &[]).await?;
+    let names = |parts: &[Part]| -> Vec<&str> { parts.iter().map(|part| part.name()).collect() };
+    let (all, staged) = (names(&Part::ALL), names(&Part::staged()));
+    let rows = client.query(FRESHNESS, &[&all, &staged]).await?;
     rows.iter()
         .map(|row| {
             Ok(Freshness {

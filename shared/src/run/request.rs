@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::SyncError;
+use crate::part::Part;
 
 /// The lease that guards locations, catalog and inventory.
 pub const CATALOG_LEASE: &str = "catalog";
@@ -70,40 +71,6 @@ impl Kind {
     }
 }
 
-/// A data type that a complete sync can be limited to; also the step's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DataType {
-    Locations,
-    Catalog,
-    Inventory,
-    Orders,
-}
-
-impl DataType {
-    /// In the order in which they depend on each other.
-    pub const ALL: [Self; 4] = [
-        Self::Locations,
-        Self::Catalog,
-        Self::Inventory,
-        Self::Orders,
-    ];
-    /// What a complete sync is made of. Orders join it by request, and in
-    /// scheduled runs once the history is in.
-    pub const COMPLETE: [Self; 3] = [Self::Locations, Self::Catalog, Self::Inventory];
-
-    /// The name in requests, steps and states' inputs.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Locations => "locations",
-            Self::Catalog => "catalog",
-            Self::Inventory => "inventory",
-            Self::Orders => "orders",
-        }
-    }
-}
-
 /// Who or what started the run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -145,7 +112,7 @@ pub struct Request {
     pub scheduled_time: Option<String>,
     /// The data types to sync; none means a complete sync's own three.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub only: Option<Vec<DataType>>,
+    pub only: Option<Vec<Part>>,
     /// List everything, whatever the last run's age.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reconcile: bool,
@@ -230,11 +197,11 @@ impl Request {
                 "is an empty list; leave it out to sync everything",
             ));
         }
-        if self.full_refresh && self.data_types() != DataType::COMPLETE {
+        if self.full_refresh && self.parts() != Part::staged() {
             let problem = "names other data types than a refresh replaces, which is all but orders";
             return Err(SyncError::input("only", problem));
         }
-        if self.dry_run && self.data_types().contains(&DataType::Orders) {
+        if self.dry_run && self.parts().contains(&Part::Orders) {
             let problem = "names orders, which are written page by page and cannot be previewed";
             return Err(SyncError::input("only", problem));
         }
@@ -263,16 +230,16 @@ impl Request {
         Ok(self)
     }
 
-    /// The data types to sync, in order.
+    /// The parts to sync, in order.
     #[must_use]
-    pub fn data_types(&self) -> Vec<DataType> {
+    pub fn parts(&self) -> Vec<Part> {
         match (&self.only, self.kind) {
-            (Some(only), _) => DataType::ALL
+            (Some(only), _) => Part::ALL
                 .into_iter()
-                .filter(|kind| only.contains(kind))
+                .filter(|part| only.contains(part))
                 .collect(),
-            (None, Kind::CompleteSync) => DataType::COMPLETE.to_vec(),
-            (None, Kind::HistoricalOrders) => vec![DataType::Orders],
+            (None, Kind::CompleteSync) => Part::staged(),
+            (None, Kind::HistoricalOrders) => vec![Part::Orders],
             (None, Kind::Migration | Kind::Restore) => Vec::new(),
         }
     }
@@ -283,7 +250,7 @@ impl Request {
         let mut steps = vec!["preflight"];
         match self.kind {
             Kind::CompleteSync => {
-                steps.extend(self.data_types().into_iter().map(DataType::name));
+                steps.extend(self.parts().into_iter().map(Part::name));
                 if self.stages_only() {
                     steps.push("publish");
                 }
@@ -320,9 +287,9 @@ impl Request {
         if all || (self.full_refresh && !self.dry_run) {
             return &[CATALOG_LEASE, ORDERS_LEASE];
         }
-        match self.data_types().as_slice() {
-            [DataType::Orders] => &[ORDERS_LEASE],
-            [.., DataType::Orders] => &[CATALOG_LEASE, ORDERS_LEASE],
+        match self.parts().as_slice() {
+            [Part::Orders] => &[ORDERS_LEASE],
+            [.., Part::Orders] => &[CATALOG_LEASE, ORDERS_LEASE],
             _ => &[CATALOG_LEASE],
         }
     }

@@ -10,12 +10,12 @@ use serde_json::json;
 
 /// One of Square's operations.
 #[derive(Debug)]
-pub(super) struct Endpoint {
+pub struct Endpoint {
     /// `true` for POST, `false` for GET. All of them only read.
     pub(super) is_post: bool,
-    pub(super) path: &'static str,
+    pub path: &'static str,
     /// The permission that Square wants; what a refusal (403) names.
-    pub(super) scope: &'static str,
+    pub scope: &'static str,
 }
 
 pub(super) const RETRIEVE_TOKEN_STATUS: Endpoint = Endpoint {
@@ -25,13 +25,13 @@ pub(super) const RETRIEVE_TOKEN_STATUS: Endpoint = Endpoint {
     scope: "the right to ask for its own status",
 };
 
-pub(super) const LIST_LOCATIONS: Endpoint = Endpoint {
+pub(crate) const LIST_LOCATIONS: Endpoint = Endpoint {
     is_post: false,
     path: "/v2/locations",
     scope: "MERCHANT_PROFILE_READ",
 };
 
-pub(super) const SEARCH_CATALOG_OBJECTS: Endpoint = Endpoint {
+pub(crate) const SEARCH_CATALOG_OBJECTS: Endpoint = Endpoint {
     is_post: true,
     path: "/v2/catalog/search",
     scope: "ITEMS_READ",
@@ -43,13 +43,13 @@ pub(super) const BATCH_RETRIEVE_CATALOG_OBJECTS: Endpoint = Endpoint {
     scope: "ITEMS_READ",
 };
 
-pub(super) const BATCH_RETRIEVE_INVENTORY_COUNTS: Endpoint = Endpoint {
+pub(crate) const BATCH_RETRIEVE_INVENTORY_COUNTS: Endpoint = Endpoint {
     is_post: true,
     path: "/v2/inventory/counts/batch-retrieve",
     scope: "INVENTORY_READ",
 };
 
-pub(super) const SEARCH_ORDERS: Endpoint = Endpoint {
+pub(crate) const SEARCH_ORDERS: Endpoint = Endpoint {
     is_post: true,
     path: "/v2/orders/search",
     scope: "ORDERS_READ",

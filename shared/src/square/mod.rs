@@ -27,9 +27,12 @@ mod tests;
 pub use ahead::{Ahead, read_ahead};
 pub use client::Square;
 pub use counters::Counters;
+pub(crate) use endpoint::{
+    BATCH_RETRIEVE_INVENTORY_COUNTS, LIST_LOCATIONS, SEARCH_CATALOG_OBJECTS, SEARCH_ORDERS,
+};
 pub use endpoint::{
-    BatchRetrieveCatalogObjects, BatchRetrieveInventoryCounts, OrderTime, SearchCatalogObjects,
-    SearchOrders,
+    BatchRetrieveCatalogObjects, BatchRetrieveInventoryCounts, Endpoint, OrderTime,
+    SearchCatalogObjects, SearchOrders,
 };
 pub use page::{Broken, Page};
 pub use problem::read_object;

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 use oauth2::CsrfToken;
+use shared::part::Part;
 use shared::postgres::schema;
 use shared::run::freshness::{self, Freshness};
 
@@ -21,12 +22,15 @@ use crate::{runs, store};
 pub(crate) const SOON: u32 = 1;
 pub(crate) const LATER: u32 = 15;
 
-const TYPES: [(&str, &str, bool); 4] = [
-    ("locations", "Locations", true),
-    ("catalog", "Catalog", true),
-    ("inventory", "Inventory", true),
-    ("orders", "Orders", false),
-];
+/// The parts by their names, as they are shown, and whether a sync has them unless it
+/// is asked otherwise.
+fn parts() -> Vec<(&'static str, String, bool)> {
+    let shown = |part: Part| {
+        let (first, rest) = part.name().split_at(1);
+        (part.name(), first.to_uppercase() + rest, part.is_staged())
+    };
+    Part::ALL.map(shown).to_vec()
+}
 
 #[derive(Template)]
 #[template(path = "sync.html")]
@@ -42,7 +46,7 @@ struct Sync {
     quarantined: String,
     open: Vec<RunView>,
     busy: bool,
-    types: [(&'static str, &'static str, bool); 4],
+    parts: Vec<(&'static str, String, bool)>,
     counts: Vec<(String, String)>,
     backup: String,
     last: Option<RunView>,
@@ -76,7 +80,7 @@ impl Sync {
             quarantined: "0".to_owned(),
             open: Vec::new(),
             busy: false,
-            types: TYPES,
+            parts: parts(),
             counts: Vec::new(),
             backup: String::new(),
             last: None,

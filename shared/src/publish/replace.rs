@@ -4,26 +4,11 @@ use std::collections::BTreeMap;
 
 use deadpool_postgres::Transaction;
 
-use crate::catalog::store::{CATEGORIES, ITEM_CATEGORIES, ITEMS, OVERRIDES, VARIATIONS};
+use crate::account;
 use crate::error::SyncError;
-use crate::inventory::store::INVENTORY;
 use crate::locations::store::LOCATIONS;
 use crate::postgres::plan::{self, Access};
 use crate::postgres::table::{Table, list, same_key};
-
-/// The tables of an account, in the order in which they refer to each other.
-pub(super) const TABLES: [&Table; 7] = [
-    &LOCATIONS,
-    &CATEGORIES,
-    &ITEMS,
-    &ITEM_CATEGORIES,
-    &VARIATIONS,
-    &OVERRIDES,
-    &INVENTORY,
-];
-
-/// The tables whose rows are objects of a data type; the others hang on them.
-pub(super) const OBJECTS: [&Table; 5] = [&LOCATIONS, &CATEGORIES, &ITEMS, &VARIATIONS, &INVENTORY];
 
 /// PostgreSQL's longest name.
 const NAME_MAX: usize = 63;
@@ -50,7 +35,7 @@ pub(super) fn schema_of(run_id: &str) -> String {
 pub(super) async fn copy_to(transaction: &Transaction<'_>, schema: &str) -> Result<(), SyncError> {
     // A schema of that name can only be left from a run that was not recorded.
     let mut script = format!("drop schema if exists {schema} cascade; create schema {schema}");
-    for table in TABLES {
+    for table in account::all_tables() {
         let name = table.name;
         script.push_str(&format!(
             "; create table {schema}.{name} as table {name}; analyze {schema}.{name}"
@@ -58,10 +43,20 @@ pub(super) async fn copy_to(transaction: &Transaction<'_>, schema: &str) -> Resu
     }
     script.push_str(&format!(
         "; create table {schema}.sync_watermarks as select * from sync_watermarks \
-         where list in ('catalog', 'inventory')"
+         where list in ({})",
+        lists()
     ));
     transaction.batch_execute(&script).await?;
     Ok(())
+}
+
+/// The names of the lists that keep a watermark, as SQL.
+fn lists() -> String {
+    let quoted: Vec<String> = account::lists()
+        .iter()
+        .map(|list| format!("'{list}'"))
+        .collect();
+    quoted.join(", ")
 }
 
 /// Lets the lists go on from where they stood when the copy was made, and be
@@ -72,7 +67,10 @@ pub(super) async fn rewind_lists(
     run_id: &str,
 ) -> Result<(), SyncError> {
     transaction
-        .batch_execute("delete from sync_watermarks where list in ('catalog', 'inventory')")
+        .batch_execute(&format!(
+            "delete from sync_watermarks where list in ({})",
+            lists()
+        ))
         .await?;
     transaction
         .execute(
@@ -94,7 +92,7 @@ pub(super) async fn empty(transaction: &Transaction<'_>) -> Result<Rows, SyncErr
         .batch_execute("set constraints orders_location_id_fkey deferred")
         .await?;
     let mut removed = Rows::new();
-    for table in TABLES.into_iter().rev() {
+    for table in account::all_tables().into_iter().rev() {
         let rows = transaction
             .execute(&format!("delete from {}", table.name), &[])
             .await?;
@@ -109,7 +107,7 @@ pub(super) async fn fill_from(
     schema: &str,
 ) -> Result<Rows, SyncError> {
     let mut inserted = Rows::new();
-    for table in TABLES {
+    for table in account::all_tables() {
         let name = table.name;
         let rows = transaction
             .execute(
@@ -124,11 +122,13 @@ pub(super) async fn fill_from(
 
 /// Tells the planner of tables that were all filled anew.
 pub(super) async fn analyze(transaction: &Transaction<'_>) -> Result<(), SyncError> {
-    plan::analyze(&**transaction, &TABLES.map(|table| table.name), i64::MAX).await
+    let tables = account::all_tables().into_iter();
+    let tables: Vec<&str> = tables.map(|table| table.name).collect();
+    plan::analyze(&**transaction, &tables, i64::MAX).await
 }
 
 fn add(rows: &mut Rows, table: &Table, count: u64) {
-    if OBJECTS.iter().any(|object| object.name == table.name) {
+    if table.is_object {
         *rows.entry(table.data_type).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
     }
 }
@@ -165,7 +165,7 @@ pub(super) async fn vanishing(
     copy: &str,
 ) -> Result<Vec<(&'static str, i64, i64)>, SyncError> {
     let mut found = Vec::new();
-    for table in OBJECTS {
+    for table in account::objects() {
         let row = transaction
             .query_one(
                 &format!(
@@ -187,7 +187,7 @@ pub(super) async fn vanishing(
 
 /// For the test that prepares every statement: those that name no schema.
 pub(super) fn statements() -> Vec<String> {
-    TABLES
+    account::all_tables()
         .iter()
         .map(|table| format!("delete from {}", table.name))
         .collect()

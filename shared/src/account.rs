@@ -1,0 +1,93 @@
+//! What each part of the account is, for all that goes over the parts: refresh,
+//! backup, preview, guard, validation, freshness, the page and the tests.
+//!
+//! A part that says nothing here does not compile. What can still be forgotten: its
+//! state and its function in `infra` (`make lint` finds a state without its function,
+//! the end-to-end tests a step that no state asks for), and its line in
+//! `Part::ALL`, which a test beside that list finds.
+
+use tokio_postgres::Transaction;
+
+use crate::error::SyncError;
+use crate::part::Part;
+use crate::postgres::table::Table;
+use crate::run::stats::Stats;
+use crate::run::step::StepContext;
+use crate::square::{self, Endpoint};
+use crate::{catalog, inventory, locations};
+
+/// Its tables that a refresh replaces, in the order in which they refer to each
+/// other. Orders are never replaced.
+#[must_use]
+pub fn tables(part: Part) -> Vec<&'static Table> {
+    match part {
+        Part::Locations => vec![&locations::store::LOCATIONS],
+        Part::Catalog => catalog::store::TABLES.to_vec(),
+        Part::Inventory => vec![&inventory::store::INVENTORY],
+        Part::Orders => Vec::new(),
+    }
+}
+
+/// The tables of all parts, in the order in which they refer to each other.
+#[must_use]
+pub fn all_tables() -> Vec<&'static Table> {
+    Part::ALL.into_iter().flat_map(tables).collect()
+}
+
+/// The tables whose rows are objects of a data type; the others hang on them.
+#[must_use]
+pub fn objects() -> Vec<&'static Table> {
+    let tables = all_tables().into_iter();
+    tables.filter(|table| table.is_object).collect()
+}
+
+/// The list whose watermark it keeps; none where it always lists everything, or keeps
+/// one for each location.
+#[must_use]
+pub fn list(part: Part) -> Option<&'static str> {
+    match part {
+        Part::Catalog => Some(catalog::LIST),
+        Part::Inventory => Some(inventory::LIST),
+        Part::Locations | Part::Orders => None,
+    }
+}
+
+/// The lists of all parts that keep one watermark.
+#[must_use]
+pub fn lists() -> Vec<&'static str> {
+    Part::ALL.into_iter().filter_map(list).collect()
+}
+
+/// Where Square is asked for it.
+#[must_use]
+pub fn endpoint(part: Part) -> &'static Endpoint {
+    match part {
+        Part::Locations => &square::LIST_LOCATIONS,
+        Part::Catalog => &square::SEARCH_CATALOG_OBJECTS,
+        Part::Inventory => &square::BATCH_RETRIEVE_INVENTORY_COUNTS,
+        Part::Orders => &square::SEARCH_ORDERS,
+    }
+}
+
+/// Applies what its step has staged, as that step does in any run that publishes
+/// nothing; `lists_all` if the step has listed everything.
+///
+/// # Errors
+/// The database's, `DeletionGuard`; `Internal` for a part that stages nothing.
+pub(crate) async fn apply(
+    part: Part,
+    context: &StepContext<'_>,
+    transaction: &Transaction<'_>,
+    lists_all: bool,
+) -> Result<Stats, SyncError> {
+    let one = |counts| Stats::from([(part.name().to_owned(), counts)]);
+    match part {
+        Part::Locations => Ok(one(locations::store::apply(context, transaction).await?)),
+        Part::Catalog => catalog::store::apply(context, transaction, lists_all).await,
+        Part::Inventory => {
+            let counts = inventory::store::apply(context, transaction, lists_all).await?;
+            Ok(one(counts))
+        }
+        Part::Orders => Err(SyncError::Internal("orders stage nothing".to_owned())),
+    }
+}
