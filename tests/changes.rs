@@ -2,6 +2,7 @@
 //! hold what the account holds.
 
 use serde_json::{Value, json};
+use shared::account;
 
 use crate::support::account::Account;
 use crate::support::run::World;
@@ -10,16 +11,8 @@ use crate::support::{run, tables};
 /// Where each row version of the data tables lies, and what wrote it.
 async fn versions(world: &World) -> Vec<String> {
     let mut versions = Vec::new();
-    for table in [
-        "locations",
-        "catalog_categories",
-        "catalog_items",
-        "catalog_item_categories",
-        "catalog_variations",
-        "catalog_variation_overrides",
-        "catalog_inventory",
-        "catalog_inventory_history",
-    ] {
+    let tables = account::all_tables().into_iter().map(|table| table.name);
+    for table in tables.chain(["catalog_inventory_history"]) {
         // A row lock alone would show in xmax.
         let sql = format!(
             "select md5(string_agg(concat(ctid, ':', xmin, ':', xmax), ',' order by ctid)) from {table}"

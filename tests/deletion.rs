@@ -2,6 +2,7 @@
 //! nothing in the same listing contradicts.
 
 use serde_json::{Value, json};
+use shared::account;
 
 use crate::support::account::Account;
 use crate::support::run::{Report, World};
@@ -28,30 +29,18 @@ async fn first(world: &World, table: &str) -> String {
 /// Rows that live, of all tables.
 async fn live(world: &World) -> Vec<i64> {
     let mut live = Vec::new();
-    for (table, lives) in [
-        ("locations", "status = 'ACTIVE'"),
-        ("catalog_categories", "not is_deleted"),
-        ("catalog_items", "not is_deleted"),
-        ("catalog_variations", "not is_deleted"),
-        ("catalog_inventory", "not is_deleted"),
-    ] {
-        let sql = format!("select count(*) from {table} where {lives}");
+    for table in account::objects() {
+        let (name, lives) = (table.name, table.lives("t"));
+        let sql = format!("select count(*) from {name} t where {lives}");
         live.push(world.number(&sql).await);
     }
     live
 }
 
 fn deleted(report: &Report) -> i64 {
-    let types = [
-        "locations",
-        "categories",
-        "items",
-        "variations",
-        "inventory",
-    ];
-    types
-        .map(|data_type| report.counts(data_type).deleted)
+    account::objects()
         .iter()
+        .map(|table| report.counts(table.data_type).deleted)
         .sum()
 }
 

@@ -31,6 +31,7 @@ mod page_history;
 mod page_people;
 mod page_pictures;
 mod page_runs;
+mod parts;
 mod plans;
 mod quarantine;
 mod refresh;

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use shared::account;
 use shared::env::Env;
+use shared::postgres::table::Table;
 use shared::publish;
 
 use crate::support::account::Account;
@@ -14,28 +16,11 @@ use crate::support::{database, run, tables};
 
 const COUNTS: &str = "/v2/inventory/counts/batch-retrieve";
 
-const TABLES: [&str; 7] = [
-    "locations",
-    "catalog_categories",
-    "catalog_items",
-    "catalog_item_categories",
-    "catalog_variations",
-    "catalog_variation_overrides",
-    "catalog_inventory",
-];
-
-const DATA_TYPES: [(&str, &str); 5] = [
-    ("locations", "locations"),
-    ("categories", "catalog_categories"),
-    ("items", "catalog_items"),
-    ("variations", "catalog_variations"),
-    ("inventory", "catalog_inventory"),
-];
-
 /// Each table as one number, without the columns that say who wrote it.
 async fn fingerprint(world: &World) -> BTreeMap<&'static str, i64> {
     let mut prints = BTreeMap::new();
-    for table in TABLES {
+    for table in account::all_tables() {
+        let table = table.name;
         let sql = format!(
             "select coalesce(sum(hashtext((to_jsonb(t) - array['first_synced_at',
                  'last_changed_at', 'last_changed_by_run'])::text)::bigint), 0)::bigint from {table} t"
@@ -60,11 +45,16 @@ fn changes() -> Value {
 }
 
 fn figures(report: &Report) -> Vec<(&'static str, i64, i64, i64)> {
-    DATA_TYPES
+    account::objects()
         .iter()
-        .map(|(data_type, _)| {
-            let counts = report.counts(data_type);
-            (*data_type, counts.created, counts.updated, counts.deleted)
+        .map(|table| {
+            let counts = report.counts(table.data_type);
+            (
+                table.data_type,
+                counts.created,
+                counts.updated,
+                counts.deleted,
+            )
         })
         .collect()
 }
@@ -86,7 +76,12 @@ fn a_refresh_replaces_the_account_and_leaves_no_marked_row() {
         let history = "select count(*) from catalog_inventory_history";
         let kept = world.number(history).await;
         let mut before = BTreeMap::new();
-        for (data_type, table) in DATA_TYPES {
+        for Table {
+            data_type,
+            name: table,
+            ..
+        } in account::objects()
+        {
             let rows = world.number(&format!("select count(*) from {table}")).await;
             before.insert(data_type, rows);
         }
@@ -95,7 +90,12 @@ fn a_refresh_replaces_the_account_and_leaves_no_marked_row() {
         tables::assert_equal_truth(&world.client, &world.account).await;
         assert_eq!(world.number(marked).await, 0);
         assert!(world.number(history).await >= kept);
-        for (data_type, table) in DATA_TYPES {
+        for Table {
+            data_type,
+            name: table,
+            ..
+        } in account::objects()
+        {
             let counts = report.counts(data_type);
             let rows = world.number(&format!("select count(*) from {table}")).await;
             assert_eq!(counts.created, rows, "{data_type}");

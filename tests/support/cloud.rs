@@ -5,6 +5,7 @@
 use local::{Aws, Execution, Options, Stack};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use shared::account;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use tokio_postgres::Client;
 
@@ -39,18 +40,26 @@ impl Shared {
 }
 
 /// Back to a database without rows and without runs.
-const EMPTY: &str = "
-    truncate locations, catalog_categories, catalog_items, catalog_item_categories,
-        catalog_variations, catalog_variation_overrides, catalog_inventory,
-        catalog_inventory_history, sync_runs, sync_steps, sync_watermarks, sync_quarantine,
-        orders, order_line_items, order_return_line_items, order_tenders, sync_order_windows;
+fn empty() -> String {
+    let tables: Vec<&str> = account::all_tables()
+        .iter()
+        .map(|table| table.name)
+        .collect();
+    format!(
+        "
+    truncate {tables}, catalog_inventory_history, sync_runs, sync_steps, sync_watermarks,
+        sync_quarantine, orders, order_line_items, order_return_line_items, order_tenders,
+        sync_order_windows;
     do $$ declare name text; begin
         for name in select nspname from pg_namespace where nspname like 'backup%' loop
             execute format('drop schema %I cascade', name);
         end loop;
     end $$;
     truncate sync_backups;
-    update sync_leases set holder = null, expires_at = '-infinity'";
+    update sync_leases set holder = null, expires_at = '-infinity'",
+        tables = tables.join(", ")
+    )
+}
 
 /// One scenario's turn at the stack, with a fresh account and an empty database.
 pub(crate) struct Cloud {
@@ -98,7 +107,7 @@ impl Cloud {
             .await
             .unwrap();
         if migrated.get(0) {
-            client.batch_execute(EMPTY).await.unwrap();
+            client.batch_execute(&empty()).await.unwrap();
         }
         Self {
             stack,

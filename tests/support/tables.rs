@@ -3,32 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
+use shared::account;
+use shared::postgres::table::Table;
 use tokio_postgres::Client;
 
 use super::account::Account;
 
-/// The data tables with their keys and which of their rows are live.
-const TABLES: [(&str, &[&str], &str); 7] = [
-    ("locations", &["id"], "true"),
-    ("catalog_categories", &["id"], "not is_deleted"),
-    ("catalog_items", &["id"], "not is_deleted"),
-    (
-        "catalog_item_categories",
-        &["item_id", "category_id"],
-        "item_id in (select id from catalog_items where not is_deleted)",
-    ),
-    ("catalog_variations", &["id"], "not is_deleted"),
-    (
-        "catalog_variation_overrides",
-        &["variation_id", "location_id"],
-        "true",
-    ),
-    (
-        "catalog_inventory",
-        &["variation_id", "location_id", "state"],
-        "not is_deleted",
-    ),
-];
+/// Which rows of a table the truth has.
+fn live(table: &Table) -> String {
+    match table.name {
+        // Those that it no longer lists are dropped by their ids.
+        "locations" => "true".to_owned(),
+        "catalog_item_categories" => {
+            "item_id in (select id from catalog_items where not is_deleted)".to_owned()
+        }
+        name => table.lives(name),
+    }
+}
 
 /// The order tables.
 const ORDER_TABLES: [(&str, &[&str], &str); 4] = [
@@ -41,22 +32,19 @@ const ORDER_TABLES: [(&str, &[&str], &str); 4] = [
 type Rows = BTreeMap<String, Map<String, Value>>;
 
 /// Fails with the first difference between the tables and the account.
-pub(crate) async fn assert_equal_truth(client: &Client, account: &Account) {
-    let truth = account.truth().await;
-    for (table, key, live) in TABLES {
-        let expected = by_key(&truth[table], key);
-        let mut found = read(client, table, key, live, &expected).await;
-        if table == "locations" {
+pub(crate) async fn assert_equal_truth(client: &Client, square: &Account) {
+    let truth = square.truth().await;
+    for table in account::all_tables() {
+        let expected = by_key(&truth[table.name], table.key);
+        let mut found = read(client, table.name, table.key, &live(table), &expected).await;
+        if table.name == "locations" {
             drop_inactive(&mut found, &expected);
         }
-        compare(table, &found, &expected);
-    }
-    for (table, data_type) in [
-        ("catalog_categories", "categories"),
-        ("catalog_items", "items"),
-        ("catalog_variations", "variations"),
-    ] {
-        compare_deleted(client, table, &truth["deleted"][data_type]).await;
+        compare(table.name, &found, &expected);
+        let deleted = &truth["deleted"][table.data_type];
+        if table.is_object && table.can_delete() && !deleted.is_null() {
+            compare_deleted(client, table.name, deleted).await;
+        }
     }
 }
 
