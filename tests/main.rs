@@ -37,6 +37,7 @@ mod quarantine;
 mod refresh;
 mod refresh_end_to_end;
 mod request_limit;
+mod siblings;
 mod state_machine;
 mod statements;
 mod support;

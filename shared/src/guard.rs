@@ -63,6 +63,29 @@ pub(crate) async fn check_absence(
     Ok(absent)
 }
 
+/// Refuses a step that has marked all rows of a table as deleted with what a whole
+/// listing lacked; `unsaid` of them, without a word of Square's.
+///
+/// # Errors
+/// `DeletionGuard` with the figures.
+pub(crate) async fn check_unsaid(
+    context: &StepContext<'_>,
+    transaction: &Transaction<'_>,
+    table: &Table,
+    unsaid: i64,
+) -> Result<(), SyncError> {
+    if unsaid <= ALL_ROWS_MIN || !is_on(context) {
+        return Ok(());
+    }
+    let (name, lives) = (table.name, table.lives("t"));
+    let sql = format!("select exists (select from {name} t where {lives})");
+    if transaction.query_one(&sql, &[]).await?.get(0) {
+        return Ok(());
+    }
+    let percent = context.env.settings.deletion_guard_percent;
+    judge_absence(name, unsaid, unsaid, percent)
+}
+
 /// A preview deletes nothing, and shows what it would.
 fn is_on(context: &StepContext<'_>) -> bool {
     let request = &context.run.request;

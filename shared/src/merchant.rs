@@ -4,6 +4,7 @@
 use tokio_postgres::GenericClient;
 
 use crate::error::SyncError;
+use crate::text::shorten;
 
 /// The merchant of the last run that found the database empty or its own, unless
 /// nothing is stored, and the merchants of the locations.
@@ -41,17 +42,42 @@ pub(crate) async fn ensure(
     let row = client.query_one(STORED, &[]).await?;
     let known: Option<String> = row.get("known");
     if let Some(other) = other(of_token, known, row.get("listed")) {
-        return Err(SyncError::ConfigInvalid {
-            setting: "SQUARE_ACCESS_TOKEN".to_owned(),
-            problem: format!(
-                "is of merchant {of_token}, but the database holds the data of merchant {other}, \
-and two merchants would add up. Use a token of {other}, or an empty database (DATABASE_URL) for \
-{of_token}"
-            ),
-        });
+        return Err(refusal(of_token, &other));
     }
     client.execute(REMEMBER, &[&of_token]).await?;
     Ok(())
+}
+
+/// The same by what the locations name that Square lists: a token may be replaced
+/// while a run goes on. One of them is enough, for any may name what it likes.
+///
+/// # Errors
+/// As `ensure`.
+pub(crate) async fn ensure_of_locations(
+    client: &impl GenericClient,
+    given: &[&str],
+) -> Result<(), SyncError> {
+    let Some(first) = given.iter().find(|id| !id.is_empty()) else {
+        return Ok(());
+    };
+    let row = client.query_one(STORED, &[]).await?;
+    let known: Option<String> = row.get("known");
+    let stored = known.map_or_else(|| row.get("listed"), |known| vec![known]);
+    if stored.is_empty() || stored.iter().any(|id| given.contains(&id.as_str())) {
+        return Ok(());
+    }
+    Err(refusal(first, &stored.join(" and ")))
+}
+
+fn refusal(of_token: &str, other: &str) -> SyncError {
+    let of_token = shorten(of_token);
+    SyncError::ConfigInvalid {
+        setting: "SQUARE_ACCESS_TOKEN".to_owned(),
+        problem: format!(
+            "is of merchant {of_token}, but the database holds the data of merchant {other}, and two \
+merchants would add up. Use a token of {other}, or an empty database (DATABASE_URL) for {of_token}"
+        ),
+    }
 }
 
 /// The merchant whose data is stored, if it is not the token's.

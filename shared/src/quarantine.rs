@@ -10,7 +10,7 @@ use tokio_postgres::{GenericClient, Transaction};
 use crate::error::SyncError;
 use crate::postgres::ledger::Ledger;
 use crate::postgres::plan::Access;
-use crate::postgres::table::{ALL_NAMED, Refused, Table, quarantined_sql};
+use crate::postgres::table::{ALL_NAMED, Refused, Row, Table, quarantined_sql};
 use crate::square::{Broken, ID_BYTES_MAX};
 
 /// What is known of an object's id.
@@ -102,6 +102,28 @@ pub async fn stage_refused<R: Serialize>(
         aside.stage(client, attempt, true, ledger).await?;
     }
     Ok(())
+}
+
+/// Keeps a row that PostgreSQL refused, of a step that stages nothing.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn keep_refused<R: Row + Serialize>(
+    client: &impl GenericClient,
+    table: &Table,
+    row: &R,
+    sqlstate: &str,
+    run_id: &str,
+) -> Result<(), SyncError> {
+    let aside = Aside {
+        data_type: table.data_type,
+        object_id: Some(row.object_id()),
+        reason: unstorable(sqlstate),
+        payload: serde_json::to_string(row)
+            .map_err(|error| SyncError::Internal(error.to_string()))?,
+        replayable: false,
+    };
+    aside.keep(client, run_id).await
 }
 
 fn unreadable(problem: &str) -> String {
@@ -338,13 +360,29 @@ fn settle_sql(table: &Table, access: Access) -> String {
         Access::Sets => format!(" and {ALL_NAMED}"),
         Access::LookUps => String::new(),
     };
+    // An older copy does not stand for a later one that waits, unless that is of a time
+    // still to come.
+    let (version, is_later) = if table.version == "version" {
+        let waits = "case when jsonb_typeof(w.payload -> 'version') = 'number' \
+                     then (w.payload ->> 'version')::numeric end";
+        let later = format!("{waits} > s.version and {waits} <= {}", table.now());
+        ("max(s.version)", later)
+    } else {
+        ("null", "false".to_owned())
+    };
+    let staged = format!(
+        "(select {id} as object_id, {version} as version from staging.{name} s
+            where s.attempt = $1 group by 1) s",
+        id = table.object_id("s"),
+        name = table.name,
+    );
     let candidates = match access {
-        Access::Sets => "sync_quarantine w".to_owned(),
+        Access::Sets => {
+            format!("sync_quarantine w left join {staged} on s.object_id = w.object_id")
+        }
         Access::LookUps => format!(
-            "(select distinct {id} as object_id from staging.{name} s where s.attempt = $1) s
+            "{staged}
              {placed}",
-            id = table.object_id("s"),
-            name = table.name,
             placed = access.join(
                 "sync_quarantine",
                 "w",
@@ -356,7 +394,7 @@ fn settle_sql(table: &Table, access: Access) -> String {
         "update sync_quarantine set resolved_at = now() where ctid = any (array(
              select w.ctid from {candidates}
              {aside}
-             where {waiting} and q.object_id is null{told}))",
+             where {waiting} and q.object_id is null{told} and ({is_later}) is not true))",
         aside = quarantined_sql(table.data_type, "w.object_id"),
     )
 }

@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Now(Timestamp);
 
+/// Older than Square itself: 2000.
+const OLDEST: Timestamp = Timestamp::constant(946_684_800, 0);
+
 impl Now {
     /// That moment of the database's clock.
     #[must_use]
@@ -27,10 +30,10 @@ impl Now {
         self.0
     }
 
-    /// The time, unless it is still to come.
+    /// The time, unless it is still to come or older than anything at Square.
     #[must_use]
     pub fn known(self, time: Option<Timestamp>) -> Option<Timestamp> {
-        time.filter(|time| *time <= self.0)
+        time.filter(|time| (OLDEST..=self.0).contains(time))
     }
 
     /// Up to which moment a position has rested by now: whatever was to show up under

@@ -290,7 +290,7 @@ impl<'a> Reader<'a> {
             rows.add(object, &mut self.arrivals);
         }
         for broken in page.broken {
-            rows.add_broken(broken);
+            rows.add_broken(broken, &mut self.arrivals);
         }
         self.stage_rows(rows).await
     }

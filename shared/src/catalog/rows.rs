@@ -7,9 +7,15 @@ use tokio_postgres::types::{Json, ToSql};
 
 use crate::postgres::table::Row;
 use crate::square::wire::{
-    CatalogItem, CatalogItemVariation, CatalogObject, ItemVariationLocationOverrides, Money,
+    CatalogItem, CatalogItemVariation, CatalogObject, CatalogObjectType,
+    ItemVariationLocationOverrides, Money,
 };
-use crate::square::{Broken, read_object};
+use crate::square::{Broken, ID_BYTES_MAX, read_object};
+
+/// Data types, in statistics and in quarantine.
+const CATEGORIES: &str = "categories";
+const ITEMS: &str = "items";
+const VARIATIONS: &str = "variations";
 
 /// The rows of one or several pages, and what could not become one.
 #[derive(Debug, Default)]
@@ -145,27 +151,44 @@ pub struct Override {
 impl CatalogRows {
     /// Adds an object's rows.
     pub fn add(&mut self, object: CatalogObject, arrivals: &mut Arrivals) {
-        match object.object_type.as_str() {
-            "CATEGORY" => self.categories.push(category(object, arrivals.next())),
-            "ITEM" => self.add_item(object, arrivals),
-            "ITEM_VARIATION" => {
+        match object.object_type {
+            CatalogObjectType::Category => self.categories.push(category(object, arrivals.next())),
+            CatalogObjectType::Item => self.add_item(object, arrivals),
+            CatalogObjectType::ItemVariation => {
                 let seq = arrivals.next();
                 self.variations.push(variation(object, None, seq));
             }
-            // Other types may come along with a filter of types in Square's future.
-            _ => {}
         }
     }
 
-    /// Adds an object that cannot be read, unless it is of another type.
-    pub fn add_broken(&mut self, broken: Broken) {
-        let data_type = match broken.text("type").as_deref() {
-            Some("CATEGORY") => Some("categories"),
-            Some("ITEM") => Some("items"),
-            Some("ITEM_VARIATION") => Some("variations"),
-            Some(_) => return,
-            None => data_type_of(&broken),
-        };
+    /// Adds an object that cannot be read, unless it is of another type. Of one that is
+    /// deleted nothing else matters.
+    pub fn add_broken(&mut self, broken: Broken, arrivals: &mut Arrivals) {
+        let object_type = broken.read("type").or_else(|| type_of(&broken));
+        if let (Some(object_type), Some(true)) = (object_type, broken.read("is_deleted"))
+            && let Some(id) = broken
+                .text("id")
+                .filter(|id| (1..=ID_BYTES_MAX).contains(&id.len()))
+        {
+            let tombstone = CatalogObject {
+                object_type,
+                id,
+                version: broken.read("version"),
+                updated_at: broken.read("updated_at"),
+                is_deleted: Some(true),
+                ..CatalogObject::default()
+            };
+            return self.add(tombstone, arrivals);
+        }
+        // Other types may come along with a filter of types in Square's future.
+        if object_type.is_none() && broken.text("type").is_some_and(|name| is_type(&name)) {
+            return;
+        }
+        let data_type = object_type.map(|object_type| match object_type {
+            CatalogObjectType::Category => CATEGORIES,
+            CatalogObjectType::Item => ITEMS,
+            CatalogObjectType::ItemVariation => VARIATIONS,
+        });
         self.broken.push((data_type, broken));
     }
 
@@ -188,7 +211,7 @@ impl CatalogRows {
                 }
                 Err(broken) => {
                     let id = broken.text("id");
-                    self.broken.push((Some("variations"), broken));
+                    self.broken.push((Some(VARIATIONS), broken));
                     id
                 }
             };
@@ -201,15 +224,21 @@ impl CatalogRows {
     }
 }
 
-/// The data type that an object shows by its data, if its type cannot be read.
-fn data_type_of(broken: &Broken) -> Option<&'static str> {
+/// The type that an object shows by its data, if it names none that we know.
+fn type_of(broken: &Broken) -> Option<CatalogObjectType> {
     [
-        ("category_data", "categories"),
-        ("item_data", "items"),
-        ("item_variation_data", "variations"),
+        ("category_data", CatalogObjectType::Category),
+        ("item_data", CatalogObjectType::Item),
+        ("item_variation_data", CatalogObjectType::ItemVariation),
     ]
     .into_iter()
-    .find_map(|(field, data_type)| broken.has(field).then_some(data_type))
+    .find_map(|(field, object_type)| broken.has(field).then_some(object_type))
+}
+
+/// Whether a name is one that Square could give a type.
+fn is_type(name: &str) -> bool {
+    let is_of_types = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    !name.is_empty() && name.bytes().all(is_of_types)
 }
 
 fn category(object: CatalogObject, seq: i64) -> CategoryRow {
@@ -436,7 +465,7 @@ mod tests {
         for object in objects {
             match read_object(&object.to_string()) {
                 Ok(object) => rows.add(object, &mut arrivals),
-                Err(broken) => rows.add_broken(broken),
+                Err(broken) => rows.add_broken(broken, &mut arrivals),
             }
         }
         rows
@@ -516,6 +545,23 @@ mod tests {
     }
 
     #[test]
+    fn a_tombstone_is_one_whatever_else_it_holds() {
+        for object in [
+            json!({"type": "ITEM", "id": "I", "is_deleted": true, "version": "soon"}),
+            json!({"type": 7, "id": "I", "is_deleted": true, "item_data": 7}),
+        ] {
+            let rows = rows(vec![object.clone()]);
+            assert!(rows.broken.is_empty(), "{object}");
+            assert!(
+                rows.items[0].is_deleted && rows.items[0].id == "I",
+                "{object}"
+            );
+        }
+        let rows = rows(vec![json!({"type": "ITEM", "id": 7, "is_deleted": true})]);
+        assert_eq!((rows.items.len(), rows.broken.len()), (0, 1));
+    }
+
+    #[test]
     fn a_held_variation_without_an_id_leaves_open_which_there_are() {
         let rows = rows(vec![
             json!({"type": "ITEM", "id": "I", "item_data": {"variations": [
@@ -543,6 +589,17 @@ mod tests {
             ),
             (json!({"id": "X"}), Some(None)),
             (json!({"type": "TAX", "id": 1}), None),
+            // No text at all is a type to come, and what has our data is ours.
+            (json!({"type": "", "id": "X"}), Some(None)),
+            (json!({"type": "ITEM\u{fffd}", "id": "X"}), Some(None)),
+            (
+                json!({"type": "CATEGORY\u{fffd}", "id": "X", "category_data": {}}),
+                Some(Some("categories")),
+            ),
+            (
+                json!({"type": "PRODUCT", "id": "X", "item_data": {}}),
+                Some(Some("items")),
+            ),
         ] {
             assert_eq!(data_type(object.clone()), expected, "{object}");
         }

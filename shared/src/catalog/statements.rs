@@ -3,10 +3,10 @@
 //! throughout, and $2, where there is one, the run's id.
 
 use super::rows::LISTED;
-use super::store::VARIATIONS;
+use super::store::{TABLES, VARIATIONS};
 use crate::inventory::store::INVENTORY;
 use crate::postgres::plan::Access;
-use crate::postgres::table::{ALL_NAMED, REVIVED, quarantined_sql};
+use crate::postgres::table::{ALL_NAMED, REVIVED, Table, quarantined_sql};
 
 /// Variations that an outdated copy of their item brought along.
 pub(super) const DROP_OUTDATED_HELD: &str = "
@@ -31,6 +31,24 @@ pub(super) fn complete_item_ids(access: Access) -> String {
     where s.ctid = known.at",
         known = access.left_join("catalog_variations", "t", "t.id = l.id"),
     )
+}
+
+/// What was set aside of objects that are deleted: of those nothing else matters, and
+/// no later copy can come.
+pub(super) fn deleted_asides() -> Vec<String> {
+    let of_table = |table: &&'static Table| {
+        format!(
+            "
+    delete from staging.quarantine where ctid = any (array(
+        select q.ctid from staging.quarantine q
+        join staging.{name} s on s.attempt = $1 and s.is_deleted and s.id = q.object_id
+        where q.attempt = $1 and q.data_type = '{data_type}'))",
+            name = table.name,
+            data_type = table.data_type,
+        )
+    };
+    let tables = TABLES.iter().filter(|table| table.has_tombstones);
+    tables.map(of_table).collect()
 }
 
 /// What Square gives of a deleted item's variations is as deleted as the item.
@@ -141,12 +159,19 @@ pub(super) fn stage_overrides(access: Access) -> String {
     )
 }
 
-/// An override that waited in quarantine counts no more once its variation came
-/// anew.
-pub(super) const DROP_OUTDATED_REPLAYS: &str = "
-    delete from staging.catalog_variation_overrides o
-    where o.attempt = $1 and o.seq = 0 and exists (
-        select from staging.catalog_variations s where s.attempt = $1 and s.id = o.variation_id)";
+/// An override that waited in quarantine counts no more once a newer copy of its
+/// variation was applied.
+pub(super) fn drop_outdated_replays(access: Access) -> String {
+    format!(
+        "
+    delete from staging.catalog_variation_overrides where ctid = any (array(
+        select o.ctid from staging.catalog_variation_overrides o
+        join staging.catalog_variations s on s.attempt = $1 and s.id = o.variation_id
+        {applied}
+        where o.attempt = $1 and o.seq = 0 and t.version is not distinct from s.version))",
+        applied = access.join("catalog_variations", "t", "t.id = s.id"),
+    )
+}
 
 /// Overrides without their variation or location.
 pub(super) fn quarantine_overrides(access: Access) -> String {
@@ -170,18 +195,20 @@ pub(super) fn quarantine_overrides(access: Access) -> String {
     )
 }
 
-/// Closes overrides that waited with an earlier copy of a variation, unless they wait
-/// with this one again.
-pub(super) fn settle_overrides() -> String {
+/// Closes overrides that waited with an earlier copy of a variation than the one that
+/// was applied, unless they wait with this one again.
+pub(super) fn settle_overrides(access: Access) -> String {
     format!(
         "
     update sync_quarantine set resolved_at = now() where ctid = any (array(
         select w.ctid from sync_quarantine w
         join staging.catalog_variations s
             on s.attempt = $1 and s.seq > 0 and s.id = w.payload ->> 'variation_id'
+        {applied}
         {aside}
         where w.data_type = 'variation_overrides' and w.resolved_at is null
-            and q.object_id is null))",
+            and q.object_id is null and t.version is not distinct from s.version))",
+        applied = access.join("catalog_variations", "t", "t.id = s.id"),
         aside = quarantined_sql("variation_overrides", "w.object_id"),
     )
 }
@@ -234,10 +261,13 @@ pub(super) fn mark_variations(access: Access) -> String {
     format!(
         "
     with gone as (
-        select v.*, coalesce(s.updated_at, i.deleted_at, now()) as gone_at
+        select v.*, coalesce(s.updated_at, i.deleted_at, now()) as gone_at,
+            not coalesce(s.is_deleted, false) and ih.id is null as is_unsaid
         from {candidates} v
         {items}
         left join staging.catalog_variations s on s.attempt = $1 and s.id = v.id
+        left join staging.catalog_items ih
+            on ih.attempt = $1 and ih.id = v.item_id and ih.is_deleted
         left join staging.catalog_items h
             on h.attempt = $1 and h.id = v.item_id and not h.is_deleted
                 and h.variation_ids is not null and h.version is not distinct from i.version
@@ -245,9 +275,9 @@ pub(super) fn mark_variations(access: Access) -> String {
         where not v.is_deleted and q.object_id is null
             and (s.is_deleted or i.is_deleted or {is_absent}
                 or not v.id = any (h.variation_ids)
-                    and (s.id is null and coalesce(h.version, 0) >= coalesce(v.version, 0)
+                    and (s.id is null and coalesce(h.version, 0) >= coalesce({known}, 0)
                         or s.seq <= {LISTED} and h.seq > {LISTED}
-                            and coalesce(h.version, 0) > coalesce(v.version, 0)))),
+                            and coalesce(h.version, 0) > coalesce({known}, 0)))),
     marked as (
         {mark}
         returning id, deleted_at),
@@ -256,8 +286,12 @@ pub(super) fn mark_variations(access: Access) -> String {
             select o.ctid from marked {overrides}))),
     emptied as (
         {empty}
-        returning 1)
-    select (select count(*) from marked) as variations, (select count(*) from emptied) as inventory",
+        returning variation_id)
+    select (select count(*) from marked) as variations, (select count(*) from emptied) as inventory,
+        (select count(*) from emptied join gone on gone.id = emptied.variation_id
+            where gone.is_unsaid) as unsaid_inventory",
+        // A version of a time still to come is newer than nothing.
+        known = format!("case when v.version <= {} then v.version end", VARIATIONS.now()),
         items = access.join("catalog_items", "i", "i.id = v.item_id"),
         aside = quarantined_sql("variations", "v.id"),
         mark = VARIATIONS.mark_sql("gone"),
@@ -284,17 +318,16 @@ pub fn statements() -> Vec<String> {
             want_inventory(access),
             stage_item_categories(access),
             drop_item_categories(access),
+            drop_outdated_replays(access),
+            settle_overrides(access),
             stage_overrides(access),
             quarantine_overrides(access),
             drop_overrides(access),
             mark_variations(access),
         ]
     };
-    let mut statements = vec![
-        DROP_OUTDATED_HELD.to_owned(),
-        DROP_OUTDATED_REPLAYS.to_owned(),
-    ];
-    statements.push(settle_overrides());
+    let mut statements = vec![DROP_OUTDATED_HELD.to_owned()];
+    statements.extend(deleted_asides());
     statements.extend(by_access(Access::Sets));
     statements.extend(by_access(Access::LookUps));
     statements

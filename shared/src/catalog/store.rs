@@ -9,6 +9,7 @@ use tokio_postgres::Transaction;
 use super::statements;
 use crate::error::SyncError;
 use crate::guard;
+use crate::inventory::store::INVENTORY;
 use crate::postgres::plan::Access;
 use crate::postgres::table::Table;
 use crate::quarantine;
@@ -37,6 +38,8 @@ pub const CATEGORIES: Table = Table {
     has_tombstones: true,
     live: "not @.is_deleted",
     is_object: true,
+    parents: &[],
+    held_by: None,
     vouched: None,
 };
 
@@ -67,6 +70,8 @@ pub const ITEMS: Table = Table {
     // An item of which a living variation was listed has only slipped.
     live: "not @.is_deleted",
     is_object: true,
+    parents: &[],
+    held_by: None,
     vouched: Some(
         "select distinct item_id as id from staging.catalog_variations \
          where attempt = $1 and not is_deleted",
@@ -85,6 +90,8 @@ pub const ITEM_CATEGORIES: Table = Table {
     has_tombstones: false,
     live: "true",
     is_object: false,
+    parents: &[("item_id", "catalog_items")],
+    held_by: Some(("item_id", "items")),
     vouched: None,
 };
 
@@ -127,6 +134,8 @@ pub const VARIATIONS: Table = Table {
     has_tombstones: true,
     live: "not @.is_deleted",
     is_object: true,
+    parents: &[("item_id", "catalog_items")],
+    held_by: Some(("item_id", "items")),
     vouched: None,
 };
 
@@ -152,6 +161,11 @@ pub const OVERRIDES: Table = Table {
     has_tombstones: false,
     live: "true",
     is_object: false,
+    parents: &[
+        ("variation_id", "catalog_variations"),
+        ("location_id", "locations"),
+    ],
+    held_by: Some(("variation_id", "variations")),
     vouched: None,
 };
 
@@ -176,6 +190,9 @@ pub(crate) async fn apply(
 ) -> Result<Stats, SyncError> {
     let access = Access::of(listed_all);
     access.enter_anew(transaction).await?;
+    for statement in statements::deleted_asides() {
+        transaction.execute(&statement, &[&context.attempt]).await?;
+    }
     let mut stats = Stats::new();
     let categories = apply_objects(context, transaction, &CATEGORIES, access).await?;
     stats.insert("categories".to_owned(), categories);
@@ -187,7 +204,7 @@ pub(crate) async fn apply(
         stats.insert("inventory".to_owned(), inventory);
     }
     transaction
-        .execute(&statements::settle_overrides(), &[&context.attempt])
+        .execute(&statements::settle_overrides(access), &[&context.attempt])
         .await?;
     for table in TABLES {
         let run_id = context.run.run_id.as_str();
@@ -251,7 +268,7 @@ async fn apply_variations(
     }
     let mut variations = upsert(context, transaction, &VARIATIONS, access).await?;
     for statement in [
-        statements::DROP_OUTDATED_REPLAYS.to_owned(),
+        statements::drop_outdated_replays(access),
         statements::stage_overrides(access),
         statements::quarantine_overrides(access),
     ] {
@@ -273,7 +290,9 @@ async fn apply_variations(
         ..Counts::default()
     };
     check(context, transaction, VARIATIONS.name, &variations).await?;
-    check(context, transaction, "catalog_inventory", &inventory).await?;
+    check(context, transaction, INVENTORY.name, &inventory).await?;
+    let unsaid = marked.get("unsaid_inventory");
+    guard::check_unsaid(context, transaction, &INVENTORY, unsaid).await?;
     Ok((variations, inventory))
 }
 

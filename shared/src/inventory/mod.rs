@@ -186,7 +186,14 @@ impl<'a> Reader<'a> {
                 catalog_object_ids,
                 ..self.request(vec![], None)
             };
-            self.read(request).await?;
+            match self.read(request).await {
+                Ok(_) => {}
+                // Without an answer the listing's word counts.
+                Err(error @ SyncError::SquareRejected { .. }) => {
+                    tracing::warn!(%error, "absent counts were not asked for");
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 

@@ -31,6 +31,11 @@ pub const INVENTORY: Table = Table {
     has_tombstones: false,
     live: "not @.is_deleted",
     is_object: true,
+    parents: &[
+        ("variation_id", "catalog_variations"),
+        ("location_id", "locations"),
+    ],
+    held_by: None,
     vouched: None,
 };
 

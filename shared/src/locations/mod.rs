@@ -13,6 +13,7 @@ use tokio_postgres::GenericClient;
 
 use crate::env::Env;
 use crate::error::SyncError;
+use crate::merchant;
 use crate::postgres::ledger::Ledger;
 use crate::postgres::table::clear_staging;
 use crate::quarantine::{self, Aside};
@@ -52,12 +53,16 @@ pub(crate) async fn ensure(
     client: &impl GenericClient,
     run_id: &str,
 ) -> Result<Vec<String>, SyncError> {
-    let page = listed(square).await?;
+    let page = listed(square, client).await?;
     let rows: Vec<LocationRow> = (1..)
         .zip(page.objects)
         .map(|(seq, location)| LocationRow::new(location, seq))
         .collect();
-    store::add_missing(client, &rows, run_id).await?;
+    for row in &rows {
+        if let Some(sqlstate) = store::add_missing(client, row, run_id).await? {
+            quarantine::keep_refused(client, &LOCATIONS, row, &sqlstate, run_id).await?;
+        }
+    }
     let mut ids: Vec<String> = rows.into_iter().map(|row| row.id).collect();
     for broken in page.broken {
         let aside = Aside::broken(LOCATIONS.data_type, &["id"], broken);
@@ -93,7 +98,7 @@ pub(crate) async fn stage(
     attempt: i64,
     ledger: &mut Ledger,
 ) -> Result<Staged, SyncError> {
-    let page = listed(square).await?;
+    let page = listed(square, &***client).await?;
     let rows: Vec<LocationRow> = (1..)
         .zip(page.objects)
         .map(|(seq, location)| LocationRow::new(location, seq))
@@ -108,7 +113,9 @@ pub(crate) async fn stage(
 }
 
 /// The locations that Square lists. An account always has one, its main location.
-async fn listed(square: &Square) -> Result<Page<Location>, SyncError> {
+/// They must be of the merchant whose data is stored, whoever has put another token
+/// into the secret since the run began.
+async fn listed(square: &Square, client: &impl GenericClient) -> Result<Page<Location>, SyncError> {
     let page = square.list_locations().await?;
     if page.objects.is_empty() && page.broken.is_empty() {
         return Err(SyncError::SquareMalformed {
@@ -116,11 +123,15 @@ async fn listed(square: &Square) -> Result<Page<Location>, SyncError> {
             detail: "it names no location at all".to_owned(),
         });
     }
+    let merchants = page.objects.iter();
+    let merchants = merchants.filter_map(|location| location.merchant_id.as_deref());
+    merchant::ensure_of_locations(client, &merchants.collect::<Vec<_>>()).await?;
     Ok(page)
 }
 
 async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
-    let page = listed(&context.square).await?;
+    let mut client = context.env.database.client().await?;
+    let page = listed(&context.square, &**client).await?;
     context.progress.add(page.objects.len() + page.broken.len());
     let rows: Vec<LocationRow> = (1..)
         .zip(page.objects)
@@ -129,7 +140,6 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let broken = page.broken.into_iter();
     let broken = broken.map(|broken| (Some(LOCATIONS.data_type), broken));
 
-    let mut client = context.env.database.client().await?;
     let attempt = context.attempt;
     clear_staging(&client, &[&LOCATIONS], false).await?;
     let mut ledger = Ledger::default();

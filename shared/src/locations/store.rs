@@ -9,6 +9,7 @@ use crate::error::SyncError;
 use crate::guard;
 use crate::postgres::plan::Access;
 use crate::postgres::table::{Row, Table};
+use crate::postgres::unstorable;
 use crate::quarantine;
 use crate::run::stats::Counts;
 use crate::run::step::StepContext;
@@ -50,6 +51,8 @@ pub const LOCATIONS: Table = Table {
     has_tombstones: false,
     live: "@.status is distinct from 'INACTIVE'",
     is_object: true,
+    parents: &[],
+    held_by: None,
     vouched: None,
 };
 
@@ -110,19 +113,22 @@ pub fn add_missing_sql() -> String {
     )
 }
 
-/// Adds those locations that are not there yet.
+/// Adds a location, unless it is there. Returns the SQLSTATE if PostgreSQL cannot
+/// store it.
 pub(super) async fn add_missing(
     client: &impl GenericClient,
-    rows: &[LocationRow],
+    row: &LocationRow,
     run_id: &str,
-) -> Result<(), SyncError> {
-    let statement = client.prepare(&add_missing_sql()).await?;
-    for row in rows {
-        let mut values: Vec<&(dyn ToSql + Sync)> = vec![&run_id];
-        values.extend(row.values().into_iter().skip(1));
-        client.execute(&statement, &values).await?;
+) -> Result<Option<String>, SyncError> {
+    let mut values: Vec<&(dyn ToSql + Sync)> = vec![&run_id];
+    values.extend(row.values().into_iter().skip(1));
+    match client.execute(&add_missing_sql(), &values).await {
+        Ok(_) => Ok(None),
+        Err(error) => {
+            let error = error.into();
+            unstorable(&error).map(Some).ok_or(error)
+        }
     }
-    Ok(())
 }
 
 /// Applies what was staged.

@@ -5,6 +5,7 @@ use tokio_postgres::GenericClient;
 
 use super::rows::LocationRow;
 use crate::error::SyncError;
+use crate::text::shorten;
 
 /// Locations that the warning names at most.
 const NAMED: usize = 20;
@@ -32,8 +33,8 @@ pub(super) async fn warning(
 fn text<'a>(locations: impl Iterator<Item = &'a LocationRow>) -> Option<String> {
     let mut named: Vec<String> = locations
         .map(|row| {
-            let name = row.name.as_deref().unwrap_or("without a name");
-            let zone = row.timezone.as_deref().unwrap_or_default();
+            let name = shorten(row.name.as_deref().unwrap_or("without a name"));
+            let zone = shorten(row.timezone.as_deref().unwrap_or_default());
             format!("{name} ({}, {zone:?})", row.id)
         })
         .collect();

@@ -26,6 +26,9 @@ pub(super) struct Chunk {
     pub(super) position: Option<Timestamp>,
     pub(super) start_at: Timestamp,
     pub(super) looks_back: bool,
+    /// Square has refused it once; it is asked for again after all others.
+    #[serde(default)]
+    pub(super) put_off: bool,
 }
 
 /// A location's watermark.
@@ -97,6 +100,7 @@ pub(super) fn chunks(location_ids: Vec<String>, marks: &BTreeMap<String, Mark>) 
             position,
             start_at: start_at.unwrap_or(HISTORY_BEGINS),
             looks_back,
+            put_off: false,
         }
     });
     let new = new.chunks(SearchOrders::LOCATIONS_MAX).map(|ids| Chunk {
@@ -104,6 +108,7 @@ pub(super) fn chunks(location_ids: Vec<String>, marks: &BTreeMap<String, Mark>) 
         position: None,
         start_at: HISTORY_BEGINS,
         looks_back: true,
+        put_off: false,
     });
     known.chain(new).collect()
 }

@@ -2,7 +2,10 @@
 //! but promises none of them: a row whose usual amount names none has that which
 //! any other amount names, first of its own, then of its order, then its location's.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::rows::OrderRows;
 
@@ -28,7 +31,7 @@ pub(super) fn settle(rows: &mut OrderRows, source: &str, location: Option<&str>)
     if rows.order.currency.is_some() && parts(rows).all(|currency| currency.is_some()) {
         return;
     }
-    let order: Value = serde_json::from_str(source).unwrap_or_default();
+    let order = readable(source, DEPTH_MAX);
     if rows.order.currency.is_none() {
         let named = FIELDS.iter().find_map(|field| named(field, &order[field]));
         let named = named.or_else(|| within(&order));
@@ -46,6 +49,31 @@ pub(super) fn settle(rows: &mut OrderRows, source: &str, location: Option<&str>)
             *currency = own.or_else(|| of_order.clone());
         }
     }
+}
+
+/// How deep an amount stands in an order, at most.
+const DEPTH_MAX: u32 = 16;
+
+/// An order's JSON, without what no value of ours can hold: a number beyond a float,
+/// or what is nested too deep. `left` is how many levels further it is read.
+fn readable(source: &str, left: u32) -> Value {
+    if let Ok(value) = serde_json::from_str(source) {
+        return value;
+    }
+    let Some(left) = left.checked_sub(1) else {
+        return Value::Null;
+    };
+    if let Ok(fields) = serde_json::from_str::<BTreeMap<String, &RawValue>>(source) {
+        let fields = fields.into_iter();
+        return fields
+            .map(|(name, value)| (name, readable(value.get(), left)))
+            .collect();
+    }
+    let items = serde_json::from_str::<Vec<&RawValue>>(source).unwrap_or_default();
+    items
+        .into_iter()
+        .map(|item| readable(item.get(), left))
+        .collect()
 }
 
 /// The currencies of an order's lines, returned lines and tenders.

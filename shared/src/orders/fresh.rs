@@ -79,7 +79,7 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     let mut client = context.env.database.client().await?;
     let listed = listed(context, &client).await?;
     let resumed: Resumed<Note> = Resumed::load(&**client, &context.run.run_id, "orders").await?;
-    let (note, plan) = match resumed.note.plan.clone() {
+    let (note, mut plan) = match resumed.note.plan.clone() {
         Some(plan) => (resumed.note.clone(), plan),
         None => begin(context, &mut client, &listed, &resumed.note).await?,
     };
@@ -96,8 +96,8 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
         return reading.hand_over(&client).await;
     }
     let hand_over = hand_over_at(context.deadline);
-    for (index, chunk) in plan.chunks.iter().enumerate().skip(reading.note.chunks) {
-        let is_last = index + 1 == plan.chunks.len();
+    while let Some(chunk) = plan.chunks.get(reading.note.chunks).cloned() {
+        let is_last = reading.note.chunks + 1 == plan.chunks.len();
         // One that Square has stopped to list since must not be asked for.
         let mut location_ids = chunk.location_ids.clone();
         location_ids.retain(|id| listed.contains(id));
@@ -111,14 +111,31 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
         );
         let list = is_there.then(|| context.square.search_orders(request));
         let mut pages = read_ahead(list.into_iter().collect(), 1);
-        while let Some(page) = pages.next().await? {
+        let mut is_refused = false;
+        loop {
+            let page = match pages.next().await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                // It must not keep the orders of all others out.
+                Err(SyncError::SquareRejected { .. }) if !chunk.put_off && !is_last => {
+                    is_refused = true;
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             let batch = reading.intake.sort(page, |_| true);
-            let is_ours = reading.commit(&mut client, chunk, &batch).await?;
+            let is_ours = reading.commit(&mut client, &chunk, &batch).await?;
             if !is_ours || tokio::time::Instant::now() >= hand_over {
                 return reading.hand_over(&client).await;
             }
         }
-        match reading.finish(&mut client, &plan, chunk, is_last).await? {
+        if is_refused {
+            if !reading.put_off(&mut client, &mut plan).await? {
+                return reading.hand_over(&client).await;
+            }
+            continue;
+        }
+        match reading.finish(&mut client, &plan, &chunk, is_last).await? {
             Finished::Chunk => {}
             Finished::Step(output) => return Ok(output),
             Finished::ByAnother => return reading.hand_over(&client).await,
@@ -296,6 +313,27 @@ impl Reading<'_> {
             .save(&**transaction, run_id, "orders", done, None)
             .await?;
         Ok(Some(resumed))
+    }
+
+    /// Leaves a chunk that Square refuses for the end, where its refusal is the step's.
+    /// Returns false if another invocation has read on meanwhile.
+    async fn put_off(&mut self, client: &mut Object, plan: &mut Plan) -> Result<bool, SyncError> {
+        let chunk = plan.chunks.remove(self.note.chunks);
+        plan.chunks.push(Chunk {
+            start_at: self.note.place.unwrap_or(chunk.start_at),
+            put_off: true,
+            ..chunk
+        });
+        self.note = Note {
+            plan: Some(plan.clone()),
+            chunks: self.note.chunks,
+            cleaned: self.note.cleaned,
+            ..Note::default()
+        };
+        let transaction = self.context.begin(client).await?;
+        let recorded = self.record(&transaction, &Figures::default()).await?;
+        transaction.commit().await?;
+        Ok(recorded.is_some())
     }
 
     /// The chunk is read to its end; with the last one, so is the step.

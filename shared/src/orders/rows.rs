@@ -253,11 +253,16 @@ struct Names {
 
 impl Names {
     fn pick(&mut self, name: Option<String>, ordinal: i32) -> String {
-        let name = name
-            .filter(|name| name.len() <= ID_BYTES_MAX && !self.taken.contains(name))
-            .unwrap_or_else(|| format!("#{ordinal}"));
-        self.taken.insert(name.clone());
-        name
+        let given = name.filter(|name| name.len() <= ID_BYTES_MAX);
+        // An order may use a name of ours itself.
+        let ours = (0..).map(|more| format!("#{ordinal}{}", "'".repeat(more)));
+        let mut names = given.into_iter().chain(ours);
+        loop {
+            let name = names.next().unwrap_or_default();
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+        }
     }
 }
 

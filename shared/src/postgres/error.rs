@@ -54,7 +54,8 @@ fn is_passing(code: &str) -> bool {
 }
 
 /// The SQLSTATE of a refusal that lies in the values alone: PostgreSQL cannot hold
-/// one (class 22), or not in the place that it is meant for (class 54).
+/// one (class 22), or not in the place that it is meant for (class 54, a column that
+/// is never null, a check), or two of them are in each other's way (class 21).
 pub(crate) fn unstorable(error: &SyncError) -> Option<String> {
     let SyncError::DatabaseRejected {
         sqlstate: Some(code),
@@ -63,7 +64,8 @@ pub(crate) fn unstorable(error: &SyncError) -> Option<String> {
     else {
         return None;
     };
-    (code.starts_with("22") || code.starts_with("54")).then(|| code.clone())
+    let is_in_the_values = matches!(code.get(..2), Some("21" | "22" | "54"));
+    (is_in_the_values || matches!(code.as_str(), "23502" | "23514")).then(|| code.clone())
 }
 
 fn describe(refusal: &DbError) -> String {

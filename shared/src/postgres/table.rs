@@ -42,6 +42,11 @@ pub struct Table {
     pub live: &'static str,
     /// Whether its rows are objects of a data type; else they hang on such rows.
     pub is_object: bool,
+    /// The columns that refer to another table's `id`, and that table.
+    pub parents: &'static [(&'static str, &'static str)],
+    /// The column with the id of the object that holds the rows at Square, and that
+    /// object's data type.
+    pub held_by: Option<(&'static str, &'static str)>,
     /// Which absent rows are there all the same: a query for their ids, as `id`, by
     /// what else the same listing holds. Parameter: attempt.
     pub vouched: Option<&'static str>,
@@ -222,7 +227,8 @@ impl Table {
     }
 
     /// Now, as `version` counts it: Square's versions are milliseconds since 1970.
-    fn now(&self) -> &'static str {
+    #[must_use]
+    pub fn now(&self) -> &'static str {
         if self.version.ends_with("_at") {
             "now()"
         } else {
@@ -579,6 +585,8 @@ mod tests {
         has_tombstones: false,
         live: "not @.is_deleted",
         is_object: true,
+        parents: &[],
+        held_by: None,
         vouched: None,
     };
 

@@ -120,6 +120,13 @@ async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
         for (data_type, counts) in applied {
             stats.entry(data_type).or_default().add(&counts);
         }
+        if request.full_refresh {
+            // Before the next part, whose rows refer to these.
+            let kept = replace::keep_unreadable(&transaction, &copy, *part, given.attempt).await?;
+            for (data_type, rows) in kept {
+                stats.entry(data_type.to_owned()).or_default().created += rows;
+            }
+        }
     }
     if request.full_refresh {
         check_vanishing(context, &transaction, &copy).await?;

@@ -7,8 +7,9 @@ use deadpool_postgres::Transaction;
 use crate::account;
 use crate::error::SyncError;
 use crate::locations::store::LOCATIONS;
+use crate::part::Part;
 use crate::postgres::plan::{self, Access};
-use crate::postgres::table::{Table, list, same_key};
+use crate::postgres::table::{ALL_NAMED, Table, list, same_key};
 
 /// PostgreSQL's longest name.
 const NAME_MAX: usize = 63;
@@ -131,6 +132,64 @@ fn add(rows: &mut Rows, table: &Table, count: u64) {
     if table.is_object {
         *rows.entry(table.data_type).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
     }
+}
+
+/// Brings back what Square has just given and could not be read: rows that the attempt
+/// has set aside, with what hangs on them. If something came without its id, it may
+/// be any row, so that all come back that the listing lacks.
+pub(super) async fn keep_unreadable(
+    transaction: &Transaction<'_>,
+    copy: &str,
+    part: Part,
+    attempt: i64,
+) -> Result<Rows, SyncError> {
+    let mut kept = Rows::new();
+    let aside = "select exists (select from staging.quarantine where attempt = $1)";
+    if !transaction
+        .query_one(aside, &[&attempt])
+        .await?
+        .get::<_, bool>(0)
+    {
+        return Ok(kept);
+    }
+    for table in account::tables(part) {
+        let rows = transaction
+            .execute(&keep_unreadable_sql(table, copy), &[&attempt])
+            .await?;
+        add(&mut kept, table, rows);
+    }
+    Ok(kept)
+}
+
+/// Parameter: attempt.
+fn keep_unreadable_sql(table: &Table, copy: &str) -> String {
+    let name = table.name;
+    let parents: String = table
+        .parents
+        .iter()
+        .map(|(column, parent)| format!(" join {parent} on {parent}.id = c.{column}"))
+        .collect();
+    // Its own name, and that of the object that it came with.
+    let own = table
+        .is_object
+        .then(|| (table.data_type, table.object_id("c")));
+    let holder = table
+        .held_by
+        .map(|(column, data_type)| (data_type, format!("c.{column}")));
+    let (mut asides, mut is_aside) = (String::new(), format!("not ({ALL_NAMED})"));
+    for (number, (data_type, id)) in own.into_iter().chain(holder).enumerate() {
+        asides.push_str(&format!(
+            " left join (select distinct object_id from staging.quarantine \
+             where attempt = $1 and data_type = '{data_type}') q{number} \
+             on q{number}.object_id = {id}"
+        ));
+        is_aside.push_str(&format!(" or q{number}.object_id is not null"));
+    }
+    format!(
+        "insert into {name} select c.* from {copy}.{name} c{parents}{asides} \
+         where {lives} and ({is_aside}) on conflict do nothing",
+        lives = table.lives("c"),
+    )
 }
 
 /// Brings locations back, as inactive, that are gone but that orders refer to.

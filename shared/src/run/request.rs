@@ -284,7 +284,7 @@ impl Request {
     #[must_use]
     pub fn leases(&self) -> LeaseNames {
         let all = matches!(self.kind, Kind::Migration | Kind::Restore);
-        if all || (self.full_refresh && !self.dry_run) {
+        if all || self.full_refresh {
             return &[CATALOG_LEASE, ORDERS_LEASE];
         }
         match self.parts().as_slice() {

@@ -15,6 +15,7 @@ use tokio_postgres::types::Json;
 use super::stats::{Counts, Stats, StepOutput};
 use crate::error::SyncError;
 use crate::square::Counters;
+use crate::text;
 
 /// What a step's calls have done so far.
 #[derive(Debug, Default)]
@@ -98,7 +99,7 @@ impl<N: Default + Debug + Serialize + DeserializeOwned + Sync> Resumed<N> {
             square: self.square,
             duration_ms: self.duration_ms,
             rows_per_second: rows.saturating_mul(1000) / self.duration_ms.max(1),
-            warnings,
+            warnings: text::within_limits(warnings),
             staged: None,
         }
     }

@@ -19,6 +19,7 @@ use crate::env::Env;
 use crate::error::SyncError;
 use crate::postgres::Database;
 use crate::square::{Counters, Square};
+use crate::text;
 
 /// What the state machine hands to a step.
 #[derive(Debug, Clone, Deserialize)]
@@ -417,7 +418,7 @@ impl StepContext<'_> {
             square: self.square.counters(),
             duration_ms: millis,
             rows_per_second,
-            warnings,
+            warnings: text::within_limits(warnings),
             staged: None,
         }
     }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 /// One answer of a list endpoint.
@@ -33,6 +34,12 @@ impl Broken {
     /// stands there twice the last counts, as in `jsonb`.
     #[must_use]
     pub fn text(&self, field: &str) -> Option<String> {
+        self.read(field)
+    }
+
+    /// The value of a field, likewise; none where it is of another type.
+    #[must_use]
+    pub fn read<T: DeserializeOwned>(&self, field: &str) -> Option<T> {
         serde_json::from_str(self.fields()?.get(field)?.get()).ok()
     }
 

@@ -14,9 +14,7 @@ use serde::Deserialize;
 
 use super::endpoint::Endpoint;
 use crate::error::SyncError;
-
-/// Longest text of Square that goes into one of our messages, in characters.
-const DETAIL_CHARS_MAX: usize = 200;
+use crate::text::shorten;
 
 /// Why one attempt did not bring an answer.
 #[derive(Debug)]
@@ -228,17 +226,6 @@ fn without(text: &str, token: &SecretString) -> String {
     match token.expose_secret() {
         "" => text.to_owned(),
         token => text.replace(token, "[token]"),
-    }
-}
-
-/// At most `DETAIL_CHARS_MAX` characters on one line.
-fn shorten(text: &str) -> String {
-    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let short: String = chars.by_ref().take(DETAIL_CHARS_MAX).collect();
-    if chars.next().is_some() {
-        format!("{short}…")
-    } else {
-        short
     }
 }
 

@@ -93,7 +93,7 @@ pub struct Coordinates {
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct CatalogObject {
     #[serde(rename = "type")]
-    pub object_type: String,
+    pub object_type: CatalogObjectType,
     #[serde(deserialize_with = "id")]
     pub id: String,
     pub updated_at: Option<Timestamp>,
@@ -105,6 +105,16 @@ pub struct CatalogObject {
     pub category_data: Option<CatalogCategory>,
     pub item_data: Option<CatalogItem>,
     pub item_variation_data: Option<CatalogItemVariation>,
+}
+
+/// `CatalogObjectType`, as far as the sync asks for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CatalogObjectType {
+    #[default]
+    Category,
+    Item,
+    ItemVariation,
 }
 
 /// `CatalogCategory`.
