@@ -35,8 +35,7 @@ pub async fn check(
         .saturating_mul(100)
         .checked_div(percent.into())
         .map_or(i64::MAX, |share| share + created + LIVE_ROWS_MIN);
-    let sql = format!("select count(*) from (select from {table} where {live} limit $1) rows");
-    let left: i64 = transaction.query_one(&sql, &[&enough]).await?.get(0);
+    let left = left(transaction, table, live, enough).await?;
     judge(table, left + deleted - created, deleted, percent)
 }
 
@@ -77,13 +76,23 @@ pub(crate) async fn check_unsaid(
     if unsaid <= ALL_ROWS_MIN || !is_on(context) {
         return Ok(());
     }
-    let (name, lives) = (table.name, table.lives("t"));
-    let sql = format!("select exists (select from {name} t where {lives})");
-    if transaction.query_one(&sql, &[]).await?.get(0) {
+    let lives = table.lives(table.name);
+    if left(transaction, table.name, &lives, 1).await? > 0 {
         return Ok(());
     }
     let percent = context.env.settings.deletion_guard_percent;
-    judge_absence(name, unsaid, unsaid, percent)
+    judge_absence(table.name, unsaid, unsaid, percent)
+}
+
+/// How many live rows a table has left, counted no further than that.
+async fn left(
+    transaction: &Transaction<'_>,
+    table: &str,
+    live: &str,
+    enough: i64,
+) -> Result<i64, SyncError> {
+    let sql = format!("select count(*) from (select from {table} where {live} limit $1) rows");
+    Ok(transaction.query_one(&sql, &[&enough]).await?.get(0))
 }
 
 /// A preview deletes nothing, and shows what it would.
