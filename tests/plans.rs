@@ -153,6 +153,10 @@ async fn whole_history(size: usize, belief: Belief) -> Touched {
     history.sync(json!({"trigger": "schedule"})).await;
     migrate(&mut history).await;
 
+    // What a refresh has to keep, because it cannot be read.
+    let spoilt = json!([{"op": "put_raw",
+        "object": {"type": "CATEGORY", "id": "SPOILT", "version": "none"}}]);
+    history.world.account.change(spoilt).await;
     history
         .sync(json!({"dry_run": true, "full_refresh": true}))
         .await;
