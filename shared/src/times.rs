@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_time_comes_nothing_known_is_later_than_now() {
+    fn whatever_time_comes_nothing_known_is_later_than_now_or_older_than_square() {
         let mut numbers = Numbers(42);
         let mut seen = (0, 0);
         for _ in 0..10_000 {
@@ -117,12 +117,12 @@ mod tests {
             let time = numbers.time(moment);
             match now.known(time) {
                 Some(known) => {
-                    assert!(known <= moment && time == Some(known));
+                    assert!(OLDEST <= known && known <= moment && time == Some(known));
                     assert!(floor(known) <= known && known <= after(known));
                     seen.0 += 1;
                 }
                 None => {
-                    assert!(time.is_none_or(|time| time > moment));
+                    assert!(time.is_none_or(|time| time > moment || time < OLDEST));
                     seen.1 += 1;
                 }
             }

@@ -338,8 +338,9 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
+    /// A second of 2020.
     fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
+        Timestamp::from_second(1_577_836_800 + second).unwrap()
     }
 
     /// What a list told whose pages said and held these seconds, at second 100.
