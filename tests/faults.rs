@@ -341,11 +341,15 @@ fn a_database_of_an_earlier_release_knows_its_merchant_by_its_locations() {
     run(async {
         let world = World::small().await;
         world.sync(json!({})).await;
+        let own = "select min(merchant_id) from locations";
+        let own: String = world.client.query_one(own, &[]).await.unwrap().get(0);
         let earlier = "delete from sync_merchant; update locations set merchant_id = 'THEIRS'";
         world.client.batch_execute(earlier).await.unwrap();
         world.account.token(json!({"merchant_id": "OTHER"})).await;
         assert_refused(&world, "THEIRS").await;
         world.account.token(json!({"merchant_id": "THEIRS"})).await;
+        let theirs = json!([{"endpoint": "/v2/locations", "find": own, "with": "THEIRS"}]);
+        world.account.rewrite(theirs).await;
         world.sync(json!({})).await;
     });
 }
