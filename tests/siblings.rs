@@ -24,6 +24,16 @@ async fn live(world: &World) -> Vec<(&'static str, i64)> {
     live
 }
 
+/// Syncs while Square gives an object as it was before its last change.
+async fn an_older_copy_comes(world: &World, id: &str) {
+    let stale = json!([{"op": "serve_stale", "id": id}]);
+    world.account.change(stale).await;
+    let again = "update sync_watermarks set position = position - interval '1 hour'
+        where list = 'catalog'";
+    world.client.batch_execute(again).await.unwrap();
+    world.sync(json!({})).await;
+}
+
 async fn text(world: &World, sql: &str) -> String {
     world.client.query_one(sql, &[]).await.unwrap().get(0)
 }
@@ -313,19 +323,7 @@ fn an_outdated_copy_closes_nothing_that_waits() {
         let waiting = "select count(*) from sync_quarantine where resolved_at is null
             and data_type = 'variation_overrides'";
         assert_eq!(world.number(waiting).await, 1);
-        world
-            .account
-            .change(json!([{"op": "serve_stale", "id": id}]))
-            .await;
-        world
-            .client
-            .batch_execute(
-                "update sync_watermarks set position = position - interval '1 hour'
-            where list = 'catalog'",
-            )
-            .await
-            .unwrap();
-        world.sync(json!({})).await;
+        an_older_copy_comes(&world, &id).await;
         let waits = world.number(waiting).await;
         world
             .account
@@ -565,19 +563,7 @@ fn an_outdated_copy_does_not_stand_for_one_that_cannot_be_read() {
         world.sync(json!({})).await;
         let waiting = "select count(*) from sync_quarantine where resolved_at is null";
         assert_eq!(world.number(waiting).await, 1);
-        world
-            .account
-            .change(json!([{"op": "serve_stale", "id": id}]))
-            .await;
-        world
-            .client
-            .batch_execute(
-                "update sync_watermarks set position = position - interval '1 hour'
-            where list = 'catalog'",
-            )
-            .await
-            .unwrap();
-        world.sync(json!({})).await;
+        an_older_copy_comes(&world, &id).await;
         assert_eq!(world.number(waiting).await, 1);
     });
 }

@@ -91,14 +91,7 @@ pub async fn stage_refused<R: Serialize>(
         sqlstate,
     } in refused
     {
-        let aside = Aside {
-            data_type: table.data_type,
-            object_id: Some(id),
-            reason: unstorable(&sqlstate),
-            payload: serde_json::to_string(row)
-                .map_err(|error| SyncError::Internal(error.to_string()))?,
-            replayable: false,
-        };
+        let aside = Aside::refused(table, id, row, &sqlstate)?;
         aside.stage(client, attempt, true, ledger).await?;
     }
     Ok(())
@@ -115,14 +108,7 @@ pub(crate) async fn keep_refused<R: Row + Serialize>(
     sqlstate: &str,
     run_id: &str,
 ) -> Result<(), SyncError> {
-    let aside = Aside {
-        data_type: table.data_type,
-        object_id: Some(row.object_id()),
-        reason: unstorable(sqlstate),
-        payload: serde_json::to_string(row)
-            .map_err(|error| SyncError::Internal(error.to_string()))?,
-        replayable: false,
-    };
+    let aside = Aside::refused(table, row.object_id(), row, sqlstate)?;
     aside.keep(client, run_id).await
 }
 
@@ -159,6 +145,23 @@ impl Aside {
             payload: broken.payload,
             replayable: false,
         }
+    }
+
+    /// A row that PostgreSQL refused.
+    fn refused(
+        table: &Table,
+        id: String,
+        row: &impl Serialize,
+        sqlstate: &str,
+    ) -> Result<Self, SyncError> {
+        let payload = serde_json::to_string(row);
+        Ok(Self {
+            data_type: table.data_type,
+            object_id: Some(id),
+            reason: unstorable(sqlstate),
+            payload: payload.map_err(|error| SyncError::Internal(error.to_string()))?,
+            replayable: false,
+        })
     }
 
     async fn stage(
