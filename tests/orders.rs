@@ -167,6 +167,56 @@ fn what_passes_by_itself_does_not_fail_a_window() {
     });
 }
 
+/// A call that has read some orders when it hands over: its window does not end before.
+async fn handed_over(world: &World, event: Value) {
+    world.account.hold(ORDERS, 2).await;
+    // Lambda keeps five seconds; of the others, half is for reading. A machine on
+    // which they are over before there is a page gets more of them.
+    let mut time = Duration::from_secs(10);
+    let call = loop {
+        let end = Instant::now() + time;
+        match world.orders_until(event.clone(), end).await {
+            Ok(call) => break call,
+            Err(error) => assert!(time < PATIENCE, "{error}"),
+        }
+        world.account.hold(ORDERS, 2).await;
+        time *= 2;
+    };
+    assert_eq!(call["done"], false, "{call}");
+    assert!(call["orders"].as_i64().unwrap() > 0, "{call}");
+    world.account.clear_faults().await;
+}
+
+#[test]
+fn a_call_goes_on_after_orders_that_were_all_set_aside() {
+    run(async {
+        for location in [r#""ELSEWHERE""#, "7"] {
+            let account = Account::start(json!({
+                "locations": 1, "items": 2, "variations": 2, "counts": 2, "orders": 800
+            }));
+            let world = World::new(account, &[("ORDERS_BATCH_SIZE", "4")]).await;
+            let (run_id, windows) = planned(&world, json!({})).await;
+            let id = world.account.truth().await["locations"][0]["id"].clone();
+            let (find, with) = ("\"location_id\":", location);
+            let aside = json!([{"endpoint": ORDERS, "find": format!("{find}{id}"),
+                "with": format!("{find}{with}")}]);
+            world.account.rewrite(aside).await;
+            handed_over(&world, event(&run_id, windows[0])).await;
+            let moved = "select count(*) from sync_order_windows
+                where place > begins_at and cardinality(place_ids) > 0";
+            assert_eq!(world.number(moved).await, 1, "{location}");
+            for window in windows {
+                world.window(&run_id, window).await.unwrap();
+            }
+            let report = world.finished(&run_id, "historical_orders").await;
+            assert_eq!(world.number("select count(*) from orders").await, 0);
+            let waiting = "select count(*) from sync_quarantine where data_type = 'orders'";
+            let quarantined = report.counts("orders").quarantined;
+            assert_eq!(world.number(waiting).await, quarantined, "{location}");
+        }
+    });
+}
+
 #[test]
 fn a_call_hands_over_ahead_of_its_end_and_nothing_is_counted_twice() {
     run(async {
@@ -175,23 +225,7 @@ fn a_call_hands_over_ahead_of_its_end_and_nothing_is_counted_twice() {
         }));
         let world = World::new(account, &[("ORDERS_BATCH_SIZE", "4")]).await;
         let (run_id, windows) = planned(&world, json!({})).await;
-        // The window does not end before the call does.
-        world.account.hold(ORDERS, 2).await;
-        // Lambda keeps five seconds; of the others, half is for reading. A machine on
-        // which they are over before there is a page gets more of them.
-        let mut time = Duration::from_secs(10);
-        let first = loop {
-            let end = Instant::now() + time;
-            match world.orders_until(event(&run_id, windows[0]), end).await {
-                Ok(first) => break first,
-                Err(error) => assert!(time < PATIENCE, "{error}"),
-            }
-            world.account.hold(ORDERS, 2).await;
-            time *= 2;
-        };
-        assert_eq!(first["done"], false, "{first}");
-        assert!(first["orders"].as_i64().unwrap() > 0, "{first}");
-        world.account.clear_faults().await;
+        handed_over(&world, event(&run_id, windows[0])).await;
         for window in windows {
             world.window(&run_id, window).await.unwrap();
         }

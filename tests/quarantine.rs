@@ -393,3 +393,56 @@ fn orders_of_a_location_that_cannot_be_read_are_asked_for_and_wait_for_it() {
         tables::assert_orders_equal_truth(&world.client, &world.account).await;
     });
 }
+
+/// An order that came without its id waits until it comes with it, and no longer; its
+/// older copy does not stand for it.
+#[test]
+fn an_order_without_its_id_waits_for_the_one_that_has_it() {
+    run(async {
+        for spoil in [r#""id":7"#, r#""id":"""#, r#""no_id":0"#] {
+            for is_new in [true, false] {
+                let account = Account::start(json!({"locations": 2, "categories": 1, "items": 2,
+                    "variations": 2, "counts": 2, "orders": 40}));
+                let world = World::new(account, &[("ORDERS_BATCH_SIZE", "10")]).await;
+                let fresh = json!({"only": ["locations", "orders"]});
+                let change = |change: Value| world.account.change(json!([change]));
+                let id = if is_new {
+                    world.import(json!({})).await;
+                    change(json!({"op": "add_order"})).await;
+                    let added = "select id from orders order by created_at desc limit 1";
+                    let other = World::beside(&world).await;
+                    other.import(json!({})).await;
+                    other.client.query_one(added, &[]).await.unwrap().get(0)
+                } else {
+                    world.import(json!({})).await;
+                    let one = "select id from orders order by id limit 1";
+                    let id: String = world.client.query_one(one, &[]).await.unwrap().get(0);
+                    change(json!({"op": "edit_order", "id": id, "set": {"note": "Later"}})).await;
+                    id
+                };
+                let find = format!("\"id\":\"{id}\"");
+                let spoilt =
+                    json!([{"endpoint": "/v2/orders/search", "find": find, "with": spoil}]);
+                world.account.rewrite(spoilt).await;
+                let report = world.sync(fresh.clone()).await;
+                assert_eq!(
+                    report.counts("orders").quarantined,
+                    1,
+                    "{spoil}: {report:?}"
+                );
+                // Again, and beside orders that came whole.
+                world.sync(fresh.clone()).await;
+                change(json!({"op": "add_order", "count": 3})).await;
+                world.sync(fresh.clone()).await;
+                assert_eq!(waiting(&world).await.len(), 1, "{spoil} {is_new}");
+
+                world.account.clear_rewrites().await;
+                world
+                    .sync(json!({"only": ["locations", "orders"], "reconcile": true}))
+                    .await;
+                assert_eq!(waiting(&world).await, [], "{spoil} {is_new}");
+                tables::assert_orders_equal_truth(&world.client, &world.account).await;
+            }
+        }
+    });
+}

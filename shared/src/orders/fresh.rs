@@ -13,8 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::chunks::{self, Chunk, OVERLAP};
-use super::page::{Batch, Figures, Intake, LINE_ITEMS, ORDERS};
-use super::rows::OrderRows;
+use super::page::{Batch, Figures, Given, Intake, LINE_ITEMS, ORDERS};
 use super::waiting::Waiting;
 use super::{spans, store};
 use crate::env::Env;
@@ -96,14 +95,14 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
         return reading.hand_over(&client).await;
     }
     let hand_over = hand_over_at(context.deadline);
-    while let Some(chunk) = plan.chunks.get(reading.note.chunks).cloned() {
+    while let Some(mut chunk) = plan.chunks.get(reading.note.chunks).cloned() {
         let is_last = reading.note.chunks + 1 == plan.chunks.len();
-        // One that Square has stopped to list since must not be asked for.
-        let mut location_ids = chunk.location_ids.clone();
-        location_ids.retain(|id| listed.contains(id));
-        let is_there = !location_ids.is_empty();
+        // One that Square has stopped to list since must not be asked for, and is not
+        // read.
+        chunk.location_ids.retain(|id| listed.contains(id));
+        let is_there = !chunk.location_ids.is_empty();
         let request = SearchOrders::ascending(
-            location_ids,
+            chunk.location_ids.clone(),
             OrderTime::UpdatedAt,
             Some(reading.note.place.unwrap_or(chunk.start_at)),
             None,
@@ -207,8 +206,8 @@ async fn listed(context: &StepContext<'_>, client: &Object) -> Result<Vec<String
     Ok(ids)
 }
 
-fn updated_at(rows: &OrderRows) -> Option<Timestamp> {
-    rows.order.updated_at
+fn updated_at(given: &Given) -> Option<Timestamp> {
+    given.updated_at
 }
 
 /// Fresh orders while one call reads them.
@@ -260,7 +259,7 @@ impl Reading<'_> {
         let mut transaction = self.context.begin(client).await?;
         let figures = batch.write(&mut transaction, run_id).await?;
         let now = self.intake.now;
-        let known = |rows: &OrderRows| now.known(updated_at(rows));
+        let known = |given: &Given| now.known(updated_at(given));
         if let Some(newest) = batch.newest(known).map(spans::floor) {
             self.advance(newest, batch, chunk);
             let lists = chunk.lists();

@@ -15,6 +15,7 @@
 mod chunks;
 mod currency;
 mod fresh;
+mod nameless;
 mod net;
 pub mod outage;
 mod page;
@@ -106,6 +107,7 @@ pub fn statements() -> Vec<&'static str> {
     [
         &chunks::STATEMENTS[..],
         &fresh::STATEMENTS,
+        &nameless::STATEMENTS,
         &outage::STATEMENTS,
         &plan::STATEMENTS,
         &rederive::STATEMENTS,

@@ -7,10 +7,10 @@ use std::hash::{BuildHasher, RandomState};
 use deadpool_postgres::{Object, Transaction};
 use jiff::Timestamp;
 
+use super::nameless::NamelessOrders;
 use super::rows::OrderRows;
 use super::store::{self, Fate, Origin};
 use crate::error::SyncError;
-
 use crate::postgres::{self, unstorable};
 use crate::quarantine::{self, Aside};
 use crate::run::stats::Counts;
@@ -30,6 +30,7 @@ const SEEN_MAX: usize = 500_000;
 pub(crate) struct Intake {
     /// Locations that orders may refer to, with their currencies.
     locations: HashMap<String, Option<String>>,
+    nameless: NamelessOrders,
     /// Hashes of the ids that this run has counted.
     seen: HashSet<u64>,
     hasher: RandomState,
@@ -42,8 +43,20 @@ pub(crate) struct Intake {
 pub(crate) struct Batch {
     rows: Vec<OrderRows>,
     asides: Vec<Aside>,
+    /// All its orders, set aside or not: the page is read either way.
+    given: Vec<Given>,
     /// The ids that are counted here for the first time, set aside or not.
     fresh: HashSet<String>,
+    /// Orders that came without their ids before, by the ids of those here.
+    named: Vec<(String, String)>,
+}
+
+/// When an order was made and changed.
+pub(crate) struct Given {
+    /// Its id, or what it is counted by.
+    id: String,
+    pub(crate) created_at: Option<Timestamp>,
+    pub(crate) updated_at: Option<Timestamp>,
 }
 
 /// What a page did.
@@ -61,6 +74,7 @@ impl Intake {
     pub(crate) async fn new(client: &Object) -> Result<Self, SyncError> {
         Ok(Self {
             locations: store::locations(client).await?,
+            nameless: NamelessOrders::load(client).await?,
             seen: HashSet::new(),
             hasher: RandomState::new(),
             now: postgres::now(&***client).await?,
@@ -100,10 +114,16 @@ impl Intake {
             self.place(given, &mut batch);
         }
         for broken in page.broken {
+            let (created_at, updated_at) = (broken.read("created_at"), broken.read("updated_at"));
             let aside = Aside::broken(ORDERS, &["id"], broken);
             let id = aside.object_id.clone();
             let id = id.unwrap_or_else(|| aside.payload.clone());
             self.count(&id, &mut batch);
+            batch.given.push(Given {
+                id,
+                created_at,
+                updated_at,
+            });
             batch.asides.push(aside);
         }
         batch
@@ -111,10 +131,20 @@ impl Intake {
 
     fn place(&mut self, given: OrderWithSource, batch: &mut Batch) {
         self.count(&given.order.id, batch);
+        batch.given.push(Given {
+            id: given.order.id.clone(),
+            created_at: given.order.created_at,
+            updated_at: given.order.updated_at,
+        });
         let location_id = given.order.location_id.as_ref();
         let location = location_id.map(|id| (id, self.locations.get(id)));
         let Some((location_id, None)) = location else {
             let currency = location.and_then(|(_, currency)| currency?.as_deref());
+            let waiting = self.nameless.copies_of(&given.order);
+            let id = &given.order.id;
+            batch
+                .named
+                .extend(waiting.map(|key| (id.clone(), key.to_owned())));
             let rows = OrderRows::new(given, currency);
             batch.rows.push(rows);
             return;
@@ -139,23 +169,20 @@ impl Intake {
 }
 
 impl Batch {
-    /// The newest of a time of the orders' that are placed.
-    pub(crate) fn newest(
-        &self,
-        time: impl Fn(&OrderRows) -> Option<Timestamp>,
-    ) -> Option<Timestamp> {
-        self.rows.iter().filter_map(time).max()
+    /// The newest of a time of the orders'.
+    pub(crate) fn newest(&self, time: impl Fn(&Given) -> Option<Timestamp>) -> Option<Timestamp> {
+        self.given.iter().filter_map(time).max()
     }
 
-    /// The ids of the placed orders whose time is not before that moment.
+    /// The ids of the orders whose time is not before that moment.
     pub(crate) fn ids_from(
         &self,
-        time: impl Fn(&OrderRows) -> Option<Timestamp>,
+        time: impl Fn(&Given) -> Option<Timestamp>,
         from: Timestamp,
     ) -> Vec<String> {
-        let late = |rows: &&OrderRows| time(rows).is_some_and(|time| time >= from);
-        let ids = self.rows.iter().filter(late);
-        ids.map(|rows| rows.order.id.clone()).collect()
+        let late = |given: &&Given| time(given).is_some_and(|time| time >= from);
+        let ids = self.given.iter().filter(late);
+        ids.map(|given| given.id.clone()).collect()
     }
 
     /// Writes the page, and answers what it did.
@@ -185,7 +212,9 @@ impl Batch {
         for aside in self.asides.iter().chain(&refused) {
             aside.keep(&**transaction, run_id).await?;
         }
-        let placed: Vec<&str> = fates.keys().map(String::as_str).collect();
+        let named = self.named.iter().filter(|(id, _)| fates.contains_key(id));
+        let placed = fates.keys().chain(named.map(|(_, key)| key));
+        let placed: Vec<&str> = placed.map(String::as_str).collect();
         quarantine::resolve(&**transaction, ORDERS, &placed).await?;
         let aside = self.fresh.iter().filter(|id| !fates.contains_key(*id));
         figures.orders.quarantined = i64::try_from(aside.count()).unwrap_or(i64::MAX);

@@ -10,8 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::outage::{self, CutOff};
-use super::page::{Batch, Figures, Intake, LINE_ITEMS, ORDERS};
-use super::rows::OrderRows;
+use super::page::{Batch, Figures, Given, Intake, LINE_ITEMS, ORDERS};
 use super::{spans, store};
 use crate::env::Env;
 use crate::error::SyncError;
@@ -210,9 +209,15 @@ impl Window {
         (self.place, ids)
     }
 
-    /// Moves the place on to the newest order of a page.
+    /// Moves the place on to the newest order of a page. One that cannot be read may
+    /// name any time.
     fn advance(&mut self, batch: &Batch) {
-        let created_at = |rows: &OrderRows| rows.order.created_at;
+        let (begins_at, ends_at) = (self.begins_at, self.ends_at);
+        let created_at = |given: &Given| {
+            given
+                .created_at
+                .filter(|time| (begins_at..ends_at).contains(time))
+        };
         let Some(newest) = batch.newest(created_at).map(spans::floor) else {
             return;
         };
