@@ -6,8 +6,9 @@ use shared::run::lease;
 use shared::run::request::{CATALOG_LEASE, Request};
 use shared::run::start::{self, Queued};
 
+use crate::support::account::Account;
 use crate::support::patience::waits_for_a_lock;
-use crate::support::run::{World, deadline};
+use crate::support::run::{World, deadline, new_run_id};
 use crate::support::{run, tables};
 
 const CATALOG: &str = "/v2/catalog/search";
@@ -285,5 +286,65 @@ fn a_lease_that_the_run_has_under_a_newer_token_is_its_own() {
             assert_eq!(lease.unwrap().token, newest);
         }
         assert_eq!(world.run_named("own", json!({})).await.error, None);
+    });
+}
+
+/// What a refresh replaces, orders refer to, and its preview stands in for it.
+#[test]
+fn a_preview_of_a_refresh_keeps_imports_and_fresh_orders_waiting() {
+    run(async {
+        let world = World::small().await;
+        let refresh = json!({"full_refresh": true, "dry_run": true});
+        let orders = json!({"only": ["orders"]});
+        for (kind, request) in [("complete_sync", orders), ("historical_orders", json!({}))] {
+            let (first, second) = (new_run_id(), new_run_id());
+            world.open(&first, refresh.clone()).await.unwrap();
+            let refused = world
+                .open_as(kind, &second, request.clone())
+                .await
+                .unwrap_err();
+            assert_eq!(refused.name(), "RunInProgress", "{kind}");
+            assert!(stop(&world, &first).await);
+
+            let (first, second) = (new_run_id(), new_run_id());
+            world.open_as(kind, &first, request).await.unwrap();
+            let refused = world.open(&second, refresh.clone()).await.unwrap_err();
+            assert_eq!(refused.name(), "RunInProgress", "{kind}");
+            // A preview of what changed has nothing to do with orders.
+            let preview = new_run_id();
+            world
+                .open(&preview, json!({"dry_run": true}))
+                .await
+                .unwrap();
+            assert!(stop(&world, &preview).await && stop(&world, &first).await);
+        }
+    });
+}
+
+/// Preflight has let the run pass, two weeks ago perhaps.
+#[test]
+fn a_redriven_step_asks_anew_whose_the_token_is() {
+    run(async {
+        for step in ["catalog", "inventory"] {
+            for request in [json!({"reconcile": true}), json!({})] {
+                let account = json!({"seed": 1, "locations": 2, "categories": 2, "items": 10,
+                    "variations": 20, "counts": 40, "orders": 0});
+                let world = World::new(Account::start(account.clone()), &[]).await;
+                world.sync(json!({})).await;
+                let run_id = new_run_id();
+                world.open(&run_id, request.clone()).await.unwrap();
+                let before = tables::fingerprint(&world.client).await;
+                let mut other = account;
+                other["seed"] = json!(2);
+                world.account.reset(other).await;
+                let refused = world.redriven_step(&run_id, step, 1).await.unwrap_err();
+                assert_eq!(refused.name(), "ConfigInvalid", "{step} {request}");
+                assert_eq!(
+                    tables::fingerprint(&world.client).await,
+                    before,
+                    "{step} {request}"
+                );
+            }
+        }
     });
 }

@@ -16,20 +16,6 @@ use crate::support::{database, run, tables};
 
 const COUNTS: &str = "/v2/inventory/counts/batch-retrieve";
 
-/// Each table as one number, without the columns that say who wrote it.
-async fn fingerprint(world: &World) -> BTreeMap<&'static str, i64> {
-    let mut prints = BTreeMap::new();
-    for table in account::all_tables() {
-        let table = table.name;
-        let sql = format!(
-            "select coalesce(sum(hashtext((to_jsonb(t) - array['first_synced_at',
-                 'last_changed_at', 'last_changed_by_run'])::text)::bigint), 0)::bigint from {table} t"
-        );
-        prints.insert(table, world.number(&sql).await);
-    }
-    prints
-}
-
 fn refresh() -> Value {
     json!({"full_refresh": true})
 }
@@ -117,14 +103,14 @@ fn a_refresh_that_fails_anywhere_leaves_the_old_account() {
         let world = World::new(Account::small(), &settings).await;
         world.sync(json!({})).await;
         world.account.change(changes()).await;
-        let old = fingerprint(&world).await;
+        let old = tables::fingerprint(&world.client).await;
         for request in [1, 4, 8] {
             let fault = json!({"endpoint": COUNTS, "request": request, "times": 1000,
                 "kind": "status", "status": 400});
             world.account.faults(json!([fault])).await;
             let (name, _) = world.fail(refresh()).await;
             assert_eq!(name, "SquareRejected");
-            assert_eq!(fingerprint(&world).await, old);
+            assert_eq!(tables::fingerprint(&world.client).await, old);
             world.account.clear_faults().await;
         }
         // Staging is lost between the steps and the publishing.
@@ -140,7 +126,7 @@ fn a_refresh_that_fails_anywhere_leaves_the_old_account() {
             .unwrap();
         let lost = world.step(&run_id, "publish").await.unwrap_err();
         assert_eq!(lost.name(), "DatabaseUnavailable");
-        assert_eq!(fingerprint(&world).await, old);
+        assert_eq!(tables::fingerprint(&world.client).await, old);
         world.stop(&run_id).await;
         world.sync(refresh()).await;
         tables::assert_equal_truth(&world.client, &world.account).await;
@@ -159,7 +145,7 @@ fn publishing_cut_off_anywhere_leaves_one_account_or_the_other_whole() {
         let mut is_whole = false;
         while !is_whole {
             world.account.change(changes()).await;
-            let old = fingerprint(&world).await;
+            let old = tables::fingerprint(&world.client).await;
             let run_id = new_run_id();
             world.open(&run_id, refresh()).await.unwrap();
             for step in ["locations", "catalog", "inventory"] {
@@ -169,7 +155,7 @@ fn publishing_cut_off_anywhere_leaves_one_account_or_the_other_whole() {
             is_whole = cut_off_after(waits, call).await.is_some();
             waits *= 2;
             if !is_whole {
-                let now = fingerprint(&world).await;
+                let now = tables::fingerprint(&world.client).await;
                 if now != old {
                     tables::assert_equal_truth(&world.client, &world.account).await;
                 }
@@ -195,14 +181,14 @@ fn a_previews_figures_are_those_of_the_run_that_follows() {
             world.sync(json!({})).await;
             world.sync(json!({})).await;
             world.account.change(changes()).await;
-            let old = fingerprint(&world).await;
+            let old = tables::fingerprint(&world.client).await;
             let watermarks = "select coalesce(sum(hashtext(w::text)::bigint), 0)::bigint
                 from sync_watermarks w";
             let marks = world.number(watermarks).await;
             let mut dry = request.clone();
             dry["dry_run"] = json!(true);
             let preview = world.sync(dry).await;
-            assert_eq!(fingerprint(&world).await, old, "{request}");
+            assert_eq!(tables::fingerprint(&world.client).await, old, "{request}");
             assert_eq!(world.number(watermarks).await, marks, "{request}");
             let quarantined = "select count(*) from sync_quarantine";
             assert_eq!(world.number(quarantined).await, 0);
@@ -233,21 +219,21 @@ fn a_restore_puts_back_what_was_and_the_next_sync_reconciles() {
     run(async {
         let world = World::new(Account::small(), &[("BACKUPS_KEPT", "2")]).await;
         world.sync(json!({})).await;
-        let old = fingerprint(&world).await;
+        let old = tables::fingerprint(&world.client).await;
         world.account.change(changes()).await;
         let refreshed = world.sync(refresh()).await;
-        let new = fingerprint(&world).await;
+        let new = tables::fingerprint(&world.client).await;
         assert_ne!(old, new);
         let backups = "select count(*) from sync_backups";
         assert_eq!(world.number(backups).await, 1);
 
         let restored = world.restore(&refreshed.run_id).await;
         assert_eq!(restored.error, None, "{restored:?}");
-        assert_eq!(fingerprint(&world).await, old);
+        assert_eq!(tables::fingerprint(&world.client).await, old);
         // What it replaced can be put back as well.
         let again = world.restore(&restored.run_id).await;
         assert_eq!(again.error, None, "{again:?}");
-        assert_eq!(fingerprint(&world).await, new);
+        assert_eq!(tables::fingerprint(&world.client).await, new);
         assert_eq!(world.number(backups).await, 2);
         let schemas = "select count(*) from pg_namespace where nspname like 'backup%'";
         assert_eq!(world.number(schemas).await, 2);
@@ -315,7 +301,7 @@ fn a_refresh_that_would_lose_much_is_stopped_but_not_its_preview() {
         }));
         let world = World::new(account, &[]).await;
         world.sync(json!({})).await;
-        let old = fingerprint(&world).await;
+        let old = tables::fingerprint(&world.client).await;
         let gone = json!([{"op": "delete_silently", "count": 50}]);
         world.account.change(gone).await;
         let (name, report) = world.fail(refresh()).await;
@@ -323,10 +309,10 @@ fn a_refresh_that_would_lose_much_is_stopped_but_not_its_preview() {
         let error = report.error.unwrap();
         assert_eq!(error.step, "publish");
         assert!(error.message.contains("50 of 100"), "{error:?}");
-        assert_eq!(fingerprint(&world).await, old);
+        assert_eq!(tables::fingerprint(&world.client).await, old);
         let preview = json!({"full_refresh": true, "dry_run": true});
         world.sync(preview).await;
-        assert_eq!(fingerprint(&world).await, old);
+        assert_eq!(tables::fingerprint(&world.client).await, old);
         let allowed = json!({"full_refresh": true, "allow_mass_deletion": true});
         world.sync(allowed).await;
         tables::assert_equal_truth(&world.client, &world.account).await;
@@ -345,7 +331,7 @@ fn postgresql_restarting_while_it_publishes_leaves_the_old_account() {
         };
         world.sync(json!({})).await;
         world.account.change(changes()).await;
-        let old = fingerprint(&world).await;
+        let old = tables::fingerprint(&world.client).await;
         let run_id = new_run_id();
         world.open(&run_id, refresh()).await.unwrap();
         for step in ["locations", "catalog", "inventory"] {
@@ -367,11 +353,11 @@ fn postgresql_restarting_while_it_publishes_leaves_the_old_account() {
             client: database::once_ready(server.url(), &world.client).await,
             ..world
         };
-        assert_eq!(fingerprint(&world).await, old);
+        assert_eq!(tables::fingerprint(&world.client).await, old);
         // What was staged is gone with the restart: the run cannot go on.
         let again = world.publish_call(&run_id, "publish").await;
         assert_eq!(again.unwrap_err().name(), "DatabaseUnavailable");
-        assert_eq!(fingerprint(&world).await, old);
+        assert_eq!(tables::fingerprint(&world.client).await, old);
         world.stop(&run_id).await;
         world.sync(refresh()).await;
         tables::assert_equal_truth(&world.client, &world.account).await;
@@ -520,5 +506,43 @@ fn fewer_backups_are_kept_from_the_next_run_on() {
         assert_eq!(world.number(kept).await, 0);
         let schemas = "select count(*) from pg_namespace where nspname like 'backup%'";
         assert_eq!(world.number(schemas).await, 0);
+    });
+}
+
+/// A preview lists what the run would: all counts, where a variation lives after all.
+#[test]
+fn a_preview_shows_the_counts_that_come_back_with_their_variation() {
+    run(async {
+        for parts in [json!(null), json!(["catalog", "inventory"])] {
+            let world = World::small().await;
+            world.sync(json!({})).await;
+            let one = "select min(variation_id) from catalog_inventory where not is_deleted";
+            let id: String = world.client.query_one(one, &[]).await.unwrap().get(0);
+            for (table, key) in [
+                ("catalog_variations", "id"),
+                ("catalog_inventory", "variation_id"),
+            ] {
+                let gone = format!(
+                    "update {table} set is_deleted = true, deleted_at = '2020-01-01'
+                    where {key} = $1"
+                );
+                world.client.execute(&gone, &[&id]).await.unwrap();
+            }
+            let edit = json!([{"op": "edit_variation", "id": id, "name": "Back"}]);
+            world.account.change(edit).await;
+            let mut request = json!({"dry_run": true});
+            if !parts.is_null() {
+                request["only"] = parts;
+            }
+            let preview = world.sync(request.clone()).await;
+            request["dry_run"] = json!(false);
+            let report = world.sync(request.clone()).await;
+            for data_type in ["items", "variations", "inventory"] {
+                let (shown, done) = (preview.counts(data_type), report.counts(data_type));
+                assert_eq!(shown, done, "{data_type} {request}");
+            }
+            assert!(report.counts("inventory").updated > 0, "{report:?}");
+            tables::assert_equal_truth(&world.client, &world.account).await;
+        }
     });
 }

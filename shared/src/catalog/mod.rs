@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::absence::Absent;
 use crate::env::Env;
 use crate::error::SyncError;
+use crate::locations;
 use crate::postgres;
 use crate::postgres::ledger::Ledger;
 use crate::postgres::plan::{self, Access};
@@ -59,6 +60,7 @@ pub async fn sync(
 
 async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let mut client = context.env.database.client().await?;
+    locations::ensure_merchant(context, &client).await?;
     let reconcile_after = context.env.settings.reconcile_after;
     let watermark = Watermark::load(&**client, LIST, reconcile_after).await?;
     let request = &context.run.request;
@@ -83,11 +85,13 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let transaction = context.begin(&mut client).await?;
     ledger.verify(&transaction, context.attempt).await?;
     if request.stages_only() {
+        let wants_inventory = store::wants_inventory(context, &transaction, listed_all).await?;
         let staged = StagedStep {
             attempt: context.attempt,
             rows: ledger,
             listed_all,
             position: watermark.advance(newest, now, OVERLAP).position,
+            wants_inventory,
         };
         return context.leave_staged(transaction, staged, warnings).await;
     }

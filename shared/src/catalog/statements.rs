@@ -89,14 +89,26 @@ pub(super) fn quarantine_variations(access: Access) -> String {
 /// A variation marked as deleted lives after all: its counts, marked with it,
 /// come back only by listing them all.
 pub(super) fn want_inventory(access: Access) -> String {
+    format!(
+        "
+    update sync_watermarks set reconcile_wanted = true
+    where list = 'inventory' and {}",
+        variation_lives_after_all(access)
+    )
+}
+
+/// Whether `want_inventory` will apply to what is staged.
+pub(super) fn wants_inventory(access: Access) -> String {
+    format!("select {}", variation_lives_after_all(access))
+}
+
+fn variation_lives_after_all(access: Access) -> String {
     let revived = match access {
         Access::Sets => "true",
         Access::LookUps => REVIVED,
     };
     format!(
-        "
-    update sync_watermarks set reconcile_wanted = true
-    where list = 'inventory' and exists (
+        "exists (
         select from staging.catalog_variations s
         {current}
         where s.attempt = $1 and not s.is_deleted and t.is_deleted and {revived})",
@@ -316,6 +328,7 @@ pub fn statements() -> Vec<String> {
             follow_deleted_items(access),
             quarantine_variations(access),
             want_inventory(access),
+            wants_inventory(access),
             stage_item_categories(access),
             drop_item_categories(access),
             drop_outdated_replays(access),

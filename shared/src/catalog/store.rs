@@ -213,6 +213,19 @@ pub(crate) async fn apply(
     Ok(stats)
 }
 
+/// Whether applying what is staged asks for all counts to be listed.
+pub(super) async fn wants_inventory(
+    context: &StepContext<'_>,
+    transaction: &Transaction<'_>,
+    listed_all: bool,
+) -> Result<bool, SyncError> {
+    let access = Access::of(listed_all);
+    access.enter_anew(transaction).await?;
+    let sql = statements::wants_inventory(access);
+    let row = transaction.query_one(&sql, &[&context.attempt]).await?;
+    Ok(row.get(0))
+}
+
 async fn apply_objects(
     context: &StepContext<'_>,
     transaction: &Transaction<'_>,

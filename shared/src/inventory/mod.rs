@@ -63,10 +63,14 @@ pub async fn sync(
 
 async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let mut client = context.env.database.client().await?;
+    locations::ensure_merchant(context, &client).await?;
     let reconcile_after = context.env.settings.reconcile_after;
     let watermark = Watermark::load(&**client, LIST, reconcile_after).await?;
     let request = &context.run.request;
-    let listed_all = watermark.reconcile_due || request.reconcile || request.full_refresh;
+    let listed_all = watermark.reconcile_due
+        || request.reconcile
+        || request.full_refresh
+        || staged_catalog_asks(context, &client).await?;
 
     clear_staging(&client, &[&INVENTORY], request.stages_only()).await?;
     let now = postgres::now(&**client).await?;
@@ -92,6 +96,7 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
             rows: ledger,
             listed_all,
             position: watermark.advance(newest, now, OVERLAP).position,
+            wants_inventory: false,
         };
         return context.leave_staged(transaction, staged, warnings).await;
     }
@@ -105,6 +110,18 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let scope = if listed_all { "reconcile" } else { "delta" };
     let stats = BTreeMap::from([("inventory".to_owned(), counts)]);
     context.commit(transaction, scope, stats, warnings).await
+}
+
+/// Whether this run's catalog asks for all counts, where it is staged only: else its
+/// step has told the watermark.
+async fn staged_catalog_asks(
+    context: &StepContext<'_>,
+    client: &Object,
+) -> Result<bool, SyncError> {
+    let (run_id, step) = (&context.run.run_id, Part::Catalog.name());
+    let output: Option<StepOutput> = step::earlier_result(client, run_id, step).await?;
+    let staged = output.and_then(|output| output.staged);
+    Ok(staged.is_some_and(|staged| staged.wants_inventory))
 }
 
 /// What the lists left in staging.

@@ -112,6 +112,21 @@ pub(crate) async fn stage(
     Ok(Staged { ids, is_broken })
 }
 
+/// Sees to it in a redriven step, whose run has passed preflight long ago, that the
+/// access token is still of the merchant whose data is stored.
+///
+/// # Errors
+/// `ConfigInvalid` if it is not; Square's, the database's.
+pub(crate) async fn ensure_merchant(
+    context: &StepContext<'_>,
+    client: &Object,
+) -> Result<(), SyncError> {
+    if context.is_redriven {
+        listed(&context.square, &***client).await?;
+    }
+    Ok(())
+}
+
 /// The locations that Square lists. An account always has one, its main location.
 /// They must be of the merchant whose data is stored, whoever has put another token
 /// into the secret since the run began.
@@ -166,6 +181,7 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
             rows: ledger,
             listed_all: true,
             position: None,
+            wants_inventory: false,
         };
         return context.leave_staged(transaction, staged, warnings).await;
     }

@@ -96,4 +96,7 @@ pub struct StagedStep {
     pub listed_all: bool,
     /// Where the list's watermark will stand.
     pub position: Option<Timestamp>,
+    /// Whether what is staged asks for all counts to be listed.
+    #[serde(default)]
+    pub wants_inventory: bool,
 }

@@ -40,6 +40,9 @@ pub struct StepContext<'a> {
     pub deadline: Instant,
     pub square: Square,
     pub progress: Progress,
+    /// Whether the execution was redriven: what its first steps have seen to may be
+    /// two weeks old.
+    pub is_redriven: bool,
     /// For what is not the work itself: `env` is over sessions that end with that.
     database: &'a Database,
     step: &'static str,
@@ -162,6 +165,7 @@ async fn open<'a>(
         attempt,
         deadline,
         progress: Progress::default(),
+        is_redriven: input.redrive_count > 0,
         database,
         step: step.name,
         started,
@@ -377,6 +381,7 @@ impl StepContext<'_> {
             deadline: self.deadline,
             square: self.square.clone(),
             progress: Progress::default(),
+            is_redriven: self.is_redriven,
             database: self.database,
             step: self.step,
             started: self.started,
