@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use shared::account;
-use shared::postgres::table::Table;
+use shared::staging::table::Table;
 
 use crate::support::account::Account;
 use crate::support::run::World;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use shared::account;
 use shared::env::Env;
-use shared::postgres::table::Table;
 use shared::publish;
+use shared::staging::table::Table;
 
 use crate::support::account::Account;
 use crate::support::patience::{cut_off_after, waits_for_a_lock};

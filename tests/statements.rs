@@ -3,10 +3,9 @@
 
 use shared::postgres::plan::{self, Access};
 use shared::postgres::sessions;
-use shared::postgres::table::Table;
-use shared::{
-    account, catalog, inventory, locations, merchant, orders, publish, quarantine, validation,
-};
+use shared::staging::quarantine;
+use shared::staging::table::Table;
+use shared::{account, catalog, inventory, locations, merchant, orders, publish, validation};
 
 use crate::support::{database, run};
 

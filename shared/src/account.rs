@@ -10,10 +10,10 @@ use tokio_postgres::Transaction;
 
 use crate::error::SyncError;
 use crate::part::Part;
-use crate::postgres::table::Table;
 use crate::run::stats::Stats;
 use crate::run::step::StepContext;
 use crate::square::{self, Endpoint};
+use crate::staging::table::Table;
 use crate::{catalog, inventory, locations};
 
 /// Its tables that a refresh replaces, in the order in which they refer to each

@@ -5,13 +5,11 @@
 //! and, when the list has ended, applies them in one transaction. `run` keeps
 //! the record and the lease around that.
 
-mod absence;
 pub mod account;
 pub mod catalog;
 pub mod env;
 pub mod error;
 pub mod finish;
-pub mod guard;
 pub mod inventory;
 pub mod lambda;
 pub mod locations;
@@ -23,10 +21,10 @@ pub mod part;
 pub mod postgres;
 pub mod preflight;
 pub mod publish;
-pub mod quarantine;
 pub mod run;
 pub mod settings;
 pub mod square;
+pub mod staging;
 pub mod text;
 pub mod times;
 pub mod validation;

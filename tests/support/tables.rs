@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use shared::account;
-use shared::postgres::table::Table;
+use shared::staging::table::Table;
 use tokio_postgres::Client;
 
 use super::account::Account;

@@ -13,21 +13,21 @@ use deadpool_postgres::Object;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use crate::absence::Absent;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::locations;
 use crate::postgres;
-use crate::postgres::ledger::Ledger;
 use crate::postgres::plan::{self, Access};
-use crate::postgres::table::clear_staging;
-use crate::quarantine;
+use crate::run::ledger::Ledger;
 use crate::run::stats::{StagedStep, StepOutput, total};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
 use crate::square::{
     BatchRetrieveCatalogObjects, CatalogObject, Page, SearchCatalogObjects, read_ahead, read_object,
 };
+use crate::staging::absence::Absent;
+use crate::staging::load::clear_staging;
+use crate::staging::quarantine;
 use crate::text;
 use crate::times::Now;
 use rows::{Arrivals, CatalogRows};

@@ -5,12 +5,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::types::{Json, ToSql};
 
-use crate::postgres::table::Row;
 use crate::square::wire::{
     CatalogItem, CatalogItemVariation, CatalogObject, CatalogObjectType,
     ItemVariationLocationOverrides, Money,
 };
 use crate::square::{Broken, ID_BYTES_MAX, read_object};
+use crate::staging::load::Row;
 
 /// Data types, in statistics and in quarantine.
 const CATEGORIES: &str = "categories";

@@ -6,7 +6,7 @@ use super::rows::LISTED;
 use super::store::{TABLES, VARIATIONS};
 use crate::inventory::store::INVENTORY;
 use crate::postgres::plan::Access;
-use crate::postgres::table::{ALL_NAMED, REVIVED, Table, quarantined_sql};
+use crate::staging::table::{ALL_NAMED, REVIVED, Table, quarantined_sql};
 
 /// Variations that an outdated copy of their item brought along.
 pub(super) const DROP_OUTDATED_HELD: &str = "

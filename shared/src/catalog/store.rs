@@ -8,13 +8,13 @@ use tokio_postgres::Transaction;
 
 use super::statements;
 use crate::error::SyncError;
-use crate::guard;
 use crate::inventory::store::INVENTORY;
 use crate::postgres::plan::Access;
-use crate::postgres::table::Table;
-use crate::quarantine;
 use crate::run::stats::{Counts, Stats};
 use crate::run::step::StepContext;
+use crate::staging::guard;
+use crate::staging::quarantine;
+use crate::staging::table::Table;
 
 /// `catalog_categories`.
 pub const CATEGORIES: Table = Table {

@@ -15,21 +15,21 @@ use deadpool_postgres::Object;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use crate::absence::Absent;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::locations::{self, Staged as StagedLocations};
 use crate::part::Part;
-use crate::postgres::ledger::Ledger;
-use crate::postgres::table::clear_staging;
 use crate::postgres::{self, plan};
-use crate::quarantine;
+use crate::run::ledger::Ledger;
 use crate::run::stats::{StagedStep, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
 use crate::square::{
     BatchRetrieveInventoryCounts, Broken, InventoryCount, Page, read_ahead, read_object,
 };
+use crate::staging::absence::Absent;
+use crate::staging::load::clear_staging;
+use crate::staging::quarantine;
 use crate::text;
 use crate::times::Now;
 use rows::CountRow;

@@ -5,8 +5,8 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
 
-use crate::postgres::table::Row;
 use crate::square::wire::InventoryCount;
+use crate::staging::load::Row;
 
 /// A row of `catalog_inventory`.
 #[derive(Debug, Clone, PartialEq, Serialize)]

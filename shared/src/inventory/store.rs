@@ -3,13 +3,13 @@
 use tokio_postgres::Transaction;
 
 use crate::error::SyncError;
-use crate::guard;
 use crate::locations;
 use crate::postgres::plan::Access;
-use crate::postgres::table::Table;
-use crate::quarantine;
 use crate::run::stats::Counts;
 use crate::run::step::StepContext;
+use crate::staging::guard;
+use crate::staging::quarantine;
+use crate::staging::table::Table;
 
 /// `catalog_inventory`.
 pub const INVENTORY: Table = Table {

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
 
-use crate::postgres::table::Row;
 use crate::square::Location;
+use crate::staging::load::Row;
 
 /// A row of `locations`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

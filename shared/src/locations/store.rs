@@ -6,13 +6,14 @@ use tokio_postgres::{GenericClient, Transaction};
 
 use super::rows::LocationRow;
 use crate::error::SyncError;
-use crate::guard;
 use crate::postgres::plan::Access;
-use crate::postgres::table::{Row, Table};
 use crate::postgres::unstorable;
-use crate::quarantine;
 use crate::run::stats::Counts;
 use crate::run::step::StepContext;
+use crate::staging::guard;
+use crate::staging::load::Row;
+use crate::staging::quarantine;
+use crate::staging::table::Table;
 
 /// `locations`.
 pub const LOCATIONS: Table = Table {

@@ -12,9 +12,9 @@ use super::rows::OrderRows;
 use super::store::{self, Fate, Origin};
 use crate::error::SyncError;
 use crate::postgres::{self, unstorable};
-use crate::quarantine::{self, Aside};
 use crate::run::stats::Counts;
 use crate::square::{OrderWithSource, Page};
+use crate::staging::quarantine::{self, Aside};
 use crate::times::Now;
 
 /// As a data type, in statistics and in quarantine.

@@ -15,7 +15,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::rows::{OrderRow, OrderRows};
 use crate::error::SyncError;
 use crate::postgres::plan::{self, Access};
-use crate::postgres::table::{list, or_change, values};
+use crate::postgres::sql::{or_change, prefixed, values};
 use crate::run::stats::Counts;
 
 /// An order table and the temporary table that its rows are copied into.
@@ -161,11 +161,11 @@ fn rederive_sql() -> String {
         .collect();
     let differs = format!(
         "({}) is distinct from ({})",
-        list(&derived, "t."),
-        list(&derived, "s.")
+        prefixed(&derived, "t."),
+        prefixed(&derived, "s.")
     );
     let current = ACCESS.join("orders", "t", "t.id = s.id");
-    let values = list(ORDERS.columns, "s.").replace("s.raw", "t.raw");
+    let values = prefixed(ORDERS.columns, "s.").replace("s.raw", "t.raw");
     ORDERS.write_sql(&values, &current, &differs, &derived)
 }
 
@@ -203,11 +203,11 @@ impl OrderTable {
         let differs = format!(
             "t.{first} is null or ({theirs}) is distinct from ({ours})",
             first = self.key[0],
-            theirs = list(self.columns, "t."),
-            ours = list(self.columns, "s."),
+            theirs = prefixed(self.columns, "t."),
+            ours = prefixed(self.columns, "s."),
         );
         let changed = values(self.columns, self.key);
-        self.write_sql(&list(self.columns, "s."), &current, &differs, &changed)
+        self.write_sql(&prefixed(self.columns, "s."), &current, &differs, &changed)
     }
 
     /// Writes those staged rows that meet the condition; of a row that is there,

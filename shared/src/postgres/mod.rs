@@ -3,12 +3,11 @@
 //! whose sessions have a limit on everything that could hang.
 
 mod error;
-pub mod ledger;
 pub mod plan;
 pub mod schema;
 pub mod sessions;
+pub(crate) mod sql;
 mod statements;
-pub mod table;
 mod tls;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

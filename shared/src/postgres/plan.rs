@@ -18,7 +18,7 @@
 
 use tokio_postgres::GenericClient;
 
-use super::table::{list, same_key};
+use super::sql::{prefixed, same_key};
 use crate::error::SyncError;
 
 /// For every session of ours. Compiled plans go too: a plan that was thought dear
@@ -63,7 +63,10 @@ impl Access {
     /// column finds as little as all.
     #[must_use]
     pub fn same_key(self, key: &[&str], a: &str, b: &str) -> String {
-        let (ours, theirs) = (list(key, &format!("{a}.")), list(key, &format!("{b}.")));
+        let (ours, theirs) = (
+            prefixed(key, &format!("{a}.")),
+            prefixed(key, &format!("{b}.")),
+        );
         if self == Self::Sets || key.len() == 1 {
             return same_key(key, a, b);
         }

@@ -20,6 +20,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_postgres::types::Json;
 
+use crate::account;
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::part::Part;
@@ -27,7 +28,7 @@ use crate::postgres::plan::Access;
 use crate::run::stats::{Counts, StagedStep, Stats, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
-use crate::{account, guard};
+use crate::staging::guard;
 
 /// As long as Lambda allows, less what it takes to say so.
 const TIMEOUT: Duration = Duration::from_secs(890);

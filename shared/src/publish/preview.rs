@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::JsonRow;
 use crate::account;
 use crate::error::SyncError;
-use crate::postgres::table::{Table, list, same_key};
+use crate::postgres::sql::{prefixed, same_key};
+use crate::staging::table::Table;
 
 /// Rows of each sort.
 const ROWS_MAX: i64 = 20;
@@ -113,7 +114,7 @@ fn created_sql(table: &Table, copy: &str) -> String {
         name = table.name,
         same = same_key(table.key, "n", "c"),
         first = table.key[0],
-        key = list(table.key, "n."),
+        key = prefixed(table.key, "n."),
     )
 }
 
@@ -127,11 +128,11 @@ fn updated_sql(table: &Table, copy: &str) -> String {
         to = json("n"),
         name = table.name,
         same = same_key(table.key, "n", "c"),
-        ours = list(table.columns, "n."),
-        theirs = list(table.columns, "c."),
+        ours = prefixed(table.columns, "n."),
+        theirs = prefixed(table.columns, "c."),
         lives = table.lives("n"),
         lived = table.lives("c"),
-        key = list(table.key, "n."),
+        key = prefixed(table.key, "n."),
     )
 }
 
@@ -146,7 +147,7 @@ fn deleted_sql(table: &Table, copy: &str) -> String {
         first = table.key[0],
         lived = table.lives("c"),
         lives = table.lives("n"),
-        key = list(table.key, "c."),
+        key = prefixed(table.key, "c."),
     )
 }
 

@@ -9,7 +9,8 @@ use crate::error::SyncError;
 use crate::locations::store::LOCATIONS;
 use crate::part::Part;
 use crate::postgres::plan::{self, Access};
-use crate::postgres::table::{ALL_NAMED, Table, list, same_key};
+use crate::postgres::sql::{prefixed, same_key};
+use crate::staging::table::{ALL_NAMED, Table};
 
 /// PostgreSQL's longest name.
 const NAME_MAX: usize = 63;
@@ -199,7 +200,7 @@ pub(super) async fn keep_needed_locations(
     run_id: &str,
 ) -> Result<i64, SyncError> {
     let columns = LOCATIONS.columns.join(", ");
-    let values = list(LOCATIONS.columns, "c.").replace("c.status", "'INACTIVE'");
+    let values = prefixed(LOCATIONS.columns, "c.").replace("c.status", "'INACTIVE'");
     // One order of each is enough, of however many.
     Access::LookUps.enter(&**transaction).await?;
     let rows = transaction

@@ -6,6 +6,7 @@
 pub mod console;
 pub mod freshness;
 pub mod lease;
+pub mod ledger;
 pub mod metrics;
 pub mod progress;
 pub mod request;

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::postgres::ledger::Ledger;
-use crate::postgres::table::Written;
+use super::ledger::Ledger;
 use crate::square::Counters;
 
 /// What became of one data type's objects. Created, updated and unchanged make
@@ -52,6 +51,13 @@ impl Counts {
     pub fn given(&self) -> i64 {
         self.created + self.updated + self.unchanged + self.quarantined
     }
+}
+
+/// How many rows a statement inserted and changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    pub created: i64,
+    pub updated: i64,
 }
 
 /// Figures by data type: `locations`, `categories`, `items`, `variations`, `inventory`.

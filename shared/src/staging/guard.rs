@@ -3,8 +3,8 @@
 
 use tokio_postgres::{GenericClient, Transaction};
 
+use super::table::Table;
 use crate::error::SyncError;
-use crate::postgres::table::Table;
 use crate::run::step::StepContext;
 
 /// Tables this small may lose a large share: there that is a few rows.

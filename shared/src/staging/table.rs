@@ -5,17 +5,10 @@
 //! that. Applying compares first and writes only rows that differ, so an idle
 //! sync writes no row version at all.
 
-use deadpool_postgres::Object;
-use futures::pin_mut;
-use tokio_postgres::GenericClient;
-use tokio_postgres::binary_copy::BinaryCopyInWriter;
-use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
-
-use super::ledger::Ledger;
-use super::plan::Access;
-use super::unstorable;
 use crate::error::SyncError;
+use crate::postgres::plan::Access;
+use crate::postgres::sql::{or_change, prefixed, same_key, values};
+use crate::run::stats::Written;
 
 /// A data table and its staging table of the same name.
 #[derive(Debug)]
@@ -52,156 +45,9 @@ pub struct Table {
     pub vouched: Option<&'static str>,
 }
 
-/// A row on its way into staging.
-pub trait Row: Sync {
-    /// The object's id in quarantine.
-    fn object_id(&self) -> String;
-
-    /// The values of `seq`, `columns` and `staging_only`, in that order.
-    fn values(&self) -> Vec<&(dyn ToSql + Sync)>;
-}
-
-/// A row that PostgreSQL cannot store.
-#[derive(Debug)]
-pub struct Refused<'r, R> {
-    pub table: &'static Table,
-    pub id: String,
-    pub row: &'r R,
-    pub sqlstate: String,
-}
-
-/// How many rows a statement inserted and changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Written {
-    pub created: i64,
-    pub updated: i64,
-}
-
 impl Table {
-    /// Copies rows into staging, in PostgreSQL's binary format. Returns those that
-    /// PostgreSQL cannot store; the others are in.
-    ///
-    /// # Errors
-    /// Any other of the database's.
-    pub async fn copy_in<'r, R: Row>(
-        &'static self,
-        client: &Object,
-        attempt: i64,
-        rows: &'r [R],
-        ledger: &mut Ledger,
-    ) -> Result<Vec<Refused<'r, R>>, SyncError> {
-        let mut refused = Vec::new();
-        let mut parts = vec![rows];
-        // A refused part is halved until what is refused stands alone.
-        while let Some(rows) = parts.pop() {
-            match self.copy_part(client, attempt, rows).await {
-                Ok(count) => ledger.added(self.name, count),
-                Err(error) => match (unstorable(&error), rows) {
-                    (Some(sqlstate), [row]) => refused.push(Refused {
-                        table: self,
-                        id: row.object_id(),
-                        row,
-                        sqlstate,
-                    }),
-                    (Some(_), rows) => {
-                        let (first, second) = rows.split_at(rows.len() / 2);
-                        parts.extend([second, first]);
-                    }
-                    (None, _) => return Err(error),
-                },
-            }
-        }
-        Ok(refused)
-    }
-
-    async fn copy_part<R: Row>(
-        &self,
-        client: &Object,
-        attempt: i64,
-        rows: &[R],
-    ) -> Result<u64, SyncError> {
-        if rows.is_empty() {
-            return Ok(0);
-        }
-        let types = self.staging_types(client).await?;
-        let statement = format!(
-            "copy staging.{} ({}) from stdin binary",
-            self.name,
-            self.staging_columns()
-        );
-        let sink = client.copy_in(&statement).await?;
-        let writer = BinaryCopyInWriter::new(sink, &types);
-        pin_mut!(writer);
-        for row in rows {
-            let mut values: Vec<&(dyn ToSql + Sync)> = vec![&attempt];
-            values.extend(row.values());
-            writer.as_mut().write(&values).await?;
-        }
-        Ok(writer.finish().await?)
-    }
-
-    /// Stages once more what waits in quarantine for its parent.
-    ///
-    /// # Errors
-    /// Any of the database's.
-    pub async fn replay(
-        &self,
-        client: &Object,
-        attempt: i64,
-        ledger: &mut Ledger,
-    ) -> Result<(), SyncError> {
-        ledger.added(
-            self.name,
-            client.execute(&self.replay_sql(), &[&attempt]).await?,
-        );
-        Ok(())
-    }
-
-    /// Keeps the winning copy of each staged key.
-    ///
-    /// # Errors
-    /// Any of the database's.
-    pub async fn dedupe(
-        &self,
-        client: &Object,
-        attempt: i64,
-        ledger: &mut Ledger,
-    ) -> Result<(), SyncError> {
-        ledger.removed(
-            self.name,
-            client.execute(&self.dedupe_sql(), &[&attempt]).await?,
-        );
-        Ok(())
-    }
-
-    async fn staging_types(&self, client: &Object) -> Result<Vec<Type>, SyncError> {
-        let statement = client
-            .prepare_cached(&format!(
-                "select {} from staging.{}",
-                self.staging_columns(),
-                self.name
-            ))
-            .await?;
-        Ok(statement
-            .columns()
-            .iter()
-            .map(|column| column.type_().clone())
-            .collect())
-    }
-
-    /// Tells the planner what was staged: it knows nothing of rows this new, and
-    /// would look each one up instead of joining them.
-    ///
-    /// # Errors
-    /// Any of the database's.
-    pub async fn analyze(&self, client: &impl GenericClient) -> Result<(), SyncError> {
-        client
-            .batch_execute(&format!("analyze staging.{}", self.name))
-            .await?;
-        Ok(())
-    }
-
-    fn staging_columns(&self) -> String {
+    /// The columns of a staged row, in the order of its values.
+    pub(super) fn staging_columns(&self) -> String {
         let mut columns = vec!["attempt", "seq"];
         columns.extend(self.columns);
         columns.extend(self.staging_only);
@@ -222,7 +68,7 @@ impl Table {
             name = self.name,
             data_type = self.data_type,
             columns = columns.join(", "),
-            values = list(&columns, "r."),
+            values = prefixed(&columns, "r."),
         )
     }
 
@@ -313,8 +159,8 @@ impl Table {
             name = self.name,
             current = access.left_join(self.name, "t", &access.same_key(self.key, "s", "t")),
             first = self.key[0],
-            theirs = list(self.columns, "t."),
-            ours = list(self.columns, "s."),
+            theirs = prefixed(self.columns, "t."),
+            ours = prefixed(self.columns, "s."),
             columns = self.columns.join(", "),
             or_change = or_change(self.key, &values),
         )
@@ -497,77 +343,6 @@ pub(crate) fn quarantined_sql(data_type: &str, object_id: &str) -> String {
         "left join (select distinct object_id from staging.quarantine \
          where attempt = $1 and data_type = '{data_type}') q on q.object_id = {object_id}"
     )
-}
-
-/// What becomes of a row whose key is there already: these columns change.
-pub(crate) fn or_change(key: &[&str], columns: &[&str]) -> String {
-    let assignments: Vec<String> = columns
-        .iter()
-        .chain(&["last_changed_at", "last_changed_by_run"])
-        .map(|column| format!("{column} = excluded.{column}"))
-        .collect();
-    format!(
-        "on conflict ({}) do update set {}",
-        key.join(", "),
-        assignments.join(", ")
-    )
-}
-
-/// The columns that are not of the key.
-pub(crate) fn values<'c>(columns: &[&'c str], key: &[&str]) -> Vec<&'c str> {
-    let columns = columns.iter().copied();
-    columns.filter(|column| !key.contains(column)).collect()
-}
-
-/// `a.key = b.key` for all parts of the key.
-pub(crate) fn same_key(key: &[&str], a: &str, b: &str) -> String {
-    let parts: Vec<String> = key
-        .iter()
-        .map(|column| format!("{a}.{column} = {b}.{column}"))
-        .collect();
-    parts.join(" and ")
-}
-
-/// Empties staging before an attempt; what an earlier step of the same run has set
-/// aside may have to wait there for `publish`. A step that outlived its run may still be
-/// writing there; then its rows are left, and told apart by their attempt.
-///
-/// # Errors
-/// The database's, but for the lock that such a step holds.
-pub async fn clear_staging(
-    client: &Object,
-    tables: &[&Table],
-    keeps_quarantine: bool,
-) -> Result<(), SyncError> {
-    let mut names: Vec<String> = tables
-        .iter()
-        .map(|table| format!("staging.{}", table.name))
-        .collect();
-    if !keeps_quarantine {
-        names.push("staging.quarantine".to_owned());
-    }
-    let truncate = format!(
-        "begin; set local lock_timeout = '2s'; truncate {}; commit",
-        names.join(", ")
-    );
-    let Err(error) = client.batch_execute(&truncate).await else {
-        return Ok(());
-    };
-    client.batch_execute("rollback").await?;
-    if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
-        tracing::warn!("an earlier step is still writing to staging; its rows are ignored");
-        return Ok(());
-    }
-    Err(error.into())
-}
-
-/// The columns, each with the prefix.
-pub(crate) fn list(columns: &[&str], prefix: &str) -> String {
-    let columns: Vec<String> = columns
-        .iter()
-        .map(|column| format!("{prefix}{column}"))
-        .collect();
-    columns.join(", ")
 }
 
 #[cfg(test)]

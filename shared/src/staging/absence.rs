@@ -10,9 +10,9 @@
 
 use deadpool_postgres::Object;
 
+use super::guard;
+use super::table::Table;
 use crate::error::SyncError;
-use crate::guard;
-use crate::postgres::table::Table;
 use crate::run::step::StepContext;
 
 /// Ids a question: as many as Square takes.

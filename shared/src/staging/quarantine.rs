@@ -7,10 +7,11 @@
 use serde::Serialize;
 use tokio_postgres::{GenericClient, Transaction};
 
+use super::load::{Refused, Row};
+use super::table::{ALL_NAMED, Table, quarantined_sql};
 use crate::error::SyncError;
-use crate::postgres::ledger::Ledger;
 use crate::postgres::plan::Access;
-use crate::postgres::table::{ALL_NAMED, Refused, Row, Table, quarantined_sql};
+use crate::run::ledger::Ledger;
 use crate::square::{Broken, ID_BYTES_MAX};
 
 /// What is known of an object's id.

@@ -1,0 +1,189 @@
+//! Rows into staging, and one copy of each left there.
+
+use deadpool_postgres::Object;
+use futures::pin_mut;
+use tokio_postgres::GenericClient;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::table::Table;
+use crate::error::SyncError;
+use crate::postgres::unstorable;
+use crate::run::ledger::Ledger;
+
+/// A row on its way into staging.
+pub trait Row: Sync {
+    /// The object's id in quarantine.
+    fn object_id(&self) -> String;
+
+    /// The values of `seq`, `columns` and `staging_only`, in that order.
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)>;
+}
+
+/// A row that PostgreSQL cannot store.
+#[derive(Debug)]
+pub struct Refused<'r, R> {
+    pub table: &'static Table,
+    pub id: String,
+    pub row: &'r R,
+    pub sqlstate: String,
+}
+
+impl Table {
+    /// Copies rows into staging, in PostgreSQL's binary format. Returns those that
+    /// PostgreSQL cannot store; the others are in.
+    ///
+    /// # Errors
+    /// Any other of the database's.
+    pub async fn copy_in<'r, R: Row>(
+        &'static self,
+        client: &Object,
+        attempt: i64,
+        rows: &'r [R],
+        ledger: &mut Ledger,
+    ) -> Result<Vec<Refused<'r, R>>, SyncError> {
+        let mut refused = Vec::new();
+        let mut parts = vec![rows];
+        // A refused part is halved until what is refused stands alone.
+        while let Some(rows) = parts.pop() {
+            match self.copy_part(client, attempt, rows).await {
+                Ok(count) => ledger.added(self.name, count),
+                Err(error) => match (unstorable(&error), rows) {
+                    (Some(sqlstate), [row]) => refused.push(Refused {
+                        table: self,
+                        id: row.object_id(),
+                        row,
+                        sqlstate,
+                    }),
+                    (Some(_), rows) => {
+                        let (first, second) = rows.split_at(rows.len() / 2);
+                        parts.extend([second, first]);
+                    }
+                    (None, _) => return Err(error),
+                },
+            }
+        }
+        Ok(refused)
+    }
+
+    async fn copy_part<R: Row>(
+        &self,
+        client: &Object,
+        attempt: i64,
+        rows: &[R],
+    ) -> Result<u64, SyncError> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let types = self.staging_types(client).await?;
+        let statement = format!(
+            "copy staging.{} ({}) from stdin binary",
+            self.name,
+            self.staging_columns()
+        );
+        let sink = client.copy_in(&statement).await?;
+        let writer = BinaryCopyInWriter::new(sink, &types);
+        pin_mut!(writer);
+        for row in rows {
+            let mut values: Vec<&(dyn ToSql + Sync)> = vec![&attempt];
+            values.extend(row.values());
+            writer.as_mut().write(&values).await?;
+        }
+        Ok(writer.finish().await?)
+    }
+
+    async fn staging_types(&self, client: &Object) -> Result<Vec<Type>, SyncError> {
+        let statement = client
+            .prepare_cached(&format!(
+                "select {} from staging.{}",
+                self.staging_columns(),
+                self.name
+            ))
+            .await?;
+        Ok(statement
+            .columns()
+            .iter()
+            .map(|column| column.type_().clone())
+            .collect())
+    }
+
+    /// Stages once more what waits in quarantine for its parent.
+    ///
+    /// # Errors
+    /// Any of the database's.
+    pub async fn replay(
+        &self,
+        client: &Object,
+        attempt: i64,
+        ledger: &mut Ledger,
+    ) -> Result<(), SyncError> {
+        ledger.added(
+            self.name,
+            client.execute(&self.replay_sql(), &[&attempt]).await?,
+        );
+        Ok(())
+    }
+
+    /// Keeps the winning copy of each staged key.
+    ///
+    /// # Errors
+    /// Any of the database's.
+    pub async fn dedupe(
+        &self,
+        client: &Object,
+        attempt: i64,
+        ledger: &mut Ledger,
+    ) -> Result<(), SyncError> {
+        ledger.removed(
+            self.name,
+            client.execute(&self.dedupe_sql(), &[&attempt]).await?,
+        );
+        Ok(())
+    }
+
+    /// Tells the planner what was staged: it knows nothing of rows this new, and
+    /// would look each one up instead of joining them.
+    ///
+    /// # Errors
+    /// Any of the database's.
+    pub async fn analyze(&self, client: &impl GenericClient) -> Result<(), SyncError> {
+        client
+            .batch_execute(&format!("analyze staging.{}", self.name))
+            .await?;
+        Ok(())
+    }
+}
+
+/// Empties staging before an attempt; what an earlier step of the same run has set
+/// aside may have to wait there for `publish`. A step that outlived its run may still be
+/// writing there; then its rows are left, and told apart by their attempt.
+///
+/// # Errors
+/// The database's, but for the lock that such a step holds.
+pub async fn clear_staging(
+    client: &Object,
+    tables: &[&Table],
+    keeps_quarantine: bool,
+) -> Result<(), SyncError> {
+    let mut names: Vec<String> = tables
+        .iter()
+        .map(|table| format!("staging.{}", table.name))
+        .collect();
+    if !keeps_quarantine {
+        names.push("staging.quarantine".to_owned());
+    }
+    let truncate = format!(
+        "begin; set local lock_timeout = '2s'; truncate {}; commit",
+        names.join(", ")
+    );
+    let Err(error) = client.batch_execute(&truncate).await else {
+        return Ok(());
+    };
+    client.batch_execute("rollback").await?;
+    if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+        tracing::warn!("an earlier step is still writing to staging; its rows are ignored");
+        return Ok(());
+    }
+    Err(error.into())
+}
