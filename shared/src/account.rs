@@ -46,8 +46,8 @@ pub fn objects() -> Vec<&'static Table> {
 #[must_use]
 pub fn list(part: Part) -> Option<&'static str> {
     match part {
-        Part::Catalog => Some(catalog::LIST),
-        Part::Inventory => Some(inventory::LIST),
+        Part::Catalog => Some(catalog::LIST.name),
+        Part::Inventory => Some(inventory::LIST.name),
         Part::Locations | Part::Orders => None,
     }
 }
@@ -80,14 +80,10 @@ pub(crate) async fn apply(
     transaction: &Transaction<'_>,
     lists_all: bool,
 ) -> Result<Stats, SyncError> {
-    let one = |counts| Stats::from([(part.name().to_owned(), counts)]);
     match part {
-        Part::Locations => Ok(one(locations::store::apply(context, transaction).await?)),
+        Part::Locations => locations::store::apply(context, transaction).await,
         Part::Catalog => catalog::store::apply(context, transaction, lists_all).await,
-        Part::Inventory => {
-            let counts = inventory::store::apply(context, transaction, lists_all).await?;
-            Ok(one(counts))
-        }
+        Part::Inventory => inventory::store::apply(context, transaction, lists_all).await,
         Part::Orders => Err(SyncError::Internal("orders stage nothing".to_owned())),
     }
 }

@@ -9,36 +9,30 @@ pub mod rows;
 pub mod statements;
 pub mod store;
 
-use deadpool_postgres::Object;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::locations;
-use crate::postgres;
-use crate::postgres::plan::{self, Access};
-use crate::run::ledger::Ledger;
-use crate::run::stats::{StagedStep, StepOutput, total};
+use crate::run::stats::StepOutput;
 use crate::run::step::{self, Step, StepContext, StepInput};
-use crate::run::watermark::Watermark;
 use crate::square::{
     BatchRetrieveCatalogObjects, CatalogObject, Page, SearchCatalogObjects, read_ahead, read_object,
 };
-use crate::staging::absence::Absent;
-use crate::staging::load::clear_staging;
-use crate::staging::quarantine;
-use crate::text;
+use crate::staging::intake::{Intake, List};
 use crate::times::Now;
 use rows::{Arrivals, CatalogRows};
 use store::{CATEGORIES, ITEMS, TABLES, VARIATIONS};
 
-pub(crate) const LIST: &str = "catalog";
-const TYPES: [&str; 3] = ["CATEGORY", "ITEM", "ITEM_VARIATION"];
-
 /// `begin_time` leaves out objects of that very moment, and the search may find an
 /// object a moment later than the time that it carries.
-const OVERLAP: SignedDuration = SignedDuration::from_mins(2);
+pub(crate) const LIST: List = List {
+    name: "catalog",
+    overlap: SignedDuration::from_mins(2),
+};
+
+const TYPES: [&str; 3] = ["CATEGORY", "ITEM", "ITEM_VARIATION"];
 
 /// Brings the catalog's tables to what Square has.
 ///
@@ -59,70 +53,30 @@ pub async fn sync(
 }
 
 async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
-    let mut client = context.env.database.client().await?;
-    locations::ensure_merchant(context, &client).await?;
-    let reconcile_after = context.env.settings.reconcile_after;
-    let watermark = Watermark::load(&**client, LIST, reconcile_after).await?;
-    let request = &context.run.request;
-    let listed_all = watermark.reconcile_due || request.reconcile || request.full_refresh;
-
-    clear_staging(&client, &TABLES, request.stages_only()).await?;
-    let now = postgres::now(&**client).await?;
-    let mut reader = Reader::new(context, &client, now);
-    if listed_all {
-        reader.list_all(&watermark).await?;
+    let mut intake = Intake::open(context, &TABLES, Some(&LIST)).await?;
+    locations::ensure_merchant(context, &intake.client).await?;
+    let mut reader = Reader::new(&mut intake);
+    if reader.intake.lists_all {
+        reader.list_all().await?;
         reader.ask_for_absent().await?;
     } else {
         reader.replay().await?;
-        reader.list_changes(watermark.start(OVERLAP)).await?;
+        reader.list_changes(reader.intake.since()).await?;
     }
-    let Staged {
-        newest,
-        ledger,
-        warnings,
-    } = reader.finish(Access::of(listed_all)).await?;
-
-    let transaction = context.begin(&mut client).await?;
-    ledger.verify(&transaction, context.attempt).await?;
-    if request.stages_only() {
-        let wants_inventory = store::wants_inventory(context, &transaction, listed_all).await?;
-        let staged = StagedStep {
-            attempt: context.attempt,
-            rows: ledger,
-            listed_all,
-            position: watermark.advance(newest, now, OVERLAP).position,
-            wants_inventory,
-        };
-        return context.leave_staged(transaction, staged, warnings).await;
+    let newest = reader.told.time();
+    store::complete(&mut intake).await?;
+    if context.run.request.stages_only() {
+        intake.wants_inventory = store::wants_inventory(&mut intake).await?;
     }
-    let stats = store::apply(context, &transaction, listed_all).await?;
     let tables = TABLES.map(|table| table.name);
-    plan::analyze(&*transaction, &tables, total([&stats]).written()).await?;
-    let run_id = &context.run.run_id;
-    watermark
-        .advance(newest, now, OVERLAP)
-        .save(&*transaction, LIST, listed_all, run_id)
-        .await?;
-    let scope = if listed_all { "reconcile" } else { "delta" };
-    context.commit(transaction, scope, stats, warnings).await
-}
-
-/// What the lists left in staging.
-struct Staged {
-    newest: Option<Timestamp>,
-    ledger: Ledger,
-    warnings: Vec<String>,
+    intake.end(newest, Vec::new(), &tables, store::apply).await
 }
 
 /// Reads lists into staging.
-struct Reader<'a> {
-    context: &'a StepContext<'a>,
-    client: &'a Object,
+struct Reader<'a, 'c> {
+    intake: &'a mut Intake<'c>,
     arrivals: Arrivals,
-    /// When this step began to ask.
-    now: Now,
     told: Told,
-    ledger: Ledger,
 }
 
 /// What lists have told of the catalog's own time.
@@ -159,36 +113,30 @@ impl Told {
     }
 }
 
-impl<'a> Reader<'a> {
-    fn new(context: &'a StepContext<'a>, client: &'a Object, now: Now) -> Self {
+impl<'a, 'c> Reader<'a, 'c> {
+    fn new(intake: &'a mut Intake<'c>) -> Self {
         Self {
-            context,
-            client,
+            intake,
             arrivals: Arrivals::given(),
-            now,
             told: Told::default(),
-            ledger: Ledger::default(),
         }
     }
 
     /// Stages what waits in quarantine once more: for its parent, or for a release
     /// that can read it.
     async fn replay(&mut self) -> Result<(), SyncError> {
-        let attempt = self.context.attempt;
         for table in TABLES {
-            table.replay(self.client, attempt, &mut self.ledger).await?;
+            self.intake.replay(table).await?;
         }
         let data_types = TABLES.map(|table| table.data_type);
-        let (mut arrivals, mut number) = (Arrivals::again(), 0);
+        let mut arrivals = Arrivals::again();
         loop {
-            let waiting =
-                quarantine::unreadable_after(&***self.client, &data_types, number).await?;
-            let Some((last, _)) = waiting.last() else {
+            let waiting = self.intake.next_unreadable(&data_types).await?;
+            if waiting.is_empty() {
                 return Ok(());
-            };
-            number = *last;
+            }
             let mut rows = CatalogRows::default();
-            for (_, payload) in &waiting {
+            for payload in &waiting {
                 if let Ok(object) = read_object(payload) {
                     rows.add(object, &mut arrivals);
                 }
@@ -201,28 +149,29 @@ impl<'a> Reader<'a> {
 
     /// Everything, then what changed since the listing began or the last run
     /// read, whichever is earlier: the latter brings the tombstones.
-    async fn list_all(&mut self, watermark: &Watermark) -> Result<(), SyncError> {
+    async fn list_all(&mut self) -> Result<(), SyncError> {
         let lists = TYPES.map(|kind| self.request(vec![kind], None));
         let begun = self.read(lists.into()).await?;
         self.arrivals.have_been_listed();
-        let since = match (watermark.start(OVERLAP), begun) {
+        let since = match (self.intake.since(), begun) {
             (Some(last), Some(begun)) => Some(last.min(begun)),
             (last, begun) => last.or(begun),
         };
         let Some(since) = since else {
             return Ok(());
         };
-        self.list_changes(since.checked_sub(OVERLAP).ok()).await
+        self.list_changes(since.checked_sub(LIST.overlap).ok())
+            .await
     }
 
     /// Asks Square for what the listing lacks, by its ids: it may only have slipped.
     async fn ask_for_absent(&mut self) -> Result<(), SyncError> {
         for table in [&CATEGORIES, &ITEMS, &VARIATIONS] {
-            let Some(absent) = Absent::of(self.context, self.client, table, "id").await? else {
+            if !self.intake.has_absent(table, "id").await? {
                 continue;
-            };
+            }
             loop {
-                let object_ids = absent.next().await?;
+                let object_ids = self.intake.next_absent().await?;
                 if object_ids.is_empty() {
                     break;
                 }
@@ -230,7 +179,7 @@ impl<'a> Reader<'a> {
                     object_ids,
                     include_deleted_objects: true,
                 };
-                let square = &self.context.square;
+                let square = &self.intake.context.square;
                 match square.batch_retrieve_catalog_objects(&request).await {
                     Ok(page) => self.stage(page).await?,
                     // Without an answer the listing's word counts.
@@ -260,16 +209,16 @@ impl<'a> Reader<'a> {
             object_types,
             include_deleted_objects: begin_time.is_some(),
             begin_time,
-            limit: self.context.env.settings.catalog_batch_size,
+            limit: self.intake.context.env.settings.catalog_batch_size,
         }
     }
 
-    /// Reads lists side by side; answers the catalog's time when they began.
+    /// Reads lists side by side; returns the catalog's time when they began.
     async fn read(
         &mut self,
         requests: Vec<SearchCatalogObjects>,
     ) -> Result<Option<Timestamp>, SyncError> {
-        let square = &self.context.square;
+        let square = &self.intake.context.square;
         let concurrency = requests.len();
         let lists = requests
             .into_iter()
@@ -278,7 +227,7 @@ impl<'a> Reader<'a> {
         let mut pages = read_ahead(lists, concurrency);
         let mut told = Told::default();
         while let Some(page) = pages.next().await? {
-            told.hear(&page, self.now);
+            told.hear(&page, self.intake.now);
             self.stage(page).await?;
         }
         self.told.go_on(told);
@@ -286,9 +235,8 @@ impl<'a> Reader<'a> {
     }
 
     async fn stage(&mut self, page: Page<CatalogObject>) -> Result<(), SyncError> {
-        self.context
-            .progress
-            .add(page.objects.len() + page.broken.len());
+        let progress = &self.intake.context.progress;
+        progress.add(page.objects.len() + page.broken.len());
         let mut rows = CatalogRows::default();
         for object in page.objects {
             rows.add(object, &mut self.arrivals);
@@ -300,41 +248,11 @@ impl<'a> Reader<'a> {
     }
 
     async fn stage_rows(&mut self, rows: CatalogRows) -> Result<(), SyncError> {
-        let (client, attempt, ledger) = (self.client, self.context.attempt, &mut self.ledger);
-        let categories = CATEGORIES.copy_in(client, attempt, &rows.categories, ledger);
-        quarantine::stage_refused(&***client, attempt, categories.await?, ledger).await?;
-        let items = ITEMS.copy_in(client, attempt, &rows.items, ledger).await?;
-        quarantine::stage_refused(&***client, attempt, items, ledger).await?;
-        let variations = VARIATIONS.copy_in(client, attempt, &rows.variations, ledger);
-        quarantine::stage_refused(&***client, attempt, variations.await?, ledger).await?;
-        let (key, broken) = (["id"], rows.broken);
-        quarantine::stage_broken(&***client, attempt, &key, broken, ITEMS.data_type, ledger).await
-    }
-
-    /// Leaves one copy of each object in staging, ready to be applied.
-    async fn finish(self, access: Access) -> Result<Staged, SyncError> {
-        let (client, attempt, mut ledger) = (self.client, self.context.attempt, self.ledger);
-        for table in [&CATEGORIES, &ITEMS, &VARIATIONS] {
-            table.analyze(&***client).await?;
-        }
-        CATEGORIES.dedupe(client, attempt, &mut ledger).await?;
-        ITEMS.dedupe(client, attempt, &mut ledger).await?;
-        let outdated = client
-            .execute(statements::DROP_OUTDATED_HELD, &[&attempt])
-            .await?;
-        ledger.removed(VARIATIONS.name, outdated);
-        client
-            .execute(&statements::complete_item_ids(access), &[&attempt])
-            .await?;
-        VARIATIONS.dedupe(client, attempt, &mut ledger).await?;
-        let cleaned = text::warning(self.context.square.cleaned());
-        let mut warnings: Vec<String> = cleaned.into_iter().collect();
-        warnings.extend(quarantine::unnamed_warning(&***client, attempt).await?);
-        Ok(Staged {
-            newest: self.told.time(),
-            ledger,
-            warnings,
-        })
+        self.intake.copy(&CATEGORIES, &rows.categories).await?;
+        self.intake.copy(&ITEMS, &rows.items).await?;
+        self.intake.copy(&VARIATIONS, &rows.variations).await?;
+        let (broken, default_type) = (rows.broken, ITEMS.data_type);
+        self.intake.set_aside(&["id"], broken, default_type).await
     }
 }
 

@@ -12,7 +12,9 @@ use crate::inventory::store::INVENTORY;
 use crate::postgres::plan::Access;
 use crate::run::stats::{Counts, Stats};
 use crate::run::step::StepContext;
+use crate::staging::apply;
 use crate::staging::guard;
+use crate::staging::intake::Intake;
 use crate::staging::quarantine;
 use crate::staging::table::Table;
 
@@ -182,13 +184,13 @@ pub const TABLES: [&Table; 5] = [
 /// wins over any copy that was read before it.
 const OBJECT_RANK: &[&str] = &["is_deleted", "coalesce(version, 0)", "seq"];
 
-/// Applies what was staged, and says what became of it.
+/// Applies what was staged, and returns what became of it.
 pub(crate) async fn apply(
     context: &StepContext<'_>,
     transaction: &Transaction<'_>,
-    listed_all: bool,
+    lists_all: bool,
 ) -> Result<Stats, SyncError> {
-    let access = Access::of(listed_all);
+    let access = Access::of(lists_all);
     access.enter_anew(transaction).await?;
     for statement in statements::deleted_asides() {
         transaction.execute(&statement, &[&context.attempt]).await?;
@@ -213,16 +215,30 @@ pub(crate) async fn apply(
     Ok(stats)
 }
 
-/// Whether applying what is staged asks for all counts to be listed.
-pub(super) async fn wants_inventory(
-    context: &StepContext<'_>,
-    transaction: &Transaction<'_>,
-    listed_all: bool,
-) -> Result<bool, SyncError> {
-    let access = Access::of(listed_all);
-    access.enter_anew(transaction).await?;
+/// Leaves one copy of each object in staging, ready to be applied.
+pub(super) async fn complete(intake: &mut Intake<'_>) -> Result<(), SyncError> {
+    let attempt = intake.context.attempt;
+    intake.analyze(&[&CATEGORIES, &ITEMS, &VARIATIONS]).await?;
+    intake.keep_one_copy(&CATEGORIES).await?;
+    intake.keep_one_copy(&ITEMS).await?;
+    let drop_outdated = statements::DROP_OUTDATED_HELD;
+    let outdated = intake.client.execute(drop_outdated, &[&attempt]).await?;
+    intake.ledger.removed(VARIATIONS.name, outdated);
+    let complete_item_ids = statements::complete_item_ids(intake.access());
+    intake
+        .client
+        .execute(&complete_item_ids, &[&attempt])
+        .await?;
+    intake.keep_one_copy(&VARIATIONS).await
+}
+
+/// Whether applying what is staged will ask for all counts to be listed.
+pub(super) async fn wants_inventory(intake: &mut Intake<'_>) -> Result<bool, SyncError> {
+    let (access, attempt) = (intake.access(), intake.context.attempt);
+    let transaction = intake.client.transaction().await?;
+    access.enter_anew(&*transaction).await?;
     let sql = statements::wants_inventory(access);
-    let row = transaction.query_one(&sql, &[&context.attempt]).await?;
+    let row = transaction.query_one(&sql, &[&attempt]).await?;
     Ok(row.get(0))
 }
 
@@ -232,15 +248,10 @@ async fn apply_objects(
     table: &Table,
     access: Access,
 ) -> Result<Counts, SyncError> {
-    let mut counts = upsert(context, transaction, table, access).await?;
-    let marked = transaction
-        .execute(
-            &table.mark_deleted_sql(access),
-            &[&context.attempt, &context.run.run_id],
-        )
-        .await?;
-    counts.deleted = i64::try_from(marked).unwrap_or(i64::MAX);
-    check(context, transaction, table.name, &counts).await?;
+    let upsert = table.upsert_sql(access);
+    let mut counts = apply::upsert(context, transaction, table, &upsert).await?;
+    counts.deleted = apply::mark_deleted(context, transaction, table, access).await?;
+    guard::check(context, transaction, table, &counts).await?;
     Ok(counts)
 }
 
@@ -279,7 +290,8 @@ async fn apply_variations(
     ] {
         transaction.execute(&statement, &[&attempt]).await?;
     }
-    let mut variations = upsert(context, transaction, &VARIATIONS, access).await?;
+    let upsert = VARIATIONS.upsert_sql(access);
+    let mut variations = apply::upsert(context, transaction, &VARIATIONS, &upsert).await?;
     for statement in [
         statements::drop_outdated_replays(access),
         statements::stage_overrides(access),
@@ -302,47 +314,9 @@ async fn apply_variations(
         deleted: marked.get("inventory"),
         ..Counts::default()
     };
-    check(context, transaction, VARIATIONS.name, &variations).await?;
-    check(context, transaction, INVENTORY.name, &inventory).await?;
+    guard::check(context, transaction, &VARIATIONS, &variations).await?;
+    guard::check(context, transaction, &INVENTORY, &inventory).await?;
     let unsaid = marked.get("unsaid_inventory");
     guard::check_unsaid(context, transaction, &INVENTORY, unsaid).await?;
     Ok((variations, inventory))
-}
-
-async fn upsert(
-    context: &StepContext<'_>,
-    transaction: &Transaction<'_>,
-    table: &Table,
-    access: Access,
-) -> Result<Counts, SyncError> {
-    let attempt = context.attempt;
-    let staged = transaction
-        .query_one(&table.staged_sql(), &[&attempt])
-        .await?
-        .get(0);
-    let run_id = context.run.run_id.as_str();
-    let written = table
-        .upsert(transaction, &table.upsert_sql(access), attempt, run_id)
-        .await?;
-    let mut counts = Counts::new(staged, written);
-    counts.quarantined = quarantine::count(transaction, attempt, table.data_type).await?;
-    Ok(counts)
-}
-
-async fn check(
-    context: &StepContext<'_>,
-    transaction: &Transaction<'_>,
-    table: &'static str,
-    counts: &Counts,
-) -> Result<(), SyncError> {
-    let (deleted, created) = (counts.deleted, counts.created);
-    guard::check(
-        context,
-        transaction,
-        table,
-        "not is_deleted",
-        deleted,
-        created,
-    )
-    .await
 }

@@ -9,8 +9,6 @@
 pub mod rows;
 pub mod store;
 
-use std::collections::BTreeMap;
-
 use deadpool_postgres::Object;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -19,26 +17,20 @@ use crate::env::Env;
 use crate::error::SyncError;
 use crate::locations::{self, Staged as StagedLocations};
 use crate::part::Part;
-use crate::postgres::{self, plan};
-use crate::run::ledger::Ledger;
-use crate::run::stats::{StagedStep, StepOutput};
+use crate::run::stats::StepOutput;
 use crate::run::step::{self, Step, StepContext, StepInput};
-use crate::run::watermark::Watermark;
 use crate::square::{
     BatchRetrieveInventoryCounts, Broken, InventoryCount, Page, read_ahead, read_object,
 };
-use crate::staging::absence::Absent;
-use crate::staging::load::clear_staging;
-use crate::staging::quarantine;
-use crate::text;
-use crate::times::Now;
+use crate::staging::intake::{Intake, List};
 use rows::CountRow;
 use store::INVENTORY;
 
-pub(crate) const LIST: &str = "inventory";
-
 /// Counts may show up a moment after the time they carry.
-const OVERLAP: SignedDuration = SignedDuration::from_mins(2);
+pub(crate) const LIST: List = List {
+    name: "inventory",
+    overlap: SignedDuration::from_mins(2),
+};
 
 /// Pages of the one list for all locations, before a large account is split.
 const UNSPLIT_PAGES: u32 = 10;
@@ -62,54 +54,23 @@ pub async fn sync(
 }
 
 async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
-    let mut client = context.env.database.client().await?;
-    locations::ensure_merchant(context, &client).await?;
-    let reconcile_after = context.env.settings.reconcile_after;
-    let watermark = Watermark::load(&**client, LIST, reconcile_after).await?;
-    let request = &context.run.request;
-    let listed_all = watermark.reconcile_due
-        || request.reconcile
-        || request.full_refresh
-        || staged_catalog_asks(context, &client).await?;
-
-    clear_staging(&client, &[&INVENTORY], request.stages_only()).await?;
-    let now = postgres::now(&**client).await?;
-    let mut reader = Reader::new(context, &client, now);
-    if listed_all {
-        reader.list_all(&watermark).await?;
+    let mut intake = Intake::open(context, &[&INVENTORY], Some(&LIST)).await?;
+    locations::ensure_merchant(context, &intake.client).await?;
+    intake.lists_all |= staged_catalog_asks(context, &intake.client).await?;
+    let mut reader = Reader::new(&mut intake);
+    if reader.intake.lists_all {
+        reader.list_all().await?;
         reader.ask_for_absent().await?;
     } else {
         reader.replay().await?;
-        reader.list(vec![], watermark.start(OVERLAP)).await?;
+        reader.list(vec![], reader.intake.since()).await?;
     }
-    let Staged {
-        newest,
-        ledger,
-        warnings,
-    } = reader.finish().await?;
-
-    let transaction = context.begin(&mut client).await?;
-    ledger.verify(&transaction, context.attempt).await?;
-    if request.stages_only() {
-        let staged = StagedStep {
-            attempt: context.attempt,
-            rows: ledger,
-            listed_all,
-            position: watermark.advance(newest, now, OVERLAP).position,
-            wants_inventory: false,
-        };
-        return context.leave_staged(transaction, staged, warnings).await;
-    }
-    let counts = store::apply(context, &transaction, listed_all).await?;
-    plan::analyze(&*transaction, &store::WRITTEN, counts.written()).await?;
-    let run_id = &context.run.run_id;
-    watermark
-        .advance(newest, now, OVERLAP)
-        .save(&*transaction, LIST, listed_all, run_id)
-        .await?;
-    let scope = if listed_all { "reconcile" } else { "delta" };
-    let stats = BTreeMap::from([("inventory".to_owned(), counts)]);
-    context.commit(transaction, scope, stats, warnings).await
+    let newest = reader.newest;
+    intake.analyze(&[&INVENTORY]).await?;
+    intake.keep_one_copy(&INVENTORY).await?;
+    intake
+        .end(newest, Vec::new(), &store::WRITTEN, store::apply)
+        .await
 }
 
 /// Whether this run's catalog asks for all counts, where it is staged only: else its
@@ -124,13 +85,6 @@ async fn staged_catalog_asks(
     Ok(staged.is_some_and(|staged| staged.wants_inventory))
 }
 
-/// What the lists left in staging.
-struct Staged {
-    newest: Option<Timestamp>,
-    ledger: Ledger,
-    warnings: Vec<String>,
-}
-
 /// How far the one list for all locations went.
 enum Unsplit {
     /// To its end, within one page.
@@ -142,60 +96,48 @@ enum Unsplit {
 }
 
 /// Reads lists into staging.
-struct Reader<'a> {
-    context: &'a StepContext<'a>,
-    client: &'a Object,
+struct Reader<'a, 'c> {
+    intake: &'a mut Intake<'c>,
     seq: i64,
-    /// When this step began to ask.
-    now: Now,
     newest: Option<Timestamp>,
-    ledger: Ledger,
 }
 
-impl<'a> Reader<'a> {
-    fn new(context: &'a StepContext<'a>, client: &'a Object, now: Now) -> Self {
+impl<'a, 'c> Reader<'a, 'c> {
+    fn new(intake: &'a mut Intake<'c>) -> Self {
         Self {
-            context,
-            client,
+            intake,
             seq: 0,
-            now,
             newest: None,
-            ledger: Ledger::default(),
         }
     }
 
     /// Stages what waits in quarantine once more: for its parent, or for a release
     /// that can read it.
     async fn replay(&mut self) -> Result<(), SyncError> {
-        let (client, attempt) = (self.client, self.context.attempt);
-        INVENTORY.replay(client, attempt, &mut self.ledger).await?;
-        let mut number = 0;
+        self.intake.replay(&INVENTORY).await?;
         loop {
-            let data_types = [INVENTORY.data_type];
-            let waiting = quarantine::unreadable_after(&***client, &data_types, number).await?;
-            let Some((last, _)) = waiting.last() else {
+            let waiting = self.intake.next_unreadable(&[INVENTORY.data_type]).await?;
+            if waiting.is_empty() {
                 return Ok(());
-            };
-            number = *last;
-            let readable = waiting
+            }
+            let readable: Vec<CountRow> = waiting
                 .iter()
-                .filter_map(|(_, payload)| read_object::<InventoryCount>(payload).ok())
+                .filter_map(|payload| read_object::<InventoryCount>(payload).ok())
                 .filter(is_of_variation)
                 .map(|count| CountRow::new(count, 0))
                 .collect();
-            self.stage_rows(readable, Vec::new()).await?;
+            self.intake.copy(&INVENTORY, &readable).await?;
         }
     }
 
     /// Asks Square for what the listing lacks, by the variations: it may only have
     /// slipped.
     async fn ask_for_absent(&mut self) -> Result<(), SyncError> {
-        let (context, client) = (self.context, self.client);
-        let Some(absent) = Absent::of(context, client, &INVENTORY, "variation_id").await? else {
+        if !self.intake.has_absent(&INVENTORY, "variation_id").await? {
             return Ok(());
-        };
+        }
         loop {
-            let catalog_object_ids = absent.next().await?;
+            let catalog_object_ids = self.intake.next_absent().await?;
             if catalog_object_ids.is_empty() {
                 return Ok(());
             }
@@ -204,7 +146,7 @@ impl<'a> Reader<'a> {
                 ..self.request(vec![], None)
             };
             match self.read(request).await {
-                Ok(_) => {}
+                Ok(()) => {}
                 // Without an answer the listing's word counts.
                 Err(error @ SyncError::SquareRejected { .. }) => {
                     tracing::warn!(%error, "absent counts were not asked for");
@@ -215,15 +157,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Everything, and then what changed since it began.
-    async fn list_all(&mut self, watermark: &Watermark) -> Result<(), SyncError> {
-        let parts = self.context.run.request.parts();
+    async fn list_all(&mut self) -> Result<(), SyncError> {
+        let parts = self.intake.context.run.request.parts();
         let locations = if parts.contains(&Part::Locations) {
             None
         } else {
             // No step of this run has brought those that counts refer to.
             Some(self.locations().await?)
         };
-        let begun = match watermark.position {
+        let begun = match self.intake.position() {
             // What the last run read up to was there before this one began.
             Some(position) if self.is_large().await? => Some(position),
             _ => match self.list_unsplit().await? {
@@ -246,14 +188,15 @@ impl<'a> Reader<'a> {
 
     /// Whether the table already holds more than the one list may have pages for.
     async fn is_large(&self) -> Result<bool, SyncError> {
-        let limit = self.context.env.settings.inventory_batch_size;
+        let limit = self.intake.context.env.settings.inventory_batch_size;
         let rows = i64::from(limit) * i64::from(UNSPLIT_PAGES);
-        Ok(self.client.query_one(store::KNOWN, &[&rows]).await?.get(0))
+        let client = &self.intake.client;
+        Ok(client.query_one(store::KNOWN, &[&rows]).await?.get(0))
     }
 
     /// One list for all locations, as far as it goes.
     async fn list_unsplit(&mut self) -> Result<Unsplit, SyncError> {
-        let square = &self.context.square;
+        let square = &self.intake.context.square;
         let list = square.batch_retrieve_inventory_counts(self.request(vec![], None));
         let mut pages = read_ahead(vec![list], 1);
         let mut begun = None;
@@ -273,17 +216,16 @@ impl<'a> Reader<'a> {
     }
 
     async fn locations(&mut self) -> Result<StagedLocations, SyncError> {
-        let (square, attempt) = (&self.context.square, self.context.attempt);
-        locations::stage(square, self.client, attempt, &mut self.ledger).await
+        locations::stage(self.intake).await
     }
 
     async fn list_by_location(&mut self, ids: Vec<String>) -> Result<(), SyncError> {
-        let square = &self.context.square;
+        let square = &self.intake.context.square;
         let lists = ids
             .into_iter()
             .map(|id| square.batch_retrieve_inventory_counts(self.request(vec![id], None)))
             .collect();
-        let concurrency = self.context.env.settings.square_concurrency;
+        let concurrency = self.intake.context.env.settings.square_concurrency;
         let mut pages = read_ahead(lists, usize::try_from(concurrency).unwrap_or(1));
         while let Some(page) = pages.next().await? {
             self.stage(page).await?;
@@ -292,7 +234,7 @@ impl<'a> Reader<'a> {
     }
 
     async fn list_changes(&mut self, begun: Option<Timestamp>) -> Result<(), SyncError> {
-        let since = begun.and_then(|begun| begun.checked_sub(OVERLAP).ok());
+        let since = begun.and_then(|begun| begun.checked_sub(LIST.overlap).ok());
         self.list(vec![], since).await
     }
 
@@ -305,7 +247,11 @@ impl<'a> Reader<'a> {
     }
 
     async fn read(&mut self, request: BatchRetrieveInventoryCounts) -> Result<(), SyncError> {
-        let list = self.context.square.batch_retrieve_inventory_counts(request);
+        let list = self
+            .intake
+            .context
+            .square
+            .batch_retrieve_inventory_counts(request);
         let mut pages = read_ahead(vec![list], 1);
         while let Some(page) = pages.next().await? {
             self.stage(page).await?;
@@ -321,54 +267,32 @@ impl<'a> Reader<'a> {
         BatchRetrieveInventoryCounts {
             location_ids,
             updated_after,
-            limit: self.context.env.settings.inventory_batch_size,
+            limit: self.intake.context.env.settings.inventory_batch_size,
             ..BatchRetrieveInventoryCounts::default()
         }
     }
 
     async fn stage(&mut self, page: Page<InventoryCount>) -> Result<(), SyncError> {
-        self.context
-            .progress
-            .add(page.objects.len() + page.broken.len());
+        let progress = &self.intake.context.progress;
+        progress.add(page.objects.len() + page.broken.len());
         let mut rows = Vec::with_capacity(page.objects.len());
         for count in page.objects.into_iter().filter(is_of_variation) {
             self.seq += 1;
-            self.newest = self.newest.max(self.now.known(count.calculated_at));
+            self.newest = self.newest.max(self.intake.now.known(count.calculated_at));
             rows.push(CountRow::new(count, self.seq));
         }
-        self.stage_rows(rows, page.broken).await
+        self.intake.copy(&INVENTORY, &rows).await?;
+        self.set_aside(page.broken).await
     }
 
-    async fn stage_rows(
-        &mut self,
-        rows: Vec<CountRow>,
-        broken: Vec<Broken>,
-    ) -> Result<(), SyncError> {
-        let (client, attempt, ledger) = (self.client, self.context.attempt, &mut self.ledger);
-        let refused = INVENTORY.copy_in(client, attempt, &rows, ledger).await?;
-        quarantine::stage_refused(&***client, attempt, refused, ledger).await?;
+    async fn set_aside(&mut self, broken: Vec<Broken>) -> Result<(), SyncError> {
         let (key, data_type) = (
             ["catalog_object_id", "location_id", "state"],
             INVENTORY.data_type,
         );
         let broken = broken.into_iter();
         let broken = broken.map(|broken| (Some(data_type), broken)).collect();
-        quarantine::stage_broken(&***client, attempt, &key, broken, data_type, ledger).await
-    }
-
-    /// Leaves one copy of each count in staging, ready to be applied.
-    async fn finish(self) -> Result<Staged, SyncError> {
-        let (client, attempt, mut ledger) = (self.client, self.context.attempt, self.ledger);
-        INVENTORY.analyze(&***client).await?;
-        INVENTORY.dedupe(client, attempt, &mut ledger).await?;
-        let cleaned = text::warning(self.context.square.cleaned());
-        let mut warnings: Vec<String> = cleaned.into_iter().collect();
-        warnings.extend(quarantine::unnamed_warning(&***client, attempt).await?);
-        Ok(Staged {
-            newest: self.newest,
-            ledger,
-            warnings,
-        })
+        self.intake.set_aside(&key, broken, data_type).await
     }
 }
 

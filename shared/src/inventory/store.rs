@@ -5,8 +5,9 @@ use tokio_postgres::Transaction;
 use crate::error::SyncError;
 use crate::locations;
 use crate::postgres::plan::Access;
-use crate::run::stats::Counts;
+use crate::run::stats::Stats;
 use crate::run::step::StepContext;
+use crate::staging::apply;
 use crate::staging::guard;
 use crate::staging::quarantine;
 use crate::staging::table::Table;
@@ -112,46 +113,26 @@ pub fn statements() -> Vec<String> {
     statements
 }
 
-/// Applies what was staged.
+/// Applies what was staged, and returns what became of it.
 pub(crate) async fn apply(
     context: &StepContext<'_>,
     transaction: &Transaction<'_>,
-    listed_all: bool,
-) -> Result<Counts, SyncError> {
+    lists_all: bool,
+) -> Result<Stats, SyncError> {
     let (attempt, run_id) = (context.attempt, context.run.run_id.as_str());
-    let access = Access::of(listed_all);
+    let access = Access::of(lists_all);
     access.enter_anew(transaction).await?;
-    if listed_all {
+    if lists_all {
         locations::store::add_staged(transaction, attempt, run_id).await?;
     }
     for statement in [quarantine_counts(access), follow_deleted_variations(access)] {
         transaction.execute(&statement, &[&attempt]).await?;
     }
-    let staged: i64 = transaction
-        .query_one(&INVENTORY.staged_sql(), &[&attempt])
-        .await?
-        .get(0);
-    let written = INVENTORY
-        .upsert(transaction, &upsert(access), attempt, run_id)
-        .await?;
-    let mut counts = Counts::new(staged, written);
-    if listed_all {
-        let marked = transaction
-            .execute(&INVENTORY.mark_deleted_sql(access), &[&attempt, &run_id])
-            .await?;
-        counts.deleted = i64::try_from(marked).unwrap_or(i64::MAX);
+    let mut counts = apply::upsert(context, transaction, &INVENTORY, &upsert(access)).await?;
+    if lists_all {
+        counts.deleted = apply::mark_deleted(context, transaction, &INVENTORY, access).await?;
     }
-    counts.quarantined = quarantine::count(transaction, attempt, "inventory").await?;
     quarantine::settle(transaction, &INVENTORY, attempt, run_id, access).await?;
-    let (deleted, created) = (counts.deleted, counts.created);
-    guard::check(
-        context,
-        transaction,
-        INVENTORY.name,
-        "not is_deleted",
-        deleted,
-        created,
-    )
-    .await?;
-    Ok(counts)
+    guard::check(context, transaction, &INVENTORY, &counts).await?;
+    Ok(Stats::from([("inventory".to_owned(), counts)]))
 }

@@ -5,22 +5,18 @@ pub mod rows;
 pub mod store;
 pub mod zones;
 
-use std::collections::BTreeMap;
-
 use deadpool_postgres::Object;
 use tokio::time::Instant;
-use tokio_postgres::GenericClient;
+use tokio_postgres::{GenericClient, Transaction};
 
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::merchant;
-use crate::run::ledger::Ledger;
-use crate::run::stats::{StagedStep, StepOutput};
+use crate::run::stats::StepOutput;
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::square::{Location, Page, Square};
-use crate::staging::load::clear_staging;
+use crate::staging::intake::Intake;
 use crate::staging::quarantine::{self, Aside};
-use crate::text;
 use rows::LocationRow;
 use store::LOCATIONS;
 
@@ -54,10 +50,7 @@ pub(crate) async fn ensure(
     run_id: &str,
 ) -> Result<Vec<String>, SyncError> {
     let page = listed(square, client).await?;
-    let rows: Vec<LocationRow> = (1..)
-        .zip(page.objects)
-        .map(|(seq, location)| LocationRow::new(location, seq))
-        .collect();
+    let rows = numbered(page.objects);
     for row in &rows {
         if let Some(sqlstate) = store::add_missing(client, row, run_id).await? {
             quarantine::keep_refused(client, &LOCATIONS, row, &sqlstate, run_id).await?;
@@ -92,24 +85,23 @@ impl Staged {
 ///
 /// # Errors
 /// Square's, the database's.
-pub(crate) async fn stage(
-    square: &Square,
-    client: &Object,
-    attempt: i64,
-    ledger: &mut Ledger,
-) -> Result<Staged, SyncError> {
-    let page = listed(square, &***client).await?;
-    let rows: Vec<LocationRow> = (1..)
-        .zip(page.objects)
-        .map(|(seq, location)| LocationRow::new(location, seq))
-        .collect();
-    let refused = LOCATIONS.copy_in(client, attempt, &rows, ledger).await?;
-    let is_broken = !page.broken.is_empty() || !refused.is_empty();
-    LOCATIONS.dedupe(client, attempt, ledger).await?;
+pub(crate) async fn stage(intake: &mut Intake<'_>) -> Result<Staged, SyncError> {
+    let page = listed(&intake.context.square, &**intake.client).await?;
+    let rows = numbered(page.objects);
+    let refused = intake.copy(&LOCATIONS, &rows).await?;
+    let is_broken = !page.broken.is_empty() || refused > 0;
+    intake.keep_one_copy(&LOCATIONS).await?;
     let mut ids: Vec<String> = rows.into_iter().map(|row| row.id).collect();
     ids.sort_unstable();
     ids.dedup();
     Ok(Staged { ids, is_broken })
+}
+
+/// In Square's order, which tells two copies apart.
+fn numbered(locations: Vec<Location>) -> Vec<LocationRow> {
+    let rows = (1..).zip(locations);
+    rows.map(|(seq, location)| LocationRow::new(location, seq))
+        .collect()
 }
 
 /// Sees to it in a redriven step, whose run has passed preflight long ago, that the
@@ -145,49 +137,20 @@ async fn listed(square: &Square, client: &impl GenericClient) -> Result<Page<Loc
 }
 
 async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
-    let mut client = context.env.database.client().await?;
-    let page = listed(&context.square, &**client).await?;
+    let mut intake = Intake::open(context, &[&LOCATIONS], None).await?;
+    let page = listed(&context.square, &**intake.client).await?;
     context.progress.add(page.objects.len() + page.broken.len());
-    let rows: Vec<LocationRow> = (1..)
-        .zip(page.objects)
-        .map(|(seq, location)| LocationRow::new(location, seq))
-        .collect();
+    let rows = numbered(page.objects);
+    let data_type = LOCATIONS.data_type;
     let broken = page.broken.into_iter();
-    let broken = broken.map(|broken| (Some(LOCATIONS.data_type), broken));
-
-    let attempt = context.attempt;
-    clear_staging(&client, &[&LOCATIONS], false).await?;
-    let mut ledger = Ledger::default();
-    let refused = LOCATIONS
-        .copy_in(&client, attempt, &rows, &mut ledger)
-        .await?;
-    quarantine::stage_refused(&**client, attempt, refused, &mut ledger).await?;
-    let (key, broken) = (["id"], broken.collect());
-    let default_type = LOCATIONS.data_type;
-    quarantine::stage_broken(&**client, attempt, &key, broken, default_type, &mut ledger).await?;
-    LOCATIONS.dedupe(&client, attempt, &mut ledger).await?;
-    let unknown_zones = zones::warning(&**client, &rows).await?;
-
-    let mut warnings: Vec<String> = text::warning(context.square.cleaned())
-        .into_iter()
-        .collect();
-    warnings.extend(quarantine::unnamed_warning(&**client, attempt).await?);
-    warnings.extend(unknown_zones);
-    let transaction = context.begin(&mut client).await?;
-    ledger.verify(&transaction, attempt).await?;
-    if context.run.request.stages_only() {
-        let staged = StagedStep {
-            attempt,
-            rows: ledger,
-            listed_all: true,
-            position: None,
-            wants_inventory: false,
-        };
-        return context.leave_staged(transaction, staged, warnings).await;
-    }
-    let counts = store::apply(context, &transaction).await?;
-    let stats = BTreeMap::from([("locations".to_owned(), counts)]);
-    context
-        .commit(transaction, "reconcile", stats, warnings)
-        .await
+    let broken = broken.map(|broken| (Some(data_type), broken)).collect();
+    intake.copy(&LOCATIONS, &rows).await?;
+    intake.set_aside(&["id"], broken, data_type).await?;
+    intake.keep_one_copy(&LOCATIONS).await?;
+    let unknown_zones = zones::warning(&**intake.client, &rows).await?;
+    let warnings = unknown_zones.into_iter().collect();
+    let apply = async |context: &StepContext<'_>, transaction: &Transaction<'_>, _| {
+        store::apply(context, transaction).await
+    };
+    intake.end(None, warnings, &[LOCATIONS.name], apply).await
 }

@@ -8,8 +8,9 @@ use super::rows::LocationRow;
 use crate::error::SyncError;
 use crate::postgres::plan::Access;
 use crate::postgres::unstorable;
-use crate::run::stats::Counts;
+use crate::run::stats::{Stats, count};
 use crate::run::step::StepContext;
+use crate::staging::apply;
 use crate::staging::guard;
 use crate::staging::load::Row;
 use crate::staging::quarantine;
@@ -132,28 +133,21 @@ pub(super) async fn add_missing(
     }
 }
 
-/// Applies what was staged.
+/// Applies what was staged, and returns what became of it.
 pub(crate) async fn apply(
     context: &StepContext<'_>,
     transaction: &Transaction<'_>,
-) -> Result<Counts, SyncError> {
+) -> Result<Stats, SyncError> {
     let (attempt, run_id) = (context.attempt, context.run.run_id.as_str());
     let access = Access::Sets;
     access.enter_anew(transaction).await?;
-    let staged: i64 = transaction
-        .query_one(&LOCATIONS.staged_sql(), &[&attempt])
-        .await?
-        .get(0);
     guard::check_absence(context, transaction, &LOCATIONS, attempt).await?;
-    let written = LOCATIONS
-        .upsert(transaction, &LOCATIONS.upsert_sql(access), attempt, run_id)
-        .await?;
+    let upsert = LOCATIONS.upsert_sql(access);
+    let mut counts = apply::upsert(context, transaction, &LOCATIONS, &upsert).await?;
     let marked = transaction
         .execute(&mark_inactive_sql(), &[&attempt, &run_id])
         .await?;
-    let mut counts = Counts::new(staged, written);
-    counts.deleted = i64::try_from(marked).unwrap_or(i64::MAX);
-    counts.quarantined = quarantine::count(transaction, attempt, "locations").await?;
+    counts.deleted = count(marked);
     quarantine::settle(transaction, &LOCATIONS, attempt, run_id, access).await?;
-    Ok(counts)
+    Ok(Stats::from([("locations".to_owned(), counts)]))
 }

@@ -60,6 +60,12 @@ pub struct Written {
     pub updated: i64,
 }
 
+/// A number of rows, as figures have it.
+#[must_use]
+pub fn count(rows: u64) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
 /// Figures by data type: `locations`, `categories`, `items`, `variations`, `inventory`.
 pub type Stats = BTreeMap<String, Counts>;
 

@@ -8,58 +8,43 @@
 //! Square gives to that is staged like any other page, and the rest stays absent
 //! (`Table::absent_sql`).
 
-use deadpool_postgres::Object;
-
 use super::guard;
+use super::intake::Intake;
 use super::table::Table;
 use crate::error::SyncError;
-use crate::run::step::StepContext;
 
 /// Ids a question: as many as Square takes.
 const IDS_MAX: usize = 1_000;
 
-/// The ids of rows that a whole listing lacks, batch by batch.
-pub(crate) struct Absent<'a> {
-    client: &'a Object,
-}
-
-impl<'a> Absent<'a> {
-    /// Looks for what the attempt's listing of the table lacks; none if nothing. The
-    /// ids are those in `column`.
+impl Intake<'_> {
+    /// Whether the listing lacks rows of the table; [`next_absent`](Self::next_absent)
+    /// returns their ids, which are those in `column`.
     ///
     /// # Errors
-    /// `DeletionGuard` if that is too much; the database's.
-    pub(crate) async fn of(
-        context: &StepContext<'_>,
-        client: &'a Object,
-        table: &Table,
-        column: &str,
-    ) -> Result<Option<Self>, SyncError> {
-        let attempt = context.attempt;
-        let absent = match guard::check_absence(context, &***client, table, attempt).await {
+    /// `DeletionGuard` if it lacks too many; the database's.
+    pub(crate) async fn has_absent(&self, table: &Table, column: &str) -> Result<bool, SyncError> {
+        let (context, client, attempt) = (self.context, &**self.client, self.context.attempt);
+        let absent = match guard::check_absence(context, client, table, attempt).await {
             // Publishing judges what a refresh leaves out, with all figures in its message.
             Err(SyncError::DeletionGuard { .. }) if context.run.request.stages_only() => 0,
             absent => absent?,
         };
         if absent == 0 {
-            return Ok(None);
+            return Ok(false);
         }
         // A cursor, because an account may lose more than fits in memory, and one
         // that outlives its transaction, because answers are staged in between.
         let query = table.absent_sql(column).replace("$1", &attempt.to_string());
-        client
-            .batch_execute(&format!(
-                "close all; declare absent cursor with hold for {query}"
-            ))
-            .await?;
-        Ok(Some(Self { client }))
+        let declare = format!("close all; declare absent cursor with hold for {query}");
+        client.batch_execute(&declare).await?;
+        Ok(true)
     }
 
     /// The next ids; empty after the last.
     ///
     /// # Errors
     /// The database's.
-    pub(crate) async fn next(&self) -> Result<Vec<String>, SyncError> {
+    pub(crate) async fn next_absent(&self) -> Result<Vec<String>, SyncError> {
         let fetch = format!("fetch {IDS_MAX} from absent");
         let rows = self.client.query(&fetch, &[]).await?;
         if rows.is_empty() {

@@ -5,6 +5,7 @@ use tokio_postgres::{GenericClient, Transaction};
 
 use super::table::Table;
 use crate::error::SyncError;
+use crate::run::stats::Counts;
 use crate::run::step::StepContext;
 
 /// Tables this small may lose a large share: there that is a few rows.
@@ -13,19 +14,17 @@ const LIVE_ROWS_MIN: i64 = 50;
 /// Tables this small may lose all that they have.
 const ALL_ROWS_MIN: i64 = 5;
 
-/// Refuses a step that has marked too many rows of `table` as deleted; `live` is
-/// the SQL condition for the rows that still live.
+/// Refuses a step that has marked too many of the table's rows as deleted.
 ///
 /// # Errors
 /// `DeletionGuard` with the figures.
-pub async fn check(
+pub(crate) async fn check(
     context: &StepContext<'_>,
     transaction: &Transaction<'_>,
-    table: &'static str,
-    live: &str,
-    deleted: i64,
-    created: i64,
+    table: &Table,
+    counts: &Counts,
 ) -> Result<(), SyncError> {
+    let (deleted, created) = (counts.deleted, counts.created);
     if deleted == 0 || !is_on(context) {
         return Ok(());
     }
@@ -35,8 +34,8 @@ pub async fn check(
         .saturating_mul(100)
         .checked_div(percent.into())
         .map_or(i64::MAX, |share| share + created + LIVE_ROWS_MIN);
-    let left = left(transaction, table, live, enough).await?;
-    judge(table, left + deleted - created, deleted, percent)
+    let left = left(transaction, table, enough).await?;
+    judge(table.name, left + deleted - created, deleted, percent)
 }
 
 /// Refuses a whole listing that lacks too many of the table's live rows, or all of
@@ -76,8 +75,7 @@ pub(crate) async fn check_unsaid(
     if unsaid <= ALL_ROWS_MIN || !is_on(context) {
         return Ok(());
     }
-    let lives = table.lives(table.name);
-    if left(transaction, table.name, &lives, 1).await? > 0 {
+    if left(transaction, table, 1).await? > 0 {
         return Ok(());
     }
     let percent = context.env.settings.deletion_guard_percent;
@@ -85,13 +83,9 @@ pub(crate) async fn check_unsaid(
 }
 
 /// How many live rows a table has left, counted no further than that.
-async fn left(
-    transaction: &Transaction<'_>,
-    table: &str,
-    live: &str,
-    enough: i64,
-) -> Result<i64, SyncError> {
-    let sql = format!("select count(*) from (select from {table} where {live} limit $1) rows");
+async fn left(transaction: &Transaction<'_>, table: &Table, enough: i64) -> Result<i64, SyncError> {
+    let (name, lives) = (table.name, table.lives(table.name));
+    let sql = format!("select count(*) from (select from {name} where {lives} limit $1) rows");
     Ok(transaction.query_one(&sql, &[&enough]).await?.get(0))
 }
 

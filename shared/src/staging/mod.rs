@@ -2,12 +2,16 @@
 //! from there into the tables.
 //!
 //! - `table` says what a table is, and makes its statements.
-//! - `load` copies rows into staging; `quarantine` keeps what cannot be placed.
+//! - `intake` is what every step that stages does, from its list's watermark to its
+//!   result; `load` copies its rows into staging, `apply` brings them into the table.
+//! - `quarantine` keeps what cannot be placed.
 //! - `absence` asks Square for what a whole listing lacks, before that counts as gone;
 //!   `guard` refuses to delete too much at once.
 
 pub(crate) mod absence;
+pub(crate) mod apply;
 pub mod guard;
+pub(crate) mod intake;
 pub mod load;
 pub mod quarantine;
 pub mod table;
