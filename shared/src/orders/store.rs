@@ -8,33 +8,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use deadpool_postgres::{Object, Transaction};
-use futures::pin_mut;
-use tokio_postgres::binary_copy::BinaryCopyInWriter;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::ToSql;
 
 use super::rows::{OrderRow, OrderRows};
 use crate::error::SyncError;
 use crate::postgres::plan::{self, Access};
-use crate::postgres::sql::{or_change, prefixed, values};
+use crate::postgres::sql::prefixed;
 use crate::run::stats::Counts;
-
-/// An order table and the temporary table that its rows are copied into.
-#[derive(Debug)]
-pub struct OrderTable {
-    /// The name in the public schema.
-    pub name: &'static str,
-    /// The temporary table's name.
-    staged: &'static str,
-    /// The order's id comes first.
-    key: &'static [&'static str],
-    columns: &'static [&'static str],
-    /// Where `staged_orders` lists the second parts of the keys that an order
-    /// still has; empty for the orders themselves.
-    kept: &'static str,
-}
+use crate::staging::page_table::{self, PageTable};
 
 /// `orders`.
-pub const ORDERS: OrderTable = OrderTable {
+pub const ORDERS: PageTable = PageTable {
     name: "orders",
     staged: "staged_orders",
     key: &["id"],
@@ -65,6 +49,7 @@ pub const ORDERS: OrderTable = OrderTable {
         "raw",
     ],
     kept: "",
+    children: &PARTS,
 };
 
 /// The columns of a line, and those that only some lines have.
@@ -95,25 +80,27 @@ macro_rules! line_columns {
 }
 
 /// `order_line_items`.
-pub const LINES: OrderTable = OrderTable {
+pub const LINES: PageTable = PageTable {
     name: "order_line_items",
     staged: "staged_order_line_items",
     key: &["order_id", "uid"],
     columns: line_columns!(),
     kept: "line_uids",
+    children: &[],
 };
 
 /// `order_return_line_items`.
-pub const RETURNED: OrderTable = OrderTable {
+pub const RETURNED: PageTable = PageTable {
     name: "order_return_line_items",
     staged: "staged_order_return_line_items",
     key: &["order_id", "uid"],
     columns: line_columns!("source_order_id", "source_line_item_uid"),
     kept: "returned_uids",
+    children: &[],
 };
 
 /// `order_tenders`.
-pub const TENDERS: OrderTable = OrderTable {
+pub const TENDERS: PageTable = PageTable {
     name: "order_tenders",
     staged: "staged_order_tenders",
     key: &["order_id", "id"],
@@ -129,26 +116,14 @@ pub const TENDERS: OrderTable = OrderTable {
         "created_at",
     ],
     kept: "tender_ids",
+    children: &[],
 };
 
+/// How pages reach the tables.
+pub const ACCESS: Access = page_table::ACCESS;
+
 /// The tables below `orders`.
-const PARTS: [&OrderTable; 3] = [&LINES, &RETURNED, &TENDERS];
-
-/// How pages reach the tables: of all there is, they name a few rows.
-pub const ACCESS: Access = Access::LookUps;
-
-/// Takes out of staging what the table has a newer copy of. Versions break a tie,
-/// where both copies have one. A row of a time still to come is newer than nothing.
-fn drop_outdated_sql() -> String {
-    format!(
-        "delete from staged_orders where ctid = any (array( \
-         select s.ctid from staged_orders s {current} \
-         where (t.updated_at > s.updated_at and t.updated_at <= now()) \
-         or (t.updated_at = s.updated_at and t.version > s.version))) \
-         returning id",
-        current = ACCESS.join("orders", "t", "t.id = s.id"),
-    )
-}
+const PARTS: [&PageTable; 3] = [&LINES, &RETURNED, &TENDERS];
 
 /// Derived columns of orders that are there already; `raw` is what they come from.
 /// Parameter: run id.
@@ -167,117 +142,6 @@ fn rederive_sql() -> String {
     let current = ACCESS.join("orders", "t", "t.id = s.id");
     let values = prefixed(ORDERS.columns, "s.").replace("s.raw", "t.raw");
     ORDERS.write_sql(&values, &current, &differs, &derived)
-}
-
-impl OrderTable {
-    fn create_sql(&self) -> String {
-        let kept: String = if self.kept.is_empty() {
-            PARTS
-                .iter()
-                .map(|part| format!(", null::text[] as {}", part.kept))
-                .collect()
-        } else {
-            String::new()
-        };
-        format!(
-            "create temporary table {} on commit delete rows as \
-             select {}{kept} from public.{} with no data",
-            self.staged,
-            self.columns.join(", "),
-            self.name
-        )
-    }
-
-    fn staged_columns(&self) -> String {
-        let mut columns = self.columns.to_vec();
-        if self.kept.is_empty() {
-            columns.extend(PARTS.iter().map(|part| part.kept));
-        }
-        columns.join(", ")
-    }
-
-    /// Inserts new rows and changes those that differ; returns the order's id of
-    /// each. Parameter: run id.
-    fn upsert_sql(&self) -> String {
-        let current = ACCESS.left_join(self.name, "t", &ACCESS.same_key(self.key, "s", "t"));
-        let differs = format!(
-            "t.{first} is null or ({theirs}) is distinct from ({ours})",
-            first = self.key[0],
-            theirs = prefixed(self.columns, "t."),
-            ours = prefixed(self.columns, "s."),
-        );
-        let changed = values(self.columns, self.key);
-        self.write_sql(&prefixed(self.columns, "s."), &current, &differs, &changed)
-    }
-
-    /// Writes those staged rows that meet the condition; of a row that is there,
-    /// these columns change.
-    fn write_sql(&self, values: &str, current: &str, differs: &str, changed: &[&str]) -> String {
-        format!(
-            "insert into {name} as w \
-             ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
-             select {values}, now(), now(), $1 from {staged} s {current} where {differs} \
-             {or_change} returning w.{first}, (w.xmax = 0) as is_new",
-            name = self.name,
-            staged = self.staged,
-            columns = self.columns.join(", "),
-            or_change = or_change(self.key, changed),
-            first = self.key[0],
-        )
-    }
-
-    /// Deletes rows that their order no longer has; returns the order's id of each.
-    fn delete_missing_sql(&self) -> String {
-        format!(
-            "delete from {name} where ctid = any (array( \
-             select t.ctid from staged_orders o {present})) returning order_id",
-            name = self.name,
-            present = ACCESS.join(
-                self.name,
-                "t",
-                &format!(
-                    "t.order_id = o.id and t.{} <> all (o.{})",
-                    self.key[1], self.kept
-                )
-            ),
-        )
-    }
-
-    /// Takes the parts of outdated orders out of staging. Parameter: the orders' ids.
-    fn drop_parts_sql(&self) -> String {
-        format!("delete from {} where order_id = any ($1)", self.staged)
-    }
-
-    async fn copy_in<'r, R: 'r>(
-        &self,
-        transaction: &Transaction<'_>,
-        rows: impl Iterator<Item = &'r R>,
-        values: impl Fn(&R) -> Vec<&(dyn ToSql + Sync)>,
-    ) -> Result<(), SyncError> {
-        let mut rows = rows.peekable();
-        if rows.peek().is_none() {
-            return Ok(());
-        }
-        let (columns, staged) = (self.staged_columns(), self.staged);
-        let described = transaction
-            .prepare_cached(&format!("select {columns} from {staged}"))
-            .await?;
-        let types: Vec<Type> = described
-            .columns()
-            .iter()
-            .map(|column| column.type_().clone())
-            .collect();
-        let copy = transaction
-            .prepare_cached(&format!("copy {staged} ({columns}) from stdin binary"))
-            .await?;
-        let writer = BinaryCopyInWriter::new(transaction.copy_in(&copy).await?, &types);
-        pin_mut!(writer);
-        for row in rows {
-            writer.as_mut().write(&values(row)).await?;
-        }
-        writer.finish().await?;
-        Ok(())
-    }
 }
 
 /// The locations that orders may refer to, with their currencies.
@@ -362,7 +226,7 @@ pub async fn apply(
     }
     for table in PARTS {
         let is_lines = table.name == LINES.name;
-        for id in deleted(transaction, &table.delete_missing_sql()).await? {
+        for id in deleted(transaction, &ORDERS.delete_missing_sql(table)).await? {
             if is_lines {
                 fates.entry(id).or_default().lines.deleted += 1;
             }
@@ -442,13 +306,13 @@ impl<'a> StagedOrder<'a> {
 
 /// Leaves out of staging what the tables have a newer copy of.
 async fn drop_outdated(transaction: &Transaction<'_>) -> Result<(), SyncError> {
-    let rows = run(transaction, &drop_outdated_sql(), &[]).await?;
+    let rows = run(transaction, &ORDERS.drop_outdated_sql(), &[]).await?;
     if rows.is_empty() {
         return Ok(());
     }
     let ids: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     for table in PARTS {
-        run(transaction, &table.drop_parts_sql(), &[&ids]).await?;
+        run(transaction, &ORDERS.drop_children_sql(table), &[&ids]).await?;
     }
     Ok(())
 }
@@ -502,12 +366,12 @@ pub fn statements() -> (Vec<String>, Vec<String>) {
     let mut uses = vec![
         ARE_PREPARED.to_owned(),
         LOCATIONS.to_owned(),
-        drop_outdated_sql(),
+        ORDERS.drop_outdated_sql(),
         rederive_sql(),
     ];
     uses.extend(tables.iter().map(|table| table.upsert_sql()));
-    uses.extend(PARTS.iter().map(|table| table.delete_missing_sql()));
-    uses.extend(PARTS.iter().map(|table| table.drop_parts_sql()));
+    uses.extend(PARTS.iter().map(|table| ORDERS.delete_missing_sql(table)));
+    uses.extend(PARTS.iter().map(|table| ORDERS.drop_children_sql(table)));
     let creates = tables.iter().map(|table| table.create_sql()).collect();
     (creates, uses)
 }

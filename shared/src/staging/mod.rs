@@ -4,6 +4,7 @@
 //! - `table` says what a table is, and makes its statements.
 //! - `intake` is what every step that stages does, from its list's watermark to its
 //!   result; `load` copies its rows into staging, `apply` brings them into the table.
+//! - `page_table` is for pages that are applied one by one, without a staging table.
 //! - `quarantine` keeps what cannot be placed.
 //! - `absence` asks Square for what a whole listing lacks, before that counts as gone;
 //!   `guard` refuses to delete too much at once.
@@ -13,5 +14,6 @@ pub(crate) mod apply;
 pub mod guard;
 pub(crate) mod intake;
 pub mod load;
+pub(crate) mod page_table;
 pub mod quarantine;
 pub mod table;
