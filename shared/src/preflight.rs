@@ -339,10 +339,10 @@ fn judge_token(
     if let Some(scopes) = status.scopes.as_ref().filter(|scopes| !scopes.is_empty()) {
         for part in parts {
             let endpoint = account::endpoint(*part);
-            if !scopes.iter().any(|granted| granted == endpoint.scope) {
+            if !scopes.iter().any(|granted| granted == endpoint.permission) {
                 return Err(SyncError::SquareForbidden {
                     endpoint: endpoint.path.to_owned(),
-                    scope: endpoint.scope.to_owned(),
+                    scope: endpoint.permission.to_owned(),
                 });
             }
         }

@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::types::{Json, ToSql};
 
-use crate::square::wire::{
+use crate::square::catalog::{
     CatalogItem, CatalogItemVariation, CatalogObject, CatalogObjectType,
-    ItemVariationLocationOverrides, Money,
+    ItemVariationLocationOverrides,
 };
+use crate::square::wire::Money;
 use crate::square::{Broken, ID_BYTES_MAX, read_object};
 use crate::staging::load::Row;
 

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
 
-use crate::square::wire::InventoryCount;
+use crate::square::InventoryCount;
 use crate::staging::load::Row;
 
 /// A row of `catalog_inventory`.

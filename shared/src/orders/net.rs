@@ -1,6 +1,7 @@
 //! What an order took of tax, tip and service charge, less what it gave back.
 
-use crate::square::wire::{Money, Order, OrderMoneyAmounts, OrderReturn, OrderReturnPart};
+use crate::square::orders::{Order, OrderMoneyAmounts, OrderReturn, OrderReturnPart};
+use crate::square::wire::Money;
 
 /// Amounts sold less amounts returned; none where the order says nothing of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -15,10 +15,10 @@ use tokio_postgres::types::{Json, ToSql};
 use super::currency;
 use super::net::Net;
 use crate::square::ID_BYTES_MAX;
-use crate::square::wire::{
-    MeasurementUnit, Money, Order, OrderLineItem, OrderQuantityUnit, OrderReturn, OrderWithSource,
-    Tender,
+use crate::square::orders::{
+    MeasurementUnit, Order, OrderLineItem, OrderQuantityUnit, OrderReturn, OrderWithSource, Tender,
 };
+use crate::square::wire::Money;
 
 /// All rows of one order.
 #[derive(Debug)]

@@ -5,15 +5,20 @@
 //! does not stop the account's sync. The envelope itself must fit: a cursor
 //! that cannot be read would end a list early and lose objects silently.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::page::Page;
+use super::endpoint::Endpoint;
+use super::page::{Broken, Page};
 use super::problem;
 use super::refusal::SquareError;
-use super::wire::or_none;
+use crate::text::shorten;
 
 /// What a body turned out to be.
 #[derive(Debug)]
@@ -36,27 +41,79 @@ pub(super) struct ListAnswer<T> {
     pub(super) cursor: Option<String>,
 }
 
-/// The body of every list endpoint; only the array's name differs.
-#[derive(Deserialize)]
+/// The body of a list's answer.
 struct ListBody<T> {
-    #[serde(alias = "locations", alias = "counts", alias = "orders")]
     objects: Option<Vec<T>>,
+    /// The name of another list than that which was asked for.
+    other: Option<String>,
     cursor: Option<String>,
-    #[serde(default, deserialize_with = "or_none")]
     latest_time: Option<Timestamp>,
     errors: Option<Vec<SquareError>>,
 }
 
+/// Reads a list's answer whose objects stand in that field.
+struct ListOf<T> {
+    array: &'static str,
+    objects: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ListOf<T> {
+    type Value = ListBody<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list's answer")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut body = ListBody {
+            objects: None,
+            other: None,
+            cursor: None,
+            latest_time: None,
+            errors: None,
+        };
+        let mut is_read = false;
+        while let Some(field) = fields.next_key::<Cow<'de, str>>()? {
+            match &*field {
+                field if field == self.array => {
+                    if is_read {
+                        return Err(A::Error::duplicate_field(self.array));
+                    }
+                    is_read = true;
+                    body.objects = fields.next_value()?;
+                }
+                "cursor" => body.cursor = fields.next_value()?,
+                "latest_time" => {
+                    let value: &RawValue = fields.next_value()?;
+                    // What is good to know and no data: nothing, if it cannot be read.
+                    body.latest_time = serde_json::from_str(value.get()).unwrap_or_default();
+                }
+                "errors" => body.errors = fields.next_value()?,
+                _ => {
+                    let value: &RawValue = fields.next_value()?;
+                    if value.get().starts_with('[') {
+                        body.other = Some(field.into_owned());
+                    }
+                }
+            }
+        }
+        Ok(body)
+    }
+}
+
 /// Reads one page of a list.
-pub(super) fn read_list<T: DeserializeOwned>(body: &[u8]) -> Answer<ListAnswer<T>> {
+pub(super) fn read_list<T: DeserializeOwned>(
+    body: &[u8],
+    endpoint: &Endpoint,
+) -> Answer<ListAnswer<T>> {
     if let Some(unreadable) = no_json_object(body) {
         return unreadable;
     }
-    if let Ok(body) = serde_json::from_slice::<ListBody<T>>(body) {
-        return body.into_answer(|objects| (objects, Vec::new()));
+    if let Ok(body) = list_body::<T>(body, endpoint.array) {
+        return body.into_answer(endpoint.array, |objects| (objects, Vec::new()));
     }
-    match serde_json::from_slice::<ListBody<&RawValue>>(body) {
-        Ok(body) => body.into_answer(|raw_objects| {
+    match list_body::<&RawValue>(body, endpoint.array) {
+        Ok(body) => body.into_answer(endpoint.array, |raw_objects| {
             let mut objects = Vec::with_capacity(raw_objects.len());
             let mut broken = Vec::new();
             for raw in raw_objects {
@@ -71,13 +128,36 @@ pub(super) fn read_list<T: DeserializeOwned>(body: &[u8]) -> Answer<ListAnswer<T
     }
 }
 
+fn list_body<'de, T: Deserialize<'de>>(
+    body: &'de [u8],
+    array: &'static str,
+) -> serde_json::Result<ListBody<T>> {
+    let mut source = serde_json::Deserializer::from_slice(body);
+    let objects = PhantomData;
+    let read = source.deserialize_map(ListOf { array, objects })?;
+    source.end()?;
+    Ok(read)
+}
+
 impl<T> ListBody<T> {
+    /// What the answer is. One without any list is an empty page; one that lacks the
+    /// list but holds another is not what was asked for.
     fn into_answer<U>(
         self,
-        read: impl FnOnce(Vec<T>) -> (Vec<U>, Vec<super::page::Broken>),
+        array: &str,
+        read: impl FnOnce(Vec<T>) -> (Vec<U>, Vec<Broken>),
     ) -> Answer<ListAnswer<U>> {
         if let Some(errors) = self.errors.filter(|errors| !errors.is_empty()) {
             return Answer::Errors(errors);
+        }
+        if let (None, Some(other)) = (&self.objects, &self.other) {
+            return Answer::Unreadable {
+                problem: format!(
+                    "it has no list `{array}`, but one called `{}`",
+                    shorten(other)
+                ),
+                ends_early: false,
+            };
         }
         let (objects, broken) = read(self.objects.unwrap_or_default());
         Answer::Read(ListAnswer {
@@ -92,7 +172,7 @@ impl<T> ListBody<T> {
 }
 
 /// Reads an answer that is one object.
-pub(super) fn read_one<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
+pub(super) fn read_one<T: DeserializeOwned>(body: &[u8], _: &Endpoint) -> Answer<T> {
     #[derive(Deserialize)]
     struct Errors {
         errors: Option<Vec<SquareError>>,
@@ -134,11 +214,18 @@ fn unreadable<R>(error: &serde_json::Error) -> Answer<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire::{CatalogObject, InventoryCount, Location, TokenStatus};
+    use super::super::{
+        BATCH_RETRIEVE_INVENTORY_COUNTS, CatalogObject, InventoryCount, LIST_LOCATIONS, Location,
+        SEARCH_CATALOG_OBJECTS, TokenStatus,
+    };
     use super::*;
 
     fn read<T: DeserializeOwned>(body: &str) -> ListAnswer<T> {
-        match read_list(body.as_bytes()) {
+        read_from(&LIST_LOCATIONS, body)
+    }
+
+    fn read_from<T: DeserializeOwned>(endpoint: &Endpoint, body: &str) -> ListAnswer<T> {
+        match read_list(body.as_bytes(), endpoint) {
             Answer::Read(answer) => answer,
             Answer::Errors(errors) => panic!("{errors:?}"),
             Answer::Unreadable { problem, .. } => panic!("{problem}"),
@@ -149,7 +236,8 @@ mod tests {
     fn a_missing_or_null_array_is_an_empty_page() {
         for body in [
             "{}",
-            r#" {"objects":null,"cursor":null,"errors":null}"#,
+            r#" {"locations":null,"cursor":null,"errors":null}"#,
+            r#"{"objects":{"none":[]},"count":0}"#,
             r#"{"cursor":"","errors":[]}"#,
         ] {
             let answer = read::<Location>(body);
@@ -170,11 +258,11 @@ mod tests {
         );
 
         let body = r#"{"counts":[{"catalog_object_id":"V","location_id":"L","state":"NEW","quantity":"-1.50000"}]}"#;
-        let answer = read::<InventoryCount>(body);
+        let answer = read_from::<InventoryCount>(&BATCH_RETRIEVE_INVENTORY_COUNTS, body);
         assert_eq!(answer.page.objects[0].quantity.to_string(), "-1.5");
 
         let body = r#"{"objects":[{"type":"ITEM","id":"I","version":9007199254740993}],"latest_time":"2026-01-02T03:04:05.1Z"}"#;
-        let answer = read::<CatalogObject>(body);
+        let answer = read_from::<CatalogObject>(&SEARCH_CATALOG_OBJECTS, body);
         assert_eq!(answer.page.objects[0].version, Some(9_007_199_254_740_993));
         assert_eq!(
             answer.page.latest_time.map(|time| time.to_string()),
@@ -214,13 +302,15 @@ mod tests {
             ("upstream connect error", false),
             ("[]", false),
             ("null", false),
-            (r#"{"objects":"#, true),
-            (r#"{"objects":[}"#, false),
-            (r#"{"objects":{"secret":1}}"#, false),
+            (r#"{"locations":"#, true),
+            (r#"{"locations":[}"#, false),
+            (r#"{"locations":{"secret":1}}"#, false),
+            (r#"{"locations":[],"locations":[]}"#, false),
+            (r#"{"locations":[]} {}"#, false),
             (r#"{"cursor":["secret"]}"#, false),
             (r#"{"errors":"secret"}"#, false),
         ] {
-            let answer = read_list::<Location>(body.as_bytes());
+            let answer = read_list::<Location>(body.as_bytes(), &LIST_LOCATIONS);
             let Answer::Unreadable {
                 problem,
                 ends_early: early,
@@ -234,10 +324,54 @@ mod tests {
     }
 
     #[test]
+    fn another_list_than_was_asked_for_is_no_empty_page() {
+        for (endpoint, body, problem) in [
+            (
+                &LIST_LOCATIONS,
+                r#"{"objects":[{"id":"L"}]}"#,
+                "no list `locations`, but one called `objects`",
+            ),
+            (
+                &LIST_LOCATIONS,
+                r#"{"locations":null,"places":[]}"#,
+                "`places`",
+            ),
+            (
+                &SEARCH_CATALOG_OBJECTS,
+                r#"{"cursor":"c","counts":[7]}"#,
+                "`counts`",
+            ),
+            (
+                &BATCH_RETRIEVE_INVENTORY_COUNTS,
+                r#"{"errors":[],"Counts":[[]]}"#,
+                "`Counts`",
+            ),
+        ] {
+            let answer = read_list::<Box<RawValue>>(body.as_bytes(), endpoint);
+            let Answer::Unreadable {
+                problem: told,
+                ends_early: false,
+            } = answer
+            else {
+                panic!("{body} was read");
+            };
+            assert!(told.contains(problem), "{told}");
+        }
+        let both = r#"{"locations":[{"id":"L"}],"related":[{}]}"#;
+        assert_eq!(read::<Location>(both).page.objects.len(), 1);
+    }
+
+    #[test]
     fn errors_win_over_the_page() {
         let body = br#"{"locations":[{"id":"L"}],"errors":[{"category":"API_ERROR","code":"X"}]}"#;
-        assert!(matches!(read_list::<Location>(body), Answer::Errors(_)));
-        assert!(matches!(read_one::<TokenStatus>(body), Answer::Errors(_)));
+        assert!(matches!(
+            read_list::<Location>(body, &LIST_LOCATIONS),
+            Answer::Errors(_)
+        ));
+        assert!(matches!(
+            read_one::<TokenStatus>(body, &LIST_LOCATIONS),
+            Answer::Errors(_)
+        ));
     }
 
     #[test]
@@ -255,7 +389,7 @@ mod tests {
             assert_eq!(answer.page.objects.len(), 1, "{value}");
             for field in ["scopes", "expires_at", "merchant_id"] {
                 let body = format!(r#"{{"{field}":{value}}}"#);
-                let status = read_one::<TokenStatus>(body.as_bytes());
+                let status = read_one::<TokenStatus>(body.as_bytes(), &LIST_LOCATIONS);
                 assert!(matches!(status, Answer::Read(_)), "{body}");
             }
         }
@@ -268,7 +402,8 @@ mod tests {
             r#"{"scopes":["ITEMS_READ"],"expires_at":null}"#,
             r#"{"scopes":["ITEMS_READ"]}"#,
         ] {
-            let Answer::Read(status) = read_one::<TokenStatus>(body.as_bytes()) else {
+            let Answer::Read(status) = read_one::<TokenStatus>(body.as_bytes(), &LIST_LOCATIONS)
+            else {
                 panic!("{body} was not read");
             };
             assert_eq!(status.expires_at, None);

@@ -1,5 +1,5 @@
-//! The client as the steps see it: one method an operation, named as Square
-//! names it.
+//! The client: its connections and its limits. Each list has its own method,
+//! named as Square names it (`locations`, `catalog`, …).
 //!
 //! A copy made by `for_step` shares connections and limits with the original, but
 //! counts for itself and knows when the step has to end.
@@ -9,28 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::{Stream, TryStreamExt};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::{Host, Url};
 
-use super::answer::{read_list, read_one};
-use super::counters::{Counters, Tally, add};
-use super::endpoint::{
-    BATCH_RETRIEVE_CATALOG_OBJECTS, BATCH_RETRIEVE_INVENTORY_COUNTS, BatchRetrieveCatalogObjects,
-    BatchRetrieveInventoryCounts, Endpoint, LIST_LOCATIONS, RETRIEVE_TOKEN_STATUS,
-    SEARCH_CATALOG_OBJECTS, SEARCH_ORDERS, SearchCatalogObjects, SearchOrders,
-};
-use super::list;
+use super::counters::{Counters, Tally};
 use super::pace::Pace;
-use super::page::Page;
-use super::request::Call;
 use super::retry::Policy;
-use super::wire::{CatalogObject, InventoryCount, Location, OrderWithSource, TokenStatus};
 use crate::error::SyncError;
 use crate::settings::Settings;
 
@@ -135,104 +122,6 @@ impl Square {
     #[must_use]
     pub fn cleaned(&self) -> u64 {
         self.tally.cleaned.load(Ordering::Relaxed)
-    }
-
-    /// `RetrieveTokenStatus`: what the access token may do, and until when.
-    ///
-    /// # Errors
-    /// One of the `Square…` errors; see `request`.
-    pub async fn retrieve_token_status(&self) -> Result<TokenStatus, SyncError> {
-        let call = Call {
-            endpoint: &RETRIEVE_TOKEN_STATUS,
-            body: Bytes::new(),
-            has_cursor: false,
-        };
-        self.request(&call, read_one)
-            .await
-            .map_err(|unanswered| unanswered.error)
-    }
-
-    /// `ListLocations`: all of them, inactive ones included, in one page.
-    ///
-    /// # Errors
-    /// One of the `Square…` errors; see `request`.
-    pub async fn list_locations(&self) -> Result<Page<Location>, SyncError> {
-        self.only_page(&LIST_LOCATIONS, Bytes::new()).await
-    }
-
-    /// `SearchCatalogObjects`, page by page, in no particular order. A list whose
-    /// cursor expires starts over, so that an object may come more than once, and
-    /// the first page's `latest_time` is the one to keep.
-    ///
-    /// # Errors
-    /// An item of the stream, and then its last one: one of the `Square…` errors.
-    pub fn search_catalog_objects(
-        &self,
-        request: SearchCatalogObjects,
-    ) -> impl Stream<Item = Result<Page<CatalogObject>, SyncError>> + Send + Unpin + 'static + use<>
-    {
-        list::pages(self.clone(), &SEARCH_CATALOG_OBJECTS, request)
-    }
-
-    /// `BatchRetrieveCatalogObjects`: those of these that Square knows, deleted ones as
-    /// tombstones.
-    ///
-    /// # Errors
-    /// One of the `Square…` errors; see `request`.
-    pub async fn batch_retrieve_catalog_objects(
-        &self,
-        request: &BatchRetrieveCatalogObjects,
-    ) -> Result<Page<CatalogObject>, SyncError> {
-        let body = serde_json::to_vec(request).map_err(|error| {
-            SyncError::Internal(format!("a request cannot be written as JSON: {error}"))
-        })?;
-        self.only_page(&BATCH_RETRIEVE_CATALOG_OBJECTS, Bytes::from(body))
-            .await
-    }
-
-    /// A list that is one page.
-    async fn only_page<T: DeserializeOwned>(
-        &self,
-        endpoint: &'static Endpoint,
-        body: Bytes,
-    ) -> Result<Page<T>, SyncError> {
-        let call = Call {
-            endpoint,
-            body,
-            has_cursor: false,
-        };
-        let answer = self
-            .request(&call, read_list)
-            .await
-            .map_err(|unanswered| unanswered.error)?;
-        add(&self.tally.pages, 1);
-        Ok(answer.page)
-    }
-
-    /// `BatchRetrieveInventoryCounts`, page by page, newest count first. A list
-    /// whose cursor expires starts over, so that a count may come more than once.
-    ///
-    /// # Errors
-    /// An item of the stream, and then its last one: one of the `Square…` errors.
-    pub fn batch_retrieve_inventory_counts(
-        &self,
-        request: BatchRetrieveInventoryCounts,
-    ) -> impl Stream<Item = Result<Page<InventoryCount>, SyncError>> + Send + Unpin + 'static + use<>
-    {
-        list::pages(self.clone(), &BATCH_RETRIEVE_INVENTORY_COUNTS, request)
-    }
-
-    /// `SearchOrders`, page by page, in the order that was asked for. A list whose
-    /// cursor expires starts over, so that an order may come more than once.
-    ///
-    /// # Errors
-    /// An item of the stream, and then its last one: one of the `Square…` errors.
-    pub fn search_orders(
-        &self,
-        request: SearchOrders,
-    ) -> impl Stream<Item = Result<Page<OrderWithSource>, SyncError>> + Send + Unpin + 'static + use<>
-    {
-        list::pages(self.clone(), &SEARCH_ORDERS, request).map_ok(OrderWithSource::read_page)
     }
 }
 

@@ -57,6 +57,30 @@ where
     .boxed()
 }
 
+impl Square {
+    /// A list that is one page.
+    ///
+    /// # Errors
+    /// One of the `Square…` errors; see `request`.
+    pub(super) async fn only_page<T: DeserializeOwned>(
+        &self,
+        endpoint: &'static Endpoint,
+        body: Bytes,
+    ) -> Result<Page<T>, SyncError> {
+        let call = Call {
+            endpoint,
+            body,
+            has_cursor: false,
+        };
+        let answer = self
+            .request(&call, read_list)
+            .await
+            .map_err(|unanswered| unanswered.error)?;
+        add(&self.tally.pages, 1);
+        Ok(answer.page)
+    }
+}
+
 struct List<Q> {
     square: Square,
     endpoint: &'static Endpoint,

@@ -158,8 +158,8 @@ impl Asked<'_> {
 
     fn forbidden(&self, errors: &[SquareError]) -> Failure {
         let scope = match self.own_words(errors) {
-            Some(words) => format!("{} (Square says: {words})", self.endpoint.scope),
-            None => self.endpoint.scope.to_owned(),
+            Some(words) => format!("{} (Square says: {words})", self.endpoint.permission),
+            None => self.endpoint.permission.to_owned(),
         };
         Failure::Refused(SyncError::SquareForbidden {
             endpoint: self.endpoint.path.to_owned(),

@@ -16,7 +16,7 @@ use super::answer::Answer;
 use super::body;
 use super::client::Square;
 use super::counters::add;
-use super::endpoint::Endpoint;
+use super::endpoint::{self, Endpoint};
 use super::gate;
 use super::refusal::{Asked, Failure, describe_transport, errors_in};
 use super::retry::{self, Attempts, Next};
@@ -39,8 +39,8 @@ pub(super) struct Unanswered {
     pub(super) is_stale_cursor: bool,
 }
 
-/// Reads a whole body.
-pub(super) type Read<R> = fn(&[u8]) -> Answer<R>;
+/// Reads a whole body of that endpoint's.
+pub(super) type Read<R> = fn(&[u8], &Endpoint) -> Answer<R>;
 
 impl Square {
     /// Sends `call` and reads its answer with `read`.
@@ -153,7 +153,7 @@ impl Square {
         }
         let mut body = body?;
         add(&self.tally.cleaned, gate::clean(&mut body.bytes));
-        match Self::read_or_mend(&body.bytes, read) {
+        match Self::read_or_mend(&body.bytes, call.endpoint, read) {
             Answer::Read(answer) => Ok(answer),
             Answer::Errors(errors) => Err(asked.judge_errors(&errors)),
             Answer::Unreadable { ends_early, .. } if ends_early && !body.has_known_end => {
@@ -164,11 +164,11 @@ impl Square {
     }
 
     /// Reads a cleaned body; one that is no JSON is mended and read once more.
-    fn read_or_mend<R>(body: &[u8], read: Read<R>) -> Answer<R> {
-        match read(body) {
+    fn read_or_mend<R>(body: &[u8], endpoint: &Endpoint, read: Read<R>) -> Answer<R> {
+        match read(body, endpoint) {
             Answer::Unreadable {
                 ends_early: false, ..
-            } if body.trim_ascii_start().starts_with(b"{") => read(&gate::mend(body)),
+            } if body.trim_ascii_start().starts_with(b"{") => read(&gate::mend(body), endpoint),
             answer => answer,
         }
     }
@@ -181,14 +181,13 @@ impl Square {
             url.path().trim_end_matches('/'),
             call.endpoint.path
         ));
-        let method = if call.endpoint.is_post {
-            Method::POST
-        } else {
-            Method::GET
+        let method = match call.endpoint.method {
+            endpoint::Method::Post => Method::POST,
+            endpoint::Method::Get => Method::GET,
         };
-        let mut request = reqwest::Request::new(method, url);
+        let mut request = reqwest::Request::new(method.clone(), url);
         if call.body.is_empty() {
-            if call.endpoint.is_post {
+            if method == Method::POST {
                 // Gateways may refuse a POST that does not say how long it is.
                 let headers = request.headers_mut();
                 headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
