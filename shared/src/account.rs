@@ -22,7 +22,7 @@ use crate::{catalog, inventory, locations};
 pub fn tables(part: Part) -> Vec<&'static Table> {
     match part {
         Part::Locations => vec![&locations::store::LOCATIONS],
-        Part::Catalog => catalog::store::TABLES.to_vec(),
+        Part::Catalog => catalog::tables::TABLES.to_vec(),
         Part::Inventory => vec![&inventory::store::INVENTORY],
         Part::Orders => Vec::new(),
     }

@@ -11,6 +11,7 @@ pub mod env;
 pub mod error;
 pub mod finish;
 pub mod inventory;
+pub mod kept;
 pub mod lambda;
 pub mod locations;
 pub mod merchant;

@@ -11,8 +11,8 @@ use tokio::process::Command;
 
 use crate::checkout::Checkout;
 use crate::error::StackError;
-use crate::http;
 use crate::guard::{Guard, Service, StopSignal};
+use crate::http;
 
 /// The region that everything local is in.
 pub(crate) const REGION: &str = "us-east-1";

@@ -5,9 +5,9 @@ use tokio::process::Command;
 
 use crate::checkout::Checkout;
 use crate::error::StackError;
+use crate::guard::{Guard, Service, StopSignal};
 use crate::ports;
 use crate::settings::SquareAccount;
-use crate::guard::{Guard, Service, StopSignal};
 
 /// Square's address, its token, and the simulator's process if there is one.
 #[derive(Debug)]

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use crate::aws::{Aws, REGION};
 use crate::checkout::Checkout;
 use crate::error::StackError;
+use crate::guard::{Guard, Service};
 use crate::ports::Claim;
 use crate::postgres::Postgres;
 use crate::settings::{Settings, SquareAccount};
 use crate::sign_in::{MachineClient, SignIn};
 use crate::square::Square;
 use crate::stack_file::{StackFile, StateMachines};
-use crate::guard::{Guard, Service};
 use crate::{deploy, ports};
 
 /// The page's name on loopback: a custom domain of the template, so that the

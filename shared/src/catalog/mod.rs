@@ -8,6 +8,7 @@
 pub mod rows;
 pub mod statements;
 pub mod store;
+pub mod tables;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -23,7 +24,7 @@ use crate::square::{
 use crate::staging::intake::{Intake, List};
 use crate::times::Now;
 use rows::{Arrivals, CatalogRows};
-use store::{CATEGORIES, ITEMS, TABLES, VARIATIONS};
+use tables::{CATEGORIES, ITEMS, TABLES, VARIATIONS};
 
 /// `begin_time` leaves out objects of that very moment, and the search may find an
 /// object a moment later than the time that it carries.

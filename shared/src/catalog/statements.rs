@@ -3,7 +3,7 @@
 //! throughout, and $2, where there is one, the run's id.
 
 use super::rows::LISTED;
-use super::store::{TABLES, VARIATIONS};
+use super::tables::{TABLES, VARIATIONS};
 use crate::inventory::store::INVENTORY;
 use crate::postgres::plan::Access;
 use crate::staging::table::{ALL_NAMED, REVIVED, Table, quarantined_sql};

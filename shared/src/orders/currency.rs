@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::rows::OrderRows;
-
 /// Where an order's currency is looked for, in this order; then anywhere in it.
 const FIELDS: [&str; 12] = [
     "total_money",
@@ -25,25 +23,27 @@ const FIELDS: [&str; 12] = [
     "refunds",
 ];
 
-/// Gives a currency to those rows of an order whose usual amounts name none. The
-/// source is the order's JSON, which is read only then.
-pub(super) fn settle(rows: &mut OrderRows, source: &str, location: Option<&str>) {
-    if rows.order.currency.is_some() && parts(rows).all(|currency| currency.is_some()) {
-        return;
-    }
+/// Gives a currency to those of an order and its parts whose usual amounts name none:
+/// of its lines, returned lines and tenders, in that order. The source is the order's
+/// JSON, and `location` its location's currency.
+pub(super) fn settle(
+    of_order: &mut Option<String>,
+    parts: Vec<&mut Option<String>>,
+    source: &str,
+    location: Option<&str>,
+) {
     let order = readable(source, DEPTH_MAX);
-    if rows.order.currency.is_none() {
+    if of_order.is_none() {
         let named = FIELDS.iter().find_map(|field| named(field, &order[field]));
         let named = named.or_else(|| within(&order));
         let named = named.or(location.filter(|name| !name.is_empty()));
-        rows.order.currency = named.map(str::to_owned);
+        *of_order = named.map(str::to_owned);
     }
-    let of_order = rows.order.currency.clone();
     let returned = items(&order["returns"]).flat_map(|back| items(&back["return_line_items"]));
     let sources = items(&order["line_items"])
         .chain(returned)
         .chain(items(&order["tenders"]));
-    for (currency, source) in parts(rows).zip(sources) {
+    for (currency, source) in parts.into_iter().zip(sources) {
         if currency.is_none() {
             let own = within(source).map(str::to_owned);
             *currency = own.or_else(|| of_order.clone());
@@ -74,14 +74,6 @@ fn readable(source: &str, left: u32) -> Value {
         .into_iter()
         .map(|item| readable(item.get(), left))
         .collect()
-}
-
-/// The currencies of an order's lines, returned lines and tenders.
-fn parts(rows: &mut OrderRows) -> impl Iterator<Item = &mut Option<String>> {
-    let lines = rows.lines.iter_mut().map(|line| &mut line.currency);
-    let returned = rows.returned.iter_mut().map(|back| &mut back.line.currency);
-    let tenders = rows.tenders.iter_mut().map(|tender| &mut tender.currency);
-    lines.chain(returned).chain(tenders)
 }
 
 fn items(list: &Value) -> impl Iterator<Item = &Value> {

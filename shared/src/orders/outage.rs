@@ -14,7 +14,7 @@ use tokio_postgres::GenericClient;
 
 use crate::env::Env;
 use crate::error::SyncError;
-use crate::lambda;
+use crate::kept;
 use crate::run::step::StepInput;
 
 /// How often the state machine calls a window whose error may pass.
@@ -64,7 +64,7 @@ pub(super) async fn failed(
     window_id: i64,
     error: SyncError,
 ) -> Result<CutOff, SyncError> {
-    if lambda::is_tried_anew(&error) {
+    if kept::is_tried_anew(&error) {
         return Err(error);
     }
     let passes = PASSING.contains(&error.name());

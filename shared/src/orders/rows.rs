@@ -128,8 +128,26 @@ impl OrderRows {
             tenders: tender_rows(&id, tenders),
             order: order_row(id, order, net, is_return),
         };
-        currency::settle(&mut rows, source, currency);
+        rows.settle_currency(source, currency);
         rows
+    }
+
+    /// Gives a currency to those rows whose usual amounts name none. The source is read
+    /// only then.
+    fn settle_currency(&mut self, source: &str, location: Option<&str>) {
+        let (lines, returned, tenders) = (&self.lines, &self.returned, &self.tenders);
+        let are_named = self.order.currency.is_some()
+            && lines.iter().all(|line| line.currency.is_some())
+            && returned.iter().all(|back| back.line.currency.is_some())
+            && tenders.iter().all(|tender| tender.currency.is_some());
+        if are_named {
+            return;
+        }
+        let lines = self.lines.iter_mut().map(|line| &mut line.currency);
+        let returned = self.returned.iter_mut().map(|back| &mut back.line.currency);
+        let tenders = self.tenders.iter_mut().map(|tender| &mut tender.currency);
+        let parts = lines.chain(returned).chain(tenders).collect();
+        currency::settle(&mut self.order.currency, parts, source, location);
     }
 }
 

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use deadpool_postgres::{Object, Transaction};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::time::Instant;
 use tokio_postgres::types::Json;
 
@@ -25,7 +24,7 @@ use crate::env::Env;
 use crate::error::SyncError;
 use crate::part::Part;
 use crate::postgres::plan::Access;
-use crate::run::stats::{Counts, StagedStep, Stats, StepOutput};
+use crate::run::stats::{StagedStep, Stats, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
 use crate::staging::guard;
@@ -216,24 +215,8 @@ async fn keep_preview(
     Ok(output)
 }
 
-/// The figures of rows put in and taken out.
-fn replaced(inserted: BTreeMap<&'static str, i64>, removed: BTreeMap<&'static str, i64>) -> Stats {
-    let mut stats = Stats::new();
-    for (data_type, rows) in inserted {
-        stats.entry(data_type.to_owned()).or_default().created += rows;
-    }
-    for (data_type, rows) in removed {
-        stats.entry(data_type.to_owned()).or_default().deleted += rows;
-    }
-    stats.retain(|_, counts| *counts != Counts::default());
-    stats
-}
-
 /// For the test that prepares every statement.
 #[must_use]
 pub fn statements() -> Vec<String> {
     replace::statements()
 }
-
-/// JSON of a row, as a sample shows it.
-type JsonRow = serde_json::Map<String, Value>;

@@ -7,11 +7,13 @@ use deadpool_postgres::Transaction;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::JsonRow;
 use crate::account;
 use crate::error::SyncError;
 use crate::postgres::sql::{prefixed, same_key};
 use crate::staging::table::Table;
+
+/// JSON of a row, as a sample shows it.
+type JsonRow = serde_json::Map<String, Value>;
 
 /// Rows of each sort.
 const ROWS_MAX: i64 = 20;

@@ -1,10 +1,12 @@
 //! Putting a backup back, in one transaction. What it replaces becomes a backup
 //! itself, and the next incremental run reconciles with Square.
 
-use super::{backups, replace, replaced};
+use std::collections::BTreeMap;
+
+use super::{backups, replace};
 use crate::error::SyncError;
 use crate::postgres::plan::Access;
-use crate::run::stats::StepOutput;
+use crate::run::stats::{Counts, Stats, StepOutput};
 use crate::run::step::StepContext;
 
 pub(super) async fn restore(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
@@ -27,4 +29,17 @@ pub(super) async fn restore(context: &StepContext<'_>) -> Result<StepOutput, Syn
     context
         .commit(transaction, "restore", stats, Vec::new())
         .await
+}
+
+/// The figures of rows put in and taken out.
+fn replaced(inserted: BTreeMap<&'static str, i64>, removed: BTreeMap<&'static str, i64>) -> Stats {
+    let mut stats = Stats::new();
+    for (data_type, rows) in inserted {
+        stats.entry(data_type.to_owned()).or_default().created += rows;
+    }
+    for (data_type, rows) in removed {
+        stats.entry(data_type.to_owned()).or_default().deleted += rows;
+    }
+    stats.retain(|_, counts| *counts != Counts::default());
+    stats
 }
