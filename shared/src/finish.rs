@@ -227,7 +227,7 @@ async fn close_succeeded(
         serde_json::to_value(&output).map_err(|error| SyncError::Internal(error.to_string()))?;
     let transaction = client.transaction().await?;
     // The lease's rows are locked first, as by whoever stops the run.
-    lease::release(&*transaction, run_id).await?;
+    lease::revoke(&*transaction, run_id).await?;
     if !store::set_succeeded(&*transaction, run_id, &totals, &output.warnings).await? {
         return Err(ended("stopped meanwhile"));
     }
@@ -254,7 +254,7 @@ async fn close_failed(
     let sessions = [run_id.to_owned()];
     lease::unlock(&***client, &sessions).await?;
     let transaction = client.transaction().await?;
-    lease::release(&*transaction, run_id).await?;
+    lease::revoke(&*transaction, run_id).await?;
     // Preflight may have failed before it could write the run's record, even on
     // the input itself.
     let request = Request::parse(input.kind, input.request.clone()).unwrap_or(Request {

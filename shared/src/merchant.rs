@@ -4,6 +4,7 @@
 use tokio_postgres::GenericClient;
 
 use crate::error::SyncError;
+use crate::square::Square;
 use crate::text::shorten;
 
 /// The merchant of the last run that found the database empty or its own, unless
@@ -49,11 +50,13 @@ pub(crate) async fn ensure(
 }
 
 /// The same by what the locations name that Square lists: a token may be replaced
-/// while a run goes on. One of them is enough, for any may name what it likes.
+/// while a run goes on. One of them is enough, for any may name what it likes; if none
+/// of them names the merchant that is stored, the token is asked for its own.
 ///
 /// # Errors
-/// As `ensure`.
+/// As `ensure`; Square's.
 pub(crate) async fn ensure_of_locations(
+    square: &Square,
     client: &impl GenericClient,
     given: &[&str],
 ) -> Result<(), SyncError> {
@@ -66,7 +69,10 @@ pub(crate) async fn ensure_of_locations(
     if stored.is_empty() || stored.iter().any(|id| given.contains(&id.as_str())) {
         return Ok(());
     }
-    Err(refusal(first, &stored.join(" and ")))
+    match square.retrieve_token_status().await?.merchant_id {
+        Some(of_token) if !of_token.is_empty() => ensure(client, Some(&of_token)).await,
+        _ => Err(refusal(first, &stored.join(" and "))),
+    }
 }
 
 fn refusal(of_token: &str, other: &str) -> SyncError {
@@ -82,13 +88,13 @@ merchants would add up. Use a token of {other}, or an empty database (DATABASE_U
 
 /// The merchant whose data is stored, if it is not the token's.
 fn other(of_token: &str, known: Option<String>, listed: Vec<String>) -> Option<String> {
+    // Locations may name what they like; what was remembered, a token has named.
+    if let Some(known) = known {
+        return Some(known).filter(|id| id != of_token);
+    }
     // Where an earlier release has let a second merchant in, one of them it must be.
     let is_listed = listed.is_empty() || listed.iter().any(|id| id == of_token);
-    match known.filter(|id| id != of_token) {
-        Some(known) => Some(known),
-        None if is_listed => None,
-        None => Some(listed.join(" and ")),
-    }
+    (!is_listed).then(|| listed.join(" and "))
 }
 
 #[cfg(test)]
@@ -107,6 +113,7 @@ mod tests {
             (None, &["A"]),
             (None, &["A", "B"]),
             (Some("A"), &["A"]),
+            (Some("A"), &["B"]),
         ] {
             assert_eq!(other(known, listed), None, "{known:?} {listed:?}");
         }
@@ -114,7 +121,6 @@ mod tests {
             (Some("B"), &[][..]),
             (None, &["B"]),
             (Some("B"), &["A", "B"]),
-            (Some("A"), &["B"]),
         ] {
             assert_eq!(
                 other(known, listed).as_deref(),

@@ -93,16 +93,24 @@ pub(super) fn want_inventory(access: Access) -> String {
         "
     update sync_watermarks set reconcile_wanted = true
     where list = 'inventory' and {}",
-        variation_lives_after_all(access)
+        variation_lives_after_all(access, "")
     )
 }
 
-/// Whether `want_inventory` will apply to what is staged.
+/// Whether `want_inventory` will apply to what is staged, once the items are applied and
+/// variations that are as deleted as their items are told apart.
 pub(super) fn wants_inventory(access: Access) -> String {
-    format!("select {}", variation_lives_after_all(access))
+    format!(
+        "select {}",
+        variation_lives_after_all(
+            access,
+            "and coalesce(not h.is_deleted, not i.is_deleted, false)"
+        )
+    )
 }
 
-fn variation_lives_after_all(access: Access) -> String {
+/// `further` is a condition on the item as it is staged (`h`) and as it stands (`i`).
+fn variation_lives_after_all(access: Access, further: &str) -> String {
     let revived = match access {
         Access::Sets => "true",
         Access::LookUps => REVIVED,
@@ -111,8 +119,18 @@ fn variation_lives_after_all(access: Access) -> String {
         "exists (
         select from staging.catalog_variations s
         {current}
-        where s.attempt = $1 and not s.is_deleted and t.is_deleted and {revived})",
+        {items}
+        where s.attempt = $1 and not s.is_deleted and t.is_deleted and {revived} {further})",
         current = access.join("catalog_variations", "t", "t.id = s.id"),
+        items = if further.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "left join staging.catalog_items h on h.attempt = $1 and h.id = s.item_id
+        {}",
+                access.left_join("catalog_items", "i", "i.id = s.item_id")
+            )
+        },
     )
 }
 

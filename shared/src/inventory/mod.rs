@@ -227,10 +227,18 @@ impl<'a, 'c> Reader<'a, 'c> {
             .collect();
         let concurrency = self.intake.context.env.settings.square_concurrency;
         let mut pages = read_ahead(lists, usize::try_from(concurrency).unwrap_or(1));
-        while let Some(page) = pages.next().await? {
-            self.stage(page).await?;
+        loop {
+            match pages.next().await {
+                Ok(Some(page)) => self.stage(page).await?,
+                Ok(None) => return Ok(()),
+                // One location must not keep the counts of all others out.
+                Err(error @ SyncError::SquareRejected { .. }) => {
+                    tracing::warn!(%error, "counts are listed for all locations at once");
+                    return self.list(vec![], None).await;
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(())
     }
 
     async fn list_changes(&mut self, begun: Option<Timestamp>) -> Result<(), SyncError> {

@@ -132,7 +132,8 @@ async fn listed(square: &Square, client: &impl GenericClient) -> Result<Page<Loc
     }
     let merchants = page.objects.iter();
     let merchants = merchants.filter_map(|location| location.merchant_id.as_deref());
-    merchant::ensure_of_locations(client, &merchants.collect::<Vec<_>>()).await?;
+    let merchants: Vec<&str> = merchants.collect();
+    merchant::ensure_of_locations(square, client, &merchants).await?;
     Ok(page)
 }
 

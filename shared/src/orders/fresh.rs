@@ -116,7 +116,9 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
                 Ok(Some(page)) => page,
                 Ok(None) => break,
                 // It must not keep the orders of all others out.
-                Err(SyncError::SquareRejected { .. }) if !chunk.put_off && !is_last => {
+                Err(SyncError::SquareRejected { .. })
+                    if chunk.location_ids.len() > 1 || !chunk.put_off && !is_last =>
+                {
                     is_refused = true;
                     break;
                 }
@@ -314,15 +316,19 @@ impl Reading<'_> {
         Ok(Some(resumed))
     }
 
-    /// Leaves a chunk that Square refuses for the end, where its refusal is the step's.
-    /// Returns false if another invocation has read on meanwhile.
+    /// Leaves a chunk that Square refuses for the end: its locations one by one, for it
+    /// may be for one of them; the refusal of one alone is the step's. Returns false if another invocation has read on meanwhile.
     async fn put_off(&mut self, client: &mut Object, plan: &mut Plan) -> Result<bool, SyncError> {
         let chunk = plan.chunks.remove(self.note.chunks);
-        plan.chunks.push(Chunk {
-            start_at: self.note.place.unwrap_or(chunk.start_at),
-            put_off: true,
-            ..chunk
-        });
+        let put_off = chunk.location_ids.len() == 1;
+        let start_at = self.note.place.unwrap_or(chunk.start_at);
+        plan.chunks
+            .extend(chunk.location_ids.iter().map(|id| Chunk {
+                location_ids: vec![id.clone()],
+                start_at,
+                put_off,
+                ..chunk.clone()
+            }));
         self.note = Note {
             plan: Some(plan.clone()),
             chunks: self.note.chunks,

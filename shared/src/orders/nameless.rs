@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::error::SyncError;
 use crate::square::{Broken, Order};
+use crate::times::Now;
 
 /// Remembered at most, in one call.
 const NAMELESS_MAX: i64 = 10_000;
@@ -22,6 +23,7 @@ pub(super) struct NamelessOrders(HashMap<(String, Timestamp), Vec<Nameless>>);
 struct Nameless {
     /// What quarantine calls it.
     name: String,
+    /// None where it is still to come: that is no evidence.
     updated_at: Option<Timestamp>,
     /// The names of its lines; none if it has none, or none that can be read.
     line_uids: Vec<String>,
@@ -32,27 +34,31 @@ impl NamelessOrders {
     ///
     /// # Errors
     /// The database's.
-    pub(super) async fn load(client: &Object) -> Result<Self, SyncError> {
+    pub(super) async fn load(client: &Object, now: Now) -> Result<Self, SyncError> {
         let mut orders = Self::default();
         for row in client.query(NAMELESS, &[&NAMELESS_MAX]).await? {
-            orders.add(row.get(0), row.get(1));
+            orders.add(row.get(0), row.get(1), now);
         }
         Ok(orders)
     }
 
-    /// Without its place and time nothing tells which order it is.
-    fn add(&mut self, name: String, payload: String) {
+    /// Without its place and time nothing tells which order it is. What PostgreSQL holds
+    /// as text only may name its id all the same.
+    fn add(&mut self, name: String, payload: String, now: Now) {
         let broken = Broken {
             problem: String::new(),
             payload,
         };
+        if broken.text("id").is_some_and(|id| !id.is_empty()) {
+            return;
+        }
         let Some(place) = broken.text("location_id").zip(broken.read("created_at")) else {
             return;
         };
         let lines: Vec<Line> = broken.read("line_items").unwrap_or_default();
         self.0.entry(place).or_default().push(Nameless {
             name,
-            updated_at: broken.read("updated_at"),
+            updated_at: now.known(broken.read("updated_at")),
             line_uids: lines.into_iter().filter_map(|line| line.uid).collect(),
         });
     }
@@ -107,6 +113,7 @@ mod tests {
                 .extend(more.as_object().unwrap().clone());
             order
         };
+        let now = Now::at("2026-02-01T00:00:00Z".parse().unwrap());
         for (change, is_same) in [
             (json!({}), true),
             (
@@ -114,6 +121,9 @@ mod tests {
                 true,
             ),
             (json!({"updated_at": "2026-01-01T00:00:00Z"}), true),
+            (json!({"updated_at": "2066-01-01T00:00:00Z"}), true),
+            (json!({"id": ""}), true),
+            (json!({"id": "A"}), false),
             (json!({"updated_at": null, "line_items": null}), true),
             (json!({"line_items": [{"uid": 7}, {}]}), true),
             (json!({"line_items": [{"uid": "B"}, {"uid": "A"}]}), true),
@@ -125,7 +135,7 @@ mod tests {
             (json!({"location_id": null}), false),
         ] {
             let mut waiting = NamelessOrders::default();
-            waiting.add("N".to_owned(), order(change.clone()).to_string());
+            waiting.add("N".to_owned(), order(change.clone()).to_string(), now);
             let named = serde_json::from_value(order(json!({"id": "O"}))).unwrap();
             let copies: Vec<&str> = waiting.copies_of(&named).collect();
             assert_eq!(copies == ["N"], is_same, "{change}");

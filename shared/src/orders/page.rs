@@ -13,7 +13,7 @@ use super::store::{self, Fate, Origin};
 use crate::error::SyncError;
 use crate::postgres::{self, unstorable};
 use crate::run::stats::Counts;
-use crate::square::{OrderWithSource, Page};
+use crate::square::{Broken, OrderWithSource, Page};
 use crate::staging::quarantine::{self, Aside};
 use crate::times::Now;
 
@@ -49,6 +49,8 @@ pub(crate) struct Batch {
     fresh: HashSet<String>,
     /// Orders that came without their ids before, by the ids of those here.
     named: Vec<(String, String)>,
+    /// Whether these are the very copies that wait in quarantine, and not Square's.
+    is_waiting: bool,
 }
 
 /// When an order was made and changed.
@@ -57,6 +59,41 @@ pub(crate) struct Given {
     id: String,
     pub(crate) created_at: Option<Timestamp>,
     pub(crate) updated_at: Option<Timestamp>,
+}
+
+/// The latest times of a page's orders that can be read. One that cannot may name any
+/// time, and what is passed over on its word is lost: it moves nothing beyond these.
+/// On a page without any, the earliest time that several name must do.
+struct Latest {
+    created_at: Option<Timestamp>,
+    updated_at: Option<Timestamp>,
+}
+
+impl Latest {
+    fn of(given: &[Given], broken: &[Broken]) -> Self {
+        let earliest = |field| {
+            let times = broken.iter().filter_map(|one| one.read(field));
+            times.min().filter(|_| given.is_empty() && broken.len() > 1)
+        };
+        let created_at = given.iter().filter_map(|one| one.created_at).max();
+        let updated_at = given.iter().filter_map(|one| one.updated_at).max();
+        Self {
+            created_at: created_at.or_else(|| earliest("created_at")),
+            updated_at: updated_at.or_else(|| earliest("updated_at")),
+        }
+    }
+
+    /// When the order was made and changed, as far as that can be believed.
+    fn within(&self, broken: &Broken) -> (Option<Timestamp>, Option<Timestamp>) {
+        let read = |field, latest: Option<Timestamp>| {
+            let time: Option<Timestamp> = broken.read(field);
+            time.filter(|time| Some(*time) <= latest)
+        };
+        (
+            read("created_at", self.created_at),
+            read("updated_at", self.updated_at),
+        )
+    }
 }
 
 /// What a page did.
@@ -72,12 +109,13 @@ impl Intake {
     /// # Errors
     /// The database's.
     pub(crate) async fn new(client: &Object) -> Result<Self, SyncError> {
+        let now = postgres::now(&***client).await?;
         Ok(Self {
             locations: store::locations(client).await?,
-            nameless: NamelessOrders::load(client).await?,
+            nameless: NamelessOrders::load(client, now).await?,
             seen: HashSet::new(),
             hasher: RandomState::new(),
-            now: postgres::now(&***client).await?,
+            now,
         })
     }
 
@@ -85,6 +123,19 @@ impl Intake {
     pub(crate) fn has_counted(&mut self, ids: &[String]) {
         let hashes = ids.iter().map(|id| self.hasher.hash_one(id));
         self.seen.extend(hashes);
+    }
+
+    /// Sorts out orders that wait in quarantine.
+    pub(crate) fn sort_waiting(&mut self, orders: Vec<OrderWithSource>) -> Batch {
+        let page = Page {
+            objects: orders,
+            broken: Vec::new(),
+            latest_time: None,
+        };
+        Batch {
+            is_waiting: true,
+            ..self.sort(page, |_| true)
+        }
     }
 
     /// Sorts a page out. `is_wanted` tells whether an order belongs to what is read.
@@ -113,8 +164,9 @@ impl Intake {
         for given in newest.into_values() {
             self.place(given, &mut batch);
         }
+        let latest = Latest::of(&batch.given, &page.broken);
         for broken in page.broken {
-            let (created_at, updated_at) = (broken.read("created_at"), broken.read("updated_at"));
+            let (created_at, updated_at) = latest.within(&broken);
             let aside = Aside::broken(ORDERS, &["id"], broken);
             let id = aside.object_id.clone();
             let id = id.unwrap_or_else(|| aside.payload.clone());
@@ -174,13 +226,13 @@ impl Batch {
         self.given.iter().filter_map(time).max()
     }
 
-    /// The ids of the orders whose time is not before that moment.
+    /// The ids of the orders whose time is not before that moment, or not known.
     pub(crate) fn ids_from(
         &self,
         time: impl Fn(&Given) -> Option<Timestamp>,
         from: Timestamp,
     ) -> Vec<String> {
-        let late = |given: &&Given| time(given).is_some_and(|time| time >= from);
+        let late = |given: &&Given| time(given).is_none_or(|time| time >= from);
         let ids = self.given.iter().filter(late);
         ids.map(|given| given.id.clone()).collect()
     }
@@ -212,12 +264,19 @@ impl Batch {
         for aside in self.asides.iter().chain(&refused) {
             aside.keep(&**transaction, run_id).await?;
         }
-        let named = self.named.iter().filter(|(id, _)| fates.contains_key(id));
-        let placed = fates.keys().chain(named.map(|(_, key)| key));
+        // An older copy than the table's does not stand for one that waits.
+        let is_placed = |fate: &Fate| self.is_waiting || !fate.is_outdated;
+        let named = self.named.iter();
+        let named = named.filter(|(id, _)| fates.get(id).is_some_and(is_placed));
+        let placed = fates.iter().filter(|(_, fate)| is_placed(fate));
+        let placed = placed.map(|(id, _)| id).chain(named.map(|(_, key)| key));
         let placed: Vec<&str> = placed.map(String::as_str).collect();
         quarantine::resolve(&**transaction, ORDERS, &placed).await?;
-        let aside = self.fresh.iter().filter(|id| !fates.contains_key(*id));
-        figures.orders.quarantined = i64::try_from(aside.count()).unwrap_or(i64::MAX);
+        // What waits on has been counted by the run that it came in.
+        if !self.is_waiting {
+            let aside = self.fresh.iter().filter(|id| !fates.contains_key(*id));
+            figures.orders.quarantined = i64::try_from(aside.count()).unwrap_or(i64::MAX);
+        }
         Ok(figures)
     }
 

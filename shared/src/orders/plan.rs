@@ -5,7 +5,7 @@
 //! was asked for, and fresh orders begin there: nothing that is made or changed
 //! meanwhile is missed. Our own clock only says which times are still to come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deadpool_postgres::{Object, Transaction};
 use futures::StreamExt;
@@ -27,6 +27,7 @@ use crate::run::resumed::Resumed;
 use crate::run::stats::{Counts, Stats, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::square::{OrderTime, SearchOrders, Square};
+use crate::text::shorten;
 use crate::times::Now;
 use crate::{locations, postgres};
 
@@ -58,12 +59,16 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     let now = postgres::now(&**client).await?;
     let listed = locations::ensure(&context.square, &**client, run_id).await?;
     try_waiting(context, &mut client).await?;
-    let location_ids = wanted(listed.clone(), request.location_ids.as_ref())?;
-    let mut newest = BTreeMap::new();
-    for chunk in location_ids.chunks(SearchOrders::LOCATIONS_MAX) {
-        if let Some(time) = newest_change(&context.square, chunk, now).await? {
-            newest.extend(chunk.iter().map(|id| (id.clone(), time)));
-        }
+    let mut location_ids = wanted(listed.clone(), request.location_ids.as_ref())?;
+    let (newest, refused) = newest_changes(&context.square, &location_ids, now).await?;
+    location_ids.retain(|id| !refused.contains(id));
+    let mut warnings = warnings(request, now);
+    if !refused.is_empty() {
+        let refused: Vec<&str> = refused.iter().map(String::as_str).collect();
+        warnings.push(format!(
+            "Square refuses the orders of {}, so none of theirs was imported.",
+            shorten(&refused.join(", "))
+        ));
     }
 
     let transaction = context.begin(&mut client).await?;
@@ -85,7 +90,7 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
         step::succeed(&transaction, run_id, "orders", stats, square, &output).await?;
     }
     let output = Output {
-        step: context.output("history", Stats::new(), warnings(request, now)),
+        step: context.output("history", Stats::new(), warnings),
         concurrency: context.env.settings.historical_orders_concurrency,
         windows,
     };
@@ -140,6 +145,37 @@ fn warnings(request: &Request, now: Now) -> Vec<String> {
     })
     .into_iter()
     .collect()
+}
+
+/// When the newest change of any order at each location's chunk was; and the locations
+/// that Square refuses, which must not keep out the others.
+///
+/// # Errors
+/// Square's, its refusal too where it refuses all of them.
+async fn newest_changes(
+    square: &Square,
+    location_ids: &[String],
+    now: Now,
+) -> Result<(BTreeMap<String, Timestamp>, BTreeSet<String>), SyncError> {
+    let (mut newest, mut refused) = (BTreeMap::new(), BTreeSet::new());
+    let mut chunks: Vec<&[String]> = location_ids.chunks(SearchOrders::LOCATIONS_MAX).collect();
+    while let Some(chunk) = chunks.pop() {
+        match newest_change(square, chunk, now).await {
+            Ok(Some(time)) => newest.extend(chunk.iter().map(|id| (id.clone(), time))),
+            Ok(None) => {}
+            Err(SyncError::SquareRejected { .. }) if chunk.len() > 1 => {
+                chunks.extend(chunk.chunks(1));
+            }
+            Err(error @ SyncError::SquareRejected { .. }) => {
+                refused.extend(chunk.iter().cloned());
+                if refused.len() == location_ids.len() {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((newest, refused))
 }
 
 /// When the newest change of any order at these locations was, as far as such a

@@ -160,6 +160,8 @@ const LOCATIONS: &str = "select id, currency from locations";
 pub struct Fate {
     pub order: Counts,
     pub lines: Counts,
+    /// The table has a newer copy.
+    pub is_outdated: bool,
 }
 
 /// Where the rows come from.
@@ -215,7 +217,9 @@ pub async fn apply(
     stage(transaction, page).await?;
     let upsert = match origin {
         Origin::Square => {
-            drop_outdated(transaction).await?;
+            for id in drop_outdated(transaction).await? {
+                fates.entry(id).or_default().is_outdated = true;
+            }
             ORDERS.upsert_sql()
         }
         Origin::Raw => rederive_sql(),
@@ -304,17 +308,17 @@ impl<'a> StagedOrder<'a> {
     }
 }
 
-/// Leaves out of staging what the tables have a newer copy of.
-async fn drop_outdated(transaction: &Transaction<'_>) -> Result<(), SyncError> {
+/// Leaves out of staging what the tables have a newer copy of; returns the ids.
+async fn drop_outdated(transaction: &Transaction<'_>) -> Result<Vec<String>, SyncError> {
     let rows = run(transaction, &ORDERS.drop_outdated_sql(), &[]).await?;
-    if rows.is_empty() {
-        return Ok(());
-    }
     let ids: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    if ids.is_empty() {
+        return Ok(ids);
+    }
     for table in PARTS {
         run(transaction, &ORDERS.drop_children_sql(table), &[&ids]).await?;
     }
-    Ok(())
+    Ok(ids)
 }
 
 fn count_change(counts: &mut Counts, is_new: bool) {

@@ -5,7 +5,7 @@ use deadpool_postgres::Object;
 
 use super::page::{Batch, Intake};
 use crate::error::SyncError;
-use crate::square::{OrderWithSource, Page};
+use crate::square::OrderWithSource;
 
 /// Orders tried again at a time.
 const BATCH: i64 = 1_000;
@@ -38,12 +38,7 @@ impl Waiting {
             let source = serde_json::from_str(row.get(1)).ok()?;
             OrderWithSource::read(source).ok()
         });
-        let page = Page {
-            objects: orders.collect(),
-            broken: Vec::new(),
-            latest_time: None,
-        };
-        Ok(Some(intake.sort(page, |_| true)))
+        Ok(Some(intake.sort_waiting(orders.collect())))
     }
 }
 

@@ -132,7 +132,9 @@ async fn work(
         };
         let ends_at = reading.window.ends_at;
         let batch = reading.intake.sort(page, |order| {
-            order.created_at.is_none_or(|time| time < ends_at)
+            // The end belongs to the window that begins with it. Whatever else an order
+            // says of its time: Square gives it in this window, and in no other.
+            order.created_at != Some(ends_at)
         });
         let Some(counted) = reading.commit(&mut client, &batch).await? else {
             // Another invocation has read on meanwhile: let the next call see.

@@ -177,7 +177,24 @@ fn keep_unreadable_sql(table: &Table, copy: &str) -> String {
     let holder = table
         .held_by
         .map(|(column, data_type)| (data_type, format!("c.{column}")));
-    let (mut asides, mut is_aside) = (String::new(), format!("not ({ALL_NAMED})"));
+    // What this listing names, of itself or of the object that holds it, is not what it
+    // gave without an id.
+    let named = if table.is_object {
+        format!(
+            "select from staging.{name} s where s.attempt = $1 and {}",
+            same_key(table.key, "s", "c")
+        )
+    } else {
+        let holders = table.held_by.iter().map(|(column, data_type)| {
+            let of_type = |table: &&Table| table.is_object && table.data_type == *data_type;
+            let holder = account::all_tables().into_iter().find(of_type);
+            let holder = holder.map_or(*data_type, |table| table.name);
+            format!("select from staging.{holder} s where s.attempt = $1 and s.id = c.{column}")
+        });
+        holders.collect()
+    };
+    let mut asides = String::new();
+    let mut is_aside = format!("not ({ALL_NAMED}) and not exists ({named})");
     for (number, (data_type, id)) in own.into_iter().chain(holder).enumerate() {
         asides.push_str(&format!(
             " left join (select distinct object_id from staging.quarantine \
@@ -189,7 +206,12 @@ fn keep_unreadable_sql(table: &Table, copy: &str) -> String {
     format!(
         "insert into {name} select c.* from {copy}.{name} c{parents}{asides} \
          where {lives} and ({is_aside}) on conflict do nothing",
-        lives = table.lives("c"),
+        // A location that is not active is listed and counted like any other.
+        lives = if table.can_delete() {
+            table.lives("c")
+        } else {
+            "true".to_owned()
+        },
     )
 }
 

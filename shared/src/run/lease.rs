@@ -316,20 +316,6 @@ pub async fn fence(client: &impl GenericClient, lease: &Lease) -> Result<(), Syn
     held(stands, lease)
 }
 
-/// Frees whatever the run holds.
-///
-/// # Errors
-/// Any of the database's.
-pub async fn release(client: &impl GenericClient, run_id: &str) -> Result<(), SyncError> {
-    client
-        .execute(
-            "update sync_leases set holder = null, expires_at = '-infinity' where holder = $1",
-            &[&run_id],
-        )
-        .await?;
-    Ok(())
-}
-
 /// Frees whatever the run holds and moves the token on, so that a step still
 /// under way can no longer commit.
 ///

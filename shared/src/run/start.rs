@@ -65,7 +65,7 @@ pub async fn abandon(
         step: "preflight".to_owned(),
     };
     store::set_failed(&*transaction, run_id, &failure).await?;
-    lease::release(&*transaction, run_id).await?;
+    lease::revoke(&*transaction, run_id).await?;
     transaction.commit().await?;
     Ok(())
 }

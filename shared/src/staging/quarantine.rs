@@ -371,6 +371,22 @@ fn settle_sql(table: &Table, access: Access) -> String {
                      then (w.payload ->> 'version')::numeric end";
         let later = format!("{waits} > s.version and {waits} <= {}", table.now());
         ("max(s.version)", later)
+    } else if table.version == "calculated_at" {
+        // As text, because what waits may name a time that is none. Both are in UTC.
+        let text =
+            |time: &str, pattern: &str| format!("rtrim({}, '0')", pattern.replace('@', time));
+        let waits = "w.payload ->> 'calculated_at'";
+        let known = "'^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?(Z|\\+00:00)$'";
+        let utc = "to_char(@ at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')";
+        let cut = "regexp_replace(@, '(Z|\\+00:00)$', '')";
+        let with_point = "case when @ like '%.%' then @ else @ || '.' end";
+        let waits_text = text(&cut.replace('@', waits), with_point);
+        let later = format!(
+            "{waits} ~ {known} and {waits_text} collate \"C\" > {} and {waits_text} <= {}",
+            text("s.version", utc),
+            text("now()", utc),
+        );
+        ("max(s.calculated_at)", later)
     } else {
         ("null", "false".to_owned())
     };
