@@ -4,6 +4,7 @@ Each check is a pure function from the template to its complaints. Exceptions ar
 listed first, each with its reason.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -78,7 +79,7 @@ SECRET_VALUE = re.compile(
 
 def complaints(template: dict, headings: set[str]) -> list[str]:
     found = no_wildcards(template) + parameters(template) + secrets(template)
-    found += environments(template) + routes(template)
+    found += environments(template) + routes(template) + retriers(template)
     # With all conditions met, and with none, so that no property hides in either.
     for truth in [True, False]:
         settled = settle(template, truth)
@@ -206,6 +207,37 @@ def machines(template: dict) -> list[str]:
         if role is None or roles[role] > 1:
             found.append(f"{name}: no role of its own")
     return found
+
+
+def retriers(template: dict) -> list[str]:
+    """An error is retried alike wherever it may come, and each machine says once why."""
+    found = []
+    known = {}
+    for machine, properties in of_type(template, "AWS::StepFunctions::StateMachine"):
+        reasons = {}
+        for state, retrier in retried(properties["DefinitionString"]):
+            where = f"{machine}, {state}"
+            reason = retrier.pop("Comment", None)
+            for name in retrier["ErrorEquals"]:
+                # Any task may run out of time; what helps depends on whom it asked.
+                if name.startswith("States."):
+                    continue
+                first, like = known.setdefault(name, (where, retrier))
+                if retrier != like:
+                    found.append(f"{where}: {name} is retried otherwise than in {first}")
+            named = retrier["ErrorEquals"][0]
+            reasons[named] = reasons.get(named) or reason
+        found += [f"{machine}: nobody says why {name} is retried" for name, reason in reasons.items() if not reason]
+    return found
+
+
+def retried(definition) -> Iterator[tuple[str, dict]]:
+    """Each retrier of a machine, and the state it stands in."""
+    for part in walk(json.loads(*texts(definition))):
+        if isinstance(part, dict) and isinstance(part.get("States"), dict):
+            for state, what in part["States"].items():
+                for retrier in what.get("Retry", []):
+                    yield state, retrier
 
 
 def log_groups(template: dict) -> list[str]:

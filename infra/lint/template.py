@@ -26,6 +26,8 @@ def judged(path: Path) -> tuple[dict | None, list[str]]:
         plain = expand.expanded(expand.read(path))
     except InvalidDocumentException as error:
         return None, [cause.message for cause in error.causes]
+    except expand.InvalidLoop as error:
+        return None, [str(error)]
     headings = assertions.headings((path.parent / "RUNBOOK.md").read_text())
     return plain, assertions.complaints(plain, headings)
 

@@ -1,5 +1,5 @@
-"""Plants defects in copies of the real template and machines, one at a time, and
-sees to it that the lint names them. Run it with the Python that has cfn-lint;
+"""Plants defects in copies of the real template, machines and sources, one at a time,
+and sees to it that the lint names them. Run it with the Python that has cfn-lint;
 NODE is the Node to run the machines' validator with.
 """
 
@@ -11,11 +11,16 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import imports
 import schedule
 import template
 
 HERE = Path(__file__).parent
 INFRA = HERE.parent
+
+# The functions that speak to Square, and the machines, as the loops have them.
+SQUARE = ["Preflight", "Locations", "Catalog", "Inventory", "Publish", "Orders"]
+MACHINES = ["CompleteSync", "HistoricalOrders", "Migration", "Restore"]
 
 # What is done to the template (its first such lines become others), and all that
 # the assertions say about it then.
@@ -39,7 +44,7 @@ PLANTED = [
     (
         "two functions in one log",
         "LogGroup: !Ref PreflightLogs", "LogGroup: !Ref LocationsLogs",
-        ["Locations: no log group of its own"],
+        ["Preflight: no log group of its own"],
     ),
     (
         "a function that does not log in JSON",
@@ -54,12 +59,12 @@ PLANTED = [
     (
         "two functions with one role",
         "      Timeout: 180\n", "      Timeout: 180\n      Role: !GetAtt LocationsRole.Arn\n",
-        ["Locations: no role of its own"],
+        ["Preflight: no role of its own"],
     ),
     (
         "a log that is kept for ever",
-        "      RetentionInDays: !Ref LogRetentionDays\n", "",
-        ["PreflightLogs: no RetentionInDays"],
+        "          RetentionInDays: !Ref LogRetentionDays\n", "",
+        [f"{function}Logs: no RetentionInDays" for function in [*SQUARE, "Migrate", "Finish", "Api"]],
     ),
     # Who may do what
     (
@@ -78,13 +83,16 @@ PLANTED = [
         [
             "ApiRole: wildcard resource arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}"
             f":execution:${{{machine}.Name}}:* for states:RedriveExecution"
-            for machine in ["CompleteSync", "HistoricalOrders", "Migration", "Restore"]
+            for machine in MACHINES
         ],
     ),
     (
         "a policy of AWS's",
-        "        - !If [HasKmsKey, !Ref KeyUse, !Ref AWS::NoValue]\n", "        - arn:aws:iam::aws:policy/AdministratorAccess\n",
-        ["PreflightRole: nobody gave a reason for the policy arn:aws:iam::aws:policy/AdministratorAccess"],
+        "- !If [HasKmsKey, !Ref KeyUse, !Ref AWS::NoValue]\n", "- arn:aws:iam::aws:policy/AdministratorAccess\n",
+        [
+            f"{function}Role: nobody gave a reason for the policy arn:aws:iam::aws:policy/AdministratorAccess"
+            for function in SQUARE
+        ],
     ),
     (
         "a topic for everybody",
@@ -100,7 +108,7 @@ PLANTED = [
     (
         "a secret in an environment variable",
         "_ARN: !Ref SquareAccessTokenSecret\n", "_ARN: !Ref SquareAccessToken\n",
-        ["Preflight: the secret SquareAccessToken gets out of Secrets Manager"],
+        ["Locations: the secret SquareAccessToken gets out of Secrets Manager"],
     ),
     (
         "a secret within a text",
@@ -115,12 +123,12 @@ PLANTED = [
     (
         "a variable that is called like a secret",
         "          SQUARE_ACCESS_TOKEN_SECRET_ARN: ", "          SQUARE_ACCESS_TOKEN: ",
-        ["Preflight: the variable SQUARE_ACCESS_TOKEN is called like a secret"],
+        ["Locations: the variable SQUARE_ACCESS_TOKEN is called like a secret"],
     ),
     (
         "a literal secret",
         "_ARN: !Ref SquareAccessTokenSecret\n", "_ARN: EAAAl7Xw\n",
-        ["Preflight: the variable SQUARE_ACCESS_TOKEN_SECRET_ARN has a value like a secret"],
+        ["Locations: the variable SQUARE_ACCESS_TOKEN_SECRET_ARN has a value like a secret"],
     ),
     (
         "a secret that is shown",
@@ -213,8 +221,8 @@ PLANTED = [
     # Alarms
     (
         "an alarm that nobody hears",
-        "      AlarmActions: [!Ref Notifications]\n", "",
-        ["RunFailedAlarmCompleteSync: the alarm tells no topic"],
+        "          AlarmActions: [!Ref Notifications]\n", "",
+        [f"RunFailedAlarm{machine}: the alarm tells no topic" for machine in MACHINES],
     ),
     (
         "an alarm without a description",
@@ -228,6 +236,57 @@ PLANTED = [
             "QuarantineGrowthAlarm: the runbook has no section QuarantineAlarm",
             "The runbook's section QuarantineGrowthAlarm is about no alarm",
         ],
+    ),
+]
+
+# What is added to a file of the API, and all that is said about its imports then.
+IMPORTED = [
+    (
+        "a use of a higher layer",
+        "http/error.rs", "use crate::page::HOME;",
+        ["http/error.rs:1: crate::page::HOME is in a layer above http: page"],
+    ),
+    (
+        "a path to a higher layer",
+        "auth/jwks.rs", "fn all() -> Vec<crate::runs::view::RunView> { vec![] }",
+        ["auth/jwks.rs:1: crate::runs::view::RunView is in a layer above auth: runs"],
+    ),
+    (
+        "a path in an attribute",
+        "setting.rs", '#[serde(with = "crate::page::words::time")]',
+        ["setting.rs:1: crate::page::words::time is in a layer above setting: page"],
+    ),
+    (
+        "what the root defines",
+        "page/words.rs", "use crate::router;",
+        ["page/words.rs:1: crate::router is in a layer above page: the root"],
+    ),
+    (
+        "two files that use each other",
+        "page/frame.rs", "use super::notice::{self as message}; type Message = message::Notice;",
+        ["2 files in a circle of imports: page/frame.rs page/notice.rs"],
+    ),
+    (
+        "a child that uses what its parent defines",
+        "auth/session.rs", "fn of(sign_in: &super::SignIn) {}",
+        ["2 files in a circle of imports: auth/mod.rs auth/session.rs"],
+    ),
+    (
+        "everything of the parent",
+        "auth/session.rs", "use super::*;",
+        ["2 files in a circle of imports: auth/mod.rs auth/session.rs"],
+    ),
+    ("what a parent hands on", "page/words.rs", "use super::Frame;", []),
+    ("a test", "http/error.rs", "#[cfg(test)] mod more { use crate::page::HOME; }", []),
+    ("a comment", "http/error.rs", "// use crate::page::HOME;", []),
+    ("a text", "http/error.rs", 'const A: &str = "use crate::page::HOME;";', []),
+    ("a word of the language", "http/error.rs", "fn f() -> impl Fn() + use<> { crate::page::HOME }", [
+        "http/error.rs:1: crate::page::HOME is in a layer above http: page",
+    ]),
+    (
+        "a module without a layer",
+        "lib.rs", "mod extra {}",
+        ["api.txt: extra is in no layer"],
     ),
 ]
 
@@ -298,6 +357,19 @@ class Lint(unittest.TestCase):
         self.assertIsNone(plain)
         self.assertRegex(str(complaints), r"\[Preflight\].*MemorySise")
 
+    def test_broken_loops(self):
+        sound = self.copy.read_text()
+        for new, complaint in [
+            ("", "Fn::ForEach values must be a list of 3 elements"),
+            ("    - [Locations, Stock]\n", "The mappings have no ['Functions', 'Stock', 'name']"),
+        ]:
+            with self.subTest(complaint):
+                self.copy.write_text(sound)
+                self.plant(self.copy, "    - [Locations, Catalog, Inventory]\n", new)
+                plain, complaints = template.judged(self.copy)
+                self.assertIsNone(plain)
+                self.assertIn(complaint, complaints[0])
+
     def test_what_cfn_lint_finds(self):
         # At once, because a run of it takes seconds. Each of them is an error.
         for old, new in [
@@ -315,6 +387,27 @@ class Lint(unittest.TestCase):
         self.assertRegex(said, "E3030 .*provided.al2024")
         self.assertRegex(said, "E3002 .*MessageRetentionPeriods")
 
+    def test_retriers(self):
+        for old, new, complaint in [
+            (
+                '"IntervalSeconds": 60,', '"IntervalSeconds": 90,',
+                r"Migration, Preflight: SquareRateLimited is retried otherwise than in CompleteSync, \w+",
+            ),
+            (
+                '"StepTimeout", "Sandbox.Timedout",', '"StepTimeout",',
+                r"Migration, Preflight: StepTimeout is retried otherwise than in CompleteSync, \w+",
+            ),
+            (
+                '"Comment": "Lambda itself stumbled,', '"Said": "Lambda itself stumbled,',
+                "Migration: nobody says why Lambda.ClientExecutionTimeoutException is retried",
+            ),
+        ]:
+            with self.subTest(new):
+                sound = self.machine.read_text()
+                self.plant(self.machine, old, new)
+                self.assertRegex("\n".join(template.judged(self.copy)[1]), complaint)
+                self.machine.write_text(sound)
+
     def machine_lint(self) -> str:
         validator = HERE / "node_modules/asl-validator/dist/bin/asl-validator.js"
         return self.run_lint(os.environ["NODE"], validator, "--json-path", self.machine)
@@ -326,6 +419,24 @@ class Lint(unittest.TestCase):
     def test_broken_jsonata(self):
         self.plant(self.machine, "{% $states.result.Payload %}", "{% $states.result.( %}")
         self.assertRegex(self.machine_lint(), "/States/Preflight/Output is invalid")
+
+
+class Imports(unittest.TestCase):
+    def test_planted(self):
+        listed = HERE / "layers" / "api.txt"
+        source = INFRA.parent / "functions" / "api" / "src"
+        self.assertEqual(imports.judged(source, listed)[0], [])
+        for name, file, line, wanted in IMPORTED:
+            with self.subTest(name), tempfile.TemporaryDirectory() as folder:
+                copy = Path(shutil.copytree(source, Path(folder) / "src"))
+                planted = copy / file
+                planted.write_text(f"{line}\n{planted.read_text()}")
+                said = imports.judged(copy, listed)[0]
+                # Of a circle the first line is enough, and of a path its end.
+                for complaint in wanted:
+                    self.assertTrue(any(text.endswith(complaint) for text in said), said)
+                if not wanted:
+                    self.assertEqual(said, [])
 
 
 if __name__ == "__main__":

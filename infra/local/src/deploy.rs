@@ -42,6 +42,7 @@ pub(crate) async fn deploy(
     guard: &Guard,
 ) -> Result<BTreeMap<String, String>, StackError> {
     let template = lay_out(checkout, guard.scratch())?;
+    write_out(checkout, &template).await?;
     let parameters = write_parameters(parameters, guard.scratch())?;
     aws.create_bucket(BUCKET).await?;
     let log = guard.log("sam");
@@ -86,8 +87,8 @@ fn complaint(log: &Path) -> String {
 }
 
 /// Puts each binary where the template looks for it, in a directory of this
-/// run's own: two stacks must not package each other's builds. The template
-/// and the state machines are the checkout's, by link.
+/// run's own: two stacks must not package each other's builds. The state machines
+/// are the checkout's, by link. Returns where the template belongs.
 fn lay_out(checkout: &Checkout, scratch: &Path) -> Result<PathBuf, StackError> {
     let package = scratch.join("package");
     for name in FUNCTIONS {
@@ -101,9 +102,34 @@ fn lay_out(checkout: &Checkout, scratch: &Path) -> Result<PathBuf, StackError> {
         )))?;
     }
     let infra = package.join("infra");
-    std::os::unix::fs::symlink(checkout.root().join("infra"), &infra)
-        .map_err(StackError::io("while linking the template"))?;
-    Ok(infra.join("template.yaml"))
+    std::fs::create_dir_all(&infra).map_err(StackError::io("while making the package"))?;
+    let machines = "statemachines";
+    let source = checkout.root().join("infra").join(machines);
+    std::os::unix::fs::symlink(source, infra.join(machines))
+        .map_err(StackError::io("while linking the state machines"))?;
+    Ok(infra.join("template.json"))
+}
+
+/// Writes the template without its loops, as every deployment does.
+async fn write_out(checkout: &Checkout, to: &Path) -> Result<(), StackError> {
+    let infra = checkout.root().join("infra");
+    let output = tokio::process::Command::new(checkout.sam()?.with_file_name("python"))
+        .arg(infra.join("lint/expand.py"))
+        .args([&infra.join("template.yaml"), to])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(StackError::io("while expanding the template"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(StackError::DidNotStart {
+        name: "the template's expander",
+        reason: format!("ended ({})", output.status),
+        log_end: String::from_utf8_lossy(&output.stderr).into_owned(),
+        log: infra.join("template.yaml"),
+    })
 }
 
 /// Packs a binary as Lambda wants it. It travels no further than this machine,
