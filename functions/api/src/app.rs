@@ -1,31 +1,32 @@
-//! What the handlers share, made on the first request that needs it: a missing
-//! setting is then answered and logged under its name, while `/healthz` and the
+//! The things that the handlers share, made on the first request that needs them: a
+//! missing setting is then answered and logged under its name, while `/healthz` and the
 //! description keep working.
 
 use std::sync::Arc;
 
+use axum::routing::MethodRouter;
 use secrecy::SecretString;
 use shared::env::{Variables, aws_config};
 use shared::error::SyncError;
 use shared::postgres::Database;
 use tokio::sync::OnceCell;
 
-use crate::auth::Guard;
+use crate::auth::{Guard, SignIn};
 use crate::executions::{Executions, Machines};
 use crate::schedule::Schedule;
-use crate::sign_in::SignIn;
+use crate::setting::required;
 
-/// What the API works with.
+/// Everything that the API works with.
 pub struct Env {
-    /// Where runs are recorded.
+    /// The record of runs.
     pub database: Database,
     /// The state machines that carry them out.
     pub executions: Executions,
-    /// Who may ask.
+    /// The rules of who may ask.
     pub guard: Guard,
-    /// How people sign in.
+    /// The way people sign in.
     pub sign_in: SignIn,
-    /// When syncs start by themselves.
+    /// The times at which syncs start by themselves.
     pub schedule: Schedule,
 }
 
@@ -45,17 +46,6 @@ impl Env {
             schedule: Schedule::read(lookup),
         })
     }
-}
-
-/// A variable that the API cannot do without.
-pub(crate) fn required(
-    lookup: impl Fn(&str) -> Option<String>,
-    name: &str,
-) -> Result<String, SyncError> {
-    lookup(name)
-        .map(|value| value.trim().to_owned())
-        .filter(|value| !value.is_empty())
-        .ok_or_else(|| SyncError::config(name, "is not set"))
 }
 
 /// The state of the router.
@@ -81,7 +71,7 @@ impl App {
         }
     }
 
-    /// What to work with.
+    /// Everything to work with.
     ///
     /// # Errors
     /// `ConfigInvalid` naming the setting; the next request tries again.
@@ -89,3 +79,6 @@ impl App {
         self.env.get_or_try_init(Env::from_environment).await
     }
 }
+
+/// Addresses with their handlers.
+pub(crate) type Routes = Vec<(&'static str, MethodRouter<App>)>;

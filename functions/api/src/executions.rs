@@ -12,8 +12,8 @@ use serde::Deserialize;
 use shared::error::SyncError;
 use shared::run::request::Kind;
 
-use crate::app::required;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
+use crate::setting::required;
 
 /// Step Functions takes longer causes, but nobody reads them.
 const MESSAGE_CHARS_MAX: usize = 2_000;
@@ -80,7 +80,7 @@ impl Machine {
     }
 }
 
-/// What has become of an execution.
+/// The state of an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// At work, or about to be.
@@ -113,7 +113,7 @@ impl Executions {
         format!("{}:{run_id}", self.machines.of(kind).execution_prefix)
     }
 
-    /// Starts the execution of a run and answers its address. Starting it again
+    /// Starts the execution of a run and returns its address. Starting it again
     /// is no error: the first start stands.
     pub(crate) async fn start(
         &self,
@@ -202,7 +202,7 @@ fn standing_of(execution: &DescribeExecutionOutput) -> Standing {
     }
 }
 
-/// What a function posts as its error.
+/// The error that a function posts.
 #[derive(Deserialize)]
 struct FunctionError {
     #[serde(rename = "errorMessage")]

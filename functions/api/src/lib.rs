@@ -1,50 +1,44 @@
 //! The HTTP API of Square Sync.
 //!
 //! It checks who asks, starts and stops runs, and shows what they did. The work
-//! itself is the state machines': nothing here waits for a sync. `starts` is the
-//! way of a start, with a file for each kind of run before it; `runs` is the way
-//! of everything that reads or stops one. `sign_in` and `page` are for browsers.
+//! itself is the state machines': nothing here waits for a sync.
+//!
+//! From the top: `openapi` describes the API; `page` serves browsers and `runs`
+//! scripts, the same way; `caller` is the admin who asks. `app` holds what all of
+//! them work with: the rules of who may ask (`auth`), Step Functions (`executions`),
+//! and when the next sync is due (`schedule`). `http` reads requests and refuses them,
+//! and `setting` reads the environment. Nothing uses what stands above it.
 
 mod app;
 mod auth;
-mod backups;
-mod body;
-mod complete_sync;
-mod error;
+mod caller;
 mod executions;
-mod historical_orders;
-mod jwks;
-mod migration;
+mod http;
 mod openapi;
 mod page;
 mod runs;
 mod schedule;
-mod settle;
-mod sign_in;
-mod starts;
-pub mod store;
-mod view;
+mod setting;
 
 use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 pub use app::{App, Env};
-pub use auth::Guard;
+pub use auth::{Guard, SignIn};
 pub use executions::{Executions, Machines};
+pub use runs::store;
 pub use schedule::Schedule;
-pub use sign_in::SignIn;
 
-use error::ApiError;
-
-/// Addresses, and what answers them.
-type Routes = Vec<(&'static str, MethodRouter<App>)>;
+use app::Routes;
+use http::{health, method_not_allowed};
+use page::sign_in;
+use runs::{backups, complete_sync, historical_orders, history, migration};
 
 /// Every route of the API. What is not in `open` or `files` is for admins.
 pub fn router(app: App) -> Router {
@@ -69,7 +63,7 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// What scripts ask for, in JSON.
+/// Routes for scripts, in JSON.
 fn scripts() -> Routes {
     vec![
         ("/admin/complete-sync", post(complete_sync::post)),
@@ -80,13 +74,13 @@ fn scripts() -> Routes {
         ("/admin/migrate-order-line-items", post(migration::post)),
         ("/admin/backups", get(backups::list)),
         ("/admin/restore", post(backups::restore)),
-        ("/admin/runs", get(runs::list)),
-        ("/admin/runs/{run_id}", get(runs::get)),
-        ("/admin/runs/{run_id}/stop", post(runs::stop)),
+        ("/admin/runs", get(history::list)),
+        ("/admin/runs/{run_id}", get(history::get)),
+        ("/admin/runs/{run_id}/stop", post(history::stop)),
     ]
 }
 
-/// What anybody may ask for.
+/// Routes for anybody.
 fn open() -> Routes {
     vec![
         ("/", get(page::home)),
@@ -100,32 +94,9 @@ fn open() -> Routes {
     ]
 }
 
-/// What pages load.
+/// The files that pages load.
 fn files() -> Routes {
     vec![("/admin/assets/{name}", get(page::assets::get))]
-}
-
-/// Says that the function answers, and nothing else.
-#[utoipa::path(
-    get,
-    path = "/healthz",
-    operation_id = "getHealth",
-    tag = "service",
-    security(()),
-    responses((status = 200, description = "The function answers.")),
-)]
-async fn health() -> StatusCode {
-    StatusCode::OK
-}
-
-fn not_found() -> ApiError {
-    let message = "There is nothing here. GET /openapi.json describes the API.";
-    ApiError::new(StatusCode::NOT_FOUND, "NotFound", message)
-}
-
-async fn method_not_allowed() -> ApiError {
-    let message = "This address does not take this method; see the Allow header.";
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
 }
 
 /// Around every request: headers that keep answers out of caches, sniffers and

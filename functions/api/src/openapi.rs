@@ -4,8 +4,8 @@ use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::starts::Started;
-use crate::{backups, complete_sync, historical_orders, migration, runs};
+use crate::runs::starts::Started;
+use crate::runs::{backups, complete_sync, historical_orders, history, migration};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,10 +20,10 @@ use crate::{backups, complete_sync, historical_orders, migration, runs};
         migration::post,
         backups::list,
         backups::restore,
-        runs::list,
-        runs::get,
-        runs::stop,
-        crate::health,
+        history::list,
+        history::get,
+        history::stop,
+        crate::http::health,
         description,
     ),
     // What only a set of answers names is not collected by itself.

@@ -1,7 +1,7 @@
 //! The router as the Lambda runtime calls it, up to where a database is needed.
 
 use axum::body::Body;
-use axum::http::{Method, header};
+use axum::http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use shared::postgres::Database;
 use tower::ServiceExt;

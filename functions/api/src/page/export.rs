@@ -9,11 +9,11 @@ use serde::Serialize;
 use shared::error::SyncError;
 
 use super::Admin;
-use super::frame::refusal;
+use super::answer::refusal;
 use crate::app::App;
-use crate::error::ApiError;
-use crate::runs::{self, Window};
-use crate::view::{RunView, RunsView};
+use crate::http::error::ApiError;
+use crate::runs::history::{self, Window};
+use crate::runs::view::{RunView, RunsView};
 
 const RUNS_MAX: i64 = 1_000;
 const RUN_COLUMNS: [&str; 17] = [
@@ -85,7 +85,7 @@ pub(crate) async fn run_json(
 
 async fn newest(app: &App, admin: &Admin, window: Asked) -> Result<RunsView, ApiError> {
     let Query(window) = window.map_err(|error| SyncError::input("query", error.body_text()))?;
-    runs::history(app.env().await?, &admin.caller, &window, RUNS_MAX).await
+    history::page(app.env().await?, &admin.caller, &window, RUNS_MAX).await
 }
 
 async fn one(
@@ -93,12 +93,12 @@ async fn one(
     admin: &Admin,
     run_id: Result<Path<String>, PathRejection>,
 ) -> Result<RunView, ApiError> {
-    runs::one(app.env().await?, &admin.caller, &runs::text_of(run_id)).await
+    history::one(app.env().await?, &admin.caller, &history::text_of(run_id)).await
 }
 
 fn run_row(run: &RunView) -> Vec<String> {
     let totals = run.totals.as_ref();
-    let count = |of: fn(&crate::view::CountsView) -> i64| {
+    let count = |of: fn(&crate::runs::view::CountsView) -> i64| {
         totals
             .map(|totals| of(totals).to_string())
             .unwrap_or_default()

@@ -1,6 +1,6 @@
-//! What the page's forms start. Each carries the session's secret, and a key, so
-//! that a form sent twice starts one run; whatever replaces or blocks data wants
-//! its box ticked.
+//! The page's forms, and the runs that they start. Each carries the session's secret,
+//! and a key, so that a form sent twice starts one run; whatever replaces or blocks
+//! data wants its box ticked.
 
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
@@ -12,14 +12,14 @@ use shared::run::request::Request;
 use url::form_urlencoded;
 
 use super::Admin;
-use super::frame::refusal;
+use super::answer::refusal;
 use super::notice::Notice;
 use crate::app::App;
-use crate::backups::Restore;
-use crate::complete_sync::CompleteSync;
-use crate::historical_orders::HistoricalOrders;
-use crate::migration::Migration;
-use crate::{runs, starts};
+use crate::runs::backups::Restore;
+use crate::runs::complete_sync::CompleteSync;
+use crate::runs::historical_orders::HistoricalOrders;
+use crate::runs::migration::Migration;
+use crate::runs::{history, starts};
 
 /// A form as the API's JSON: the same checks then hold for both.
 struct Form {
@@ -155,8 +155,8 @@ pub(crate) async fn stop(
     if !admin.session.made(&Form::read(&body).csrf_token) {
         return Notice::cross_site().within(admin.frame).into_response();
     }
-    let run_id = runs::text_of(run_id);
-    let stopped = async { runs::stop_run(app.env().await?, &admin.caller, &run_id).await };
+    let run_id = history::text_of(run_id);
+    let stopped = async { history::stop_run(app.env().await?, &admin.caller, &run_id).await };
     match stopped.await {
         Ok(_) => Redirect::to(&format!("/admin/sync/runs/{run_id}")).into_response(),
         Err(error) => refusal(&error, admin.frame),

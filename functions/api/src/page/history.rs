@@ -9,16 +9,16 @@ use shared::error::SyncError;
 use shared::postgres::schema;
 use url::form_urlencoded::Serializer;
 
-use super::frame::answer;
+use super::answer::answer;
 use super::sync::SOON;
 use super::words::{duration, number};
 use super::{Admin, Frame};
 use crate::app::{App, Env};
-use crate::auth::Caller;
-use crate::error::ApiError;
-use crate::runs::{self, Window};
-use crate::store::{self, Quarantined};
-use crate::view::RunView;
+use crate::caller::Caller;
+use crate::http::error::ApiError;
+use crate::runs::history::{self, Window};
+use crate::runs::store::{self, Quarantined};
+use crate::runs::view::RunView;
 
 const RUNS_A_PAGE: i64 = 30;
 /// As many bars as a chart has room for.
@@ -71,7 +71,7 @@ pub(crate) async fn runs(
 }
 
 async fn list(env: &Env, admin: &Admin, window: &Window) -> Result<Runs, ApiError> {
-    let found = runs::history(env, &admin.caller, window, RUNS_A_PAGE).await?;
+    let found = history::page(env, &admin.caller, window, RUNS_A_PAGE).await?;
     let charts = charts(&charted(env, &admin.caller).await?);
     let mut query = Serializer::new(String::new());
     let mut choices = Vec::new();
@@ -113,7 +113,7 @@ async fn charted(env: &Env, caller: &Caller) -> Result<Vec<RunView>, ApiError> {
         return Ok(Vec::new());
     }
     let ended = store::ended_runs(&client, RUNS_CHARTED).await?;
-    runs::shown(env, caller, &mut client, ended).await
+    history::shown(env, caller, &mut client, ended).await
 }
 
 /// Of these runs, the oldest on the left; none of none.
@@ -195,12 +195,12 @@ pub(crate) async fn run(
     admin: Admin,
     run_id: Result<Path<String>, PathRejection>,
 ) -> Response {
-    let page = async { detail(app.env().await?, &admin, &runs::text_of(run_id)).await };
+    let page = async { detail(app.env().await?, &admin, &history::text_of(run_id)).await };
     answer(admin.frame.clone(), page.await)
 }
 
 async fn detail(env: &Env, admin: &Admin, run_id: &str) -> Result<Run, ApiError> {
-    let run = runs::one(env, &admin.caller, run_id).await?;
+    let run = history::one(env, &admin.caller, run_id).await?;
     let client = env.database.client().await?;
     let pretty = |preview: &Value| serde_json::to_string_pretty(preview).ok();
     Ok(Run {

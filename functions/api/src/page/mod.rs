@@ -2,18 +2,22 @@
 //! small script that keeps it up to date. Pages read what the API reads; forms
 //! start what the API starts.
 
+mod admin;
+mod answer;
 pub(crate) mod assets;
 mod export;
 mod forms;
 mod frame;
 pub(crate) mod headers;
 mod history;
-pub(crate) mod notice;
+mod notice;
+pub(crate) mod sign_in;
 mod sync;
 mod tools;
 mod words;
 
-pub(crate) use frame::{Admin, Frame};
+pub(crate) use admin::Admin;
+pub(crate) use frame::{Frame, HOME};
 
 use axum::extract::Request;
 use axum::http::Method;
@@ -21,7 +25,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use notice::Notice;
 
-use crate::Routes;
+use crate::app::Routes;
 
 /// Everything that browsers ask for once somebody is signed in.
 pub(crate) fn routes() -> Routes {
@@ -49,9 +53,6 @@ pub(crate) fn routes() -> Routes {
     ]
 }
 
-/// The first page, and what all others lie below.
-pub(crate) const HOME: &str = "/admin/sync";
-
 pub(crate) async fn home() -> Redirect {
     Redirect::to(HOME)
 }
@@ -62,6 +63,6 @@ pub(crate) async fn not_found(request: Request) -> Response {
     if is_page {
         Notice::no_page().into_response()
     } else {
-        crate::not_found().into_response()
+        crate::http::not_found().into_response()
     }
 }

@@ -7,7 +7,7 @@ use axum::response::{Html, IntoResponse, Response};
 use shared::error::SyncError;
 
 use super::{Frame, HOME};
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
 type Link = Option<(String, &'static str)>;
 

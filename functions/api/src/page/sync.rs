@@ -9,14 +9,15 @@ use shared::part::Part;
 use shared::postgres::schema;
 use shared::run::freshness::{self, Freshness};
 
+use super::answer::answer;
 use super::words::{duration, number, time};
-use super::{Admin, Frame, frame::answer};
+use super::{Admin, Frame};
 use crate::app::{App, Env};
-use crate::auth::Caller;
-use crate::error::ApiError;
+use crate::caller::Caller;
+use crate::http::error::ApiError;
+use crate::runs::view::RunView;
+use crate::runs::{history, store};
 use crate::schedule::Schedule;
-use crate::view::RunView;
-use crate::{runs, store};
 
 /// Seconds until the page asks again: while something is at work, and else.
 pub(crate) const SOON: u32 = 1;
@@ -126,7 +127,7 @@ async fn load(env: &Env, admin: &Admin) -> Result<Sync, ApiError> {
         );
     }
     let last = store::last_run(&client, "complete_sync").await?;
-    page.last = runs::shown(env, &admin.caller, &mut client, last.into_iter().collect())
+    page.last = history::shown(env, &admin.caller, &mut client, last.into_iter().collect())
         .await?
         .pop();
     page.busy = at_work.busy;
@@ -134,7 +135,7 @@ async fn load(env: &Env, admin: &Admin) -> Result<Sync, ApiError> {
     Ok(page)
 }
 
-/// What is at work.
+/// The runs at work.
 pub(crate) struct AtWork {
     pub(crate) runs: Vec<RunView>,
     /// A lease that is wanted is held.
@@ -156,7 +157,7 @@ pub(crate) async fn at_work(
 ) -> Result<AtWork, ApiError> {
     let mut client = env.database.client().await?;
     let open = store::open_runs(&client).await?;
-    let mut runs = runs::shown(env, caller, &mut client, open).await?;
+    let mut runs = history::shown(env, caller, &mut client, open).await?;
     // Some may have been closed just now.
     runs.retain(|run| run.is_open() && kind.is_none_or(|kind| run.kind == kind));
     let held = store::leases_held(&client).await?;

@@ -5,21 +5,20 @@ use axum::extract::State;
 use axum::response::Response;
 use shared::postgres::schema;
 
-use super::frame::answer;
+use super::answer::answer;
 use super::sync::{LATER, at_work, key, schema_words};
 use super::words::number;
 use super::{Admin, Frame};
 use crate::app::{App, Env};
-use crate::backups::Backup;
-use crate::error::ApiError;
-use crate::runs;
-use crate::store::{self, Quarantined};
-use crate::view::RunView;
+use crate::http::error::ApiError;
+use crate::runs::history;
+use crate::runs::store::{self, Backup, Quarantined};
+use crate::runs::view::RunView;
 
 const QUARANTINE_SHOWN: i64 = 200;
 const LOCATIONS_SHOWN: i64 = 20;
 
-/// What the pages of one kind of run have in common.
+/// The parts that the pages of one kind of run have in common.
 struct Tool {
     csrf_token: String,
     key: String,
@@ -50,7 +49,7 @@ impl Tool {
             tool.open = at_work.runs;
             let last = store::last_run(&client, kind).await?;
             let last = last.into_iter().collect();
-            tool.last = runs::shown(env, &admin.caller, &mut client, last)
+            tool.last = history::shown(env, &admin.caller, &mut client, last)
                 .await?
                 .pop();
         }

@@ -2,9 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::backups::Backup;
-use crate::store::Quarantined;
-use crate::view::{CountsView, RunView, StepView};
+use crate::runs::store::{Backup, Quarantined};
+use crate::runs::view::{CountsView, RunView, StepView};
 
 /// A row of the table of results.
 pub(crate) struct ResultRow {
@@ -23,7 +22,7 @@ impl RunView {
         error.is_some_and(|error| error.name == "DeletionGuard")
     }
 
-    /// What it is, in two or three words.
+    /// Names the run in two or three words.
     pub(crate) fn title(&self) -> String {
         let what = match (self.kind.as_str(), self.mode.as_str()) {
             ("complete_sync", "full_refresh") => "Full refresh",
@@ -40,7 +39,7 @@ impl RunView {
         }
     }
 
-    /// Who asked for it, and by which way; the schedule is both.
+    /// The person who asked for it, and by which way; the schedule is both.
     pub(crate) fn by(&self) -> String {
         if self.requested_by == self.trigger {
             self.trigger.clone()
@@ -57,7 +56,7 @@ impl RunView {
         self.duration_ms.map(duration)
     }
 
-    /// What a screen reader is told whenever it changes.
+    /// The words for a screen reader whenever it changes.
     pub(crate) fn spoken(&self) -> String {
         let step = self.steps.iter().find(|step| step.status == "running");
         match step {
@@ -122,7 +121,7 @@ impl StepView {
         spaced(&self.step)
     }
 
-    /// How much of how much; no first figure while the second is unknown.
+    /// The part done and the whole; no first figure while the second is unknown.
     pub(crate) fn bar(&self) -> (Option<i64>, i64) {
         match self.progress.windows {
             Some(windows) if windows.total > 0 && self.progress.total.is_none() => {
@@ -135,7 +134,7 @@ impl StepView {
         }
     }
 
-    /// How far it is, how fast, for how long yet, and what went wrong on the way.
+    /// Progress, speed, the time left, and what went wrong on the way.
     pub(crate) fn facts(&self) -> String {
         let mut words = Vec::new();
         let progress = &self.progress;

@@ -11,7 +11,7 @@ use axum_extra::extract::cookie::Cookie;
 use jiff::Timestamp;
 use tower::ServiceExt;
 
-use crate::sign_in::session::{self, Session};
+use crate::auth::session::{self, Session};
 
 /// What seals the cookies.
 pub(crate) const KEY: &str = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk";

@@ -3,7 +3,7 @@
 
 use super::browser::{Answer, KEY, SESSION, get, sealed, sealed_as, send, session};
 use super::*;
-use crate::sign_in::session::{SECONDS_MAX, Session};
+use crate::auth::session::{SECONDS_MAX, Session};
 
 const METHODS: [Method; 5] = [
     Method::GET,

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::browser::{KEY, get, sealed, send, session};
 use super::issuer::Issuer;
 use super::*;
-use crate::sign_in::session::{SECONDS_MAX, Session};
+use crate::auth::session::{SECONDS_MAX, Session};
 
 fn stale() -> Session {
     Session {
@@ -164,7 +164,7 @@ async fn signing_out_has_the_issuer_forget_the_refresh_token() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/revoke", silent.local_addr().unwrap());
     let app = app_of(fixed(Some(address.clone())));
-    let http = crate::jwks::http_client().unwrap();
+    let http = crate::auth::jwks::http_client().unwrap();
     tokio::select! {
         biased;
         () = sign_out(&app) => {}

@@ -16,12 +16,12 @@ use shared::run::start::{self, Queued};
 use tokio_postgres::Client;
 use utoipa::{IntoResponses, ToSchema};
 
+use super::settle::settle;
+use super::store::{self, Audit};
 use crate::app::{App, Env};
-use crate::auth::Caller;
-use crate::error::{ApiError, ErrorBody};
+use crate::caller::Caller;
 use crate::executions::StepFunctionsError;
-use crate::settle::settle;
-use crate::store::{self, Audit};
+use crate::http::error::{ApiError, ErrorBody};
 
 /// The run that was started.
 #[derive(Debug, Serialize, ToSchema)]
@@ -71,7 +71,7 @@ pub(crate) enum StartResponses {
     Unavailable(ErrorBody),
 }
 
-/// What every request for a run has; the rest is its kind's.
+/// The fields that every request for a run has; the rest is its kind's.
 pub(crate) fn request(
     kind: Kind,
     caller: &Caller,
@@ -92,7 +92,7 @@ pub(crate) fn request(
     })
 }
 
-/// Starts a run, and answers where to follow it.
+/// Starts a run, and returns where to follow it.
 pub(crate) async fn accept(
     app: &App,
     caller: &Caller,
@@ -108,7 +108,7 @@ pub(crate) async fn accept(
     Ok((StatusCode::ACCEPTED, Json(started)))
 }
 
-/// Starts a run; answers its id and its execution's address. A refusal is in the
+/// Starts a run; returns its id and its execution's address. A refusal is in the
 /// audit log too.
 pub(crate) async fn begin(
     env: &Env,
@@ -122,7 +122,7 @@ pub(crate) async fn begin(
     result
 }
 
-/// Queues the run and starts its execution; answers both names.
+/// Queues the run and starts its execution; returns both names.
 async fn start(
     env: &Env,
     caller: &Caller,

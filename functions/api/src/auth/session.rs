@@ -36,7 +36,7 @@ pub(crate) struct Session {
     pub(crate) refresh_token: Option<String>,
 }
 
-/// What a session is at this moment.
+/// The state of a session at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Age {
     Good,

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Withdrawn keys stop working after this time, if the issuer can be reached.
 const KEYS_AGE_MAX: Duration = Duration::from_secs(60 * 60);
-/// How long an issuer may take; well inside the function's own time-out.
+/// The time that an issuer may take; well inside the function's own time-out.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A public key with the one algorithm that it may verify.
@@ -33,7 +33,7 @@ pub(crate) struct Key {
     pub(crate) algorithm: Algorithm,
 }
 
-/// Where the keys are.
+/// The place of the keys.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
     /// At this address.

@@ -266,18 +266,3 @@ fn settings_that_would_let_everybody_in_are_refused() {
         assert!(error.starts_with(name), "{error}");
     }
 }
-
-#[test]
-fn the_callers_address_is_the_one_that_api_gateway_saw() {
-    let event = json!({
-        "version": "2.0", "rawPath": "/healthz",
-        // Anybody can send this.
-        "headers": {"host": "app.localhost", "x-forwarded-for": "203.0.113.9"},
-        "requestContext": {"stage": "$default", "timeEpoch": 0, "http": {
-            "method": "GET", "path": "/healthz", "sourceIp": "192.0.2.1",
-        }},
-    });
-    let request = lambda_http::request::from_str(&event.to_string()).unwrap();
-    let (parts, _) = request.into_parts();
-    assert_eq!(source_ip(&parts).as_deref(), Some("192.0.2.1"));
-}

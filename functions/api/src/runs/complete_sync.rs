@@ -10,11 +10,11 @@ use shared::part::Part;
 use shared::run::request::{Kind, Request};
 use utoipa::ToSchema;
 
+use super::starts::{self, StartResponses, Started};
 use crate::app::App;
-use crate::auth::Caller;
-use crate::body;
-use crate::error::ApiError;
-use crate::starts::{self, StartResponses, Started};
+use crate::caller::Caller;
+use crate::http::body;
+use crate::http::error::ApiError;
 
 /// What to sync, and how. Everything is optional: `{}` asks for an incremental
 /// sync of locations, catalog and inventory.

@@ -16,12 +16,12 @@ use shared::run::start;
 use tokio_postgres::Client;
 use utoipa::{IntoParams, ToSchema};
 
+use super::settle::settle;
+use super::store::{self, Audit, RunRow};
+use super::view::{RunView, RunsView};
 use crate::app::{App, Env};
-use crate::auth::Caller;
-use crate::error::{ApiError, ErrorBody};
-use crate::settle::settle;
-use crate::store::{self, Audit, RunRow};
-use crate::view::{RunView, RunsView};
+use crate::caller::Caller;
+use crate::http::error::{ApiError, ErrorBody};
 
 const LIMIT_DEFAULT: i64 = 20;
 const LIMIT_MAX: i64 = 100;
@@ -85,12 +85,12 @@ pub(crate) async fn list(
 ) -> Result<Json<RunsView>, ApiError> {
     let Query(window) = window.map_err(|error| SyncError::input("query", error.body_text()))?;
     let limit = window.limit()?;
-    let runs = history(app.env().await?, &caller, &window, limit).await?;
+    let runs = page(app.env().await?, &caller, &window, limit).await?;
     Ok(Json(runs))
 }
 
 /// A page of the history; runs whose executions are over are closed on the way.
-pub(crate) async fn history(
+pub(crate) async fn page(
     env: &Env,
     caller: &Caller,
     window: &Window,
@@ -239,7 +239,7 @@ pub(crate) async fn stop_run(
 }
 
 /// Ends the execution first: if that fails, the run goes on and can be stopped
-/// again. Answers what the run has ended as.
+/// again. Returns what the run has ended as.
 async fn end(
     env: &Env,
     caller: &Caller,
@@ -285,7 +285,7 @@ fn is_run_id(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// Where in the history a page's `next` points.
+/// The place in the history that a page's `next` points to.
 async fn place(client: &Client, run_id: &str) -> Result<Timestamp, SyncError> {
     let queued_at = if is_run_id(run_id) {
         store::queued_at(client, run_id).await?

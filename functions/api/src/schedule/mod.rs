@@ -5,7 +5,7 @@ mod cron;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// What `SCHEDULE_EXPRESSION`, `SCHEDULE_TIMEZONE` and `SCHEDULE_STATE` say.
+/// The schedule of `SCHEDULE_EXPRESSION`, `SCHEDULE_TIMEZONE` and `SCHEDULE_STATE`.
 #[derive(Debug, Clone, Default)]
 pub struct Schedule {
     expression: Option<String>,
@@ -63,7 +63,7 @@ impl Schedule {
     }
 }
 
-/// What is between `name(` and `)`.
+/// The text between `name(` and `)`.
 fn within<'a>(expression: &'a str, name: &str) -> Option<&'a str> {
     let rest = expression.strip_prefix(name)?.strip_prefix('(')?;
     rest.strip_suffix(')')

@@ -1,6 +1,6 @@
 //! The OpenID Connect issuer as a browser's sign-in needs it: where to send the
 //! browser, and what its code and refresh token are worth. The tokens themselves
-//! are judged by `auth`, whoever brings them.
+//! are judged by `guard`, whoever brings them.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -19,15 +19,15 @@ use shared::error::SyncError;
 use tokio::sync::OnceCell;
 use url::form_urlencoded::Serializer;
 
-use crate::app::required;
-use crate::jwks;
+use super::jwks;
+use crate::setting::required;
 
 /// An issuer's answer has a few kilobytes of tokens.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
-/// How long somebody who signs out may wait for the issuer.
+/// The time that somebody who signs out may wait for the issuer.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the token endpoint adds to OAuth's answer.
+/// The field that OpenID Connect adds to OAuth's answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct IdToken {
     #[serde(default)]
@@ -62,7 +62,7 @@ pub(crate) struct Issuer {
     found: OnceCell<Endpoints>,
 }
 
-/// Where the issuer does what.
+/// The issuer's addresses.
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Endpoints {
     #[serde(default)]
@@ -83,7 +83,7 @@ pub(crate) struct Attempt {
     pub(crate) began_at: i64,
 }
 
-/// What the issuer gave.
+/// The tokens that the issuer gave.
 pub(crate) struct Tokens {
     pub(crate) id_token: String,
     pub(crate) refresh_token: Option<String>,
@@ -165,7 +165,7 @@ impl Issuer {
         Ok((attempt, address))
     }
 
-    /// What the browser's code is worth.
+    /// Trades the browser's code for tokens.
     pub(crate) async fn exchange(
         &self,
         code: String,
@@ -234,7 +234,7 @@ impl Issuer {
         request.body(form.finish())
     }
 
-    /// Where to send the browser to end the issuer's own session; Cognito's names
+    /// The address at which the browser ends the issuer's own session; Cognito's names
     /// for the parameters beside the standard's. None if the issuer has no such page.
     pub(crate) async fn end_session(&self, back: &str) -> Option<Url> {
         let endpoints = self.endpoints().await.ok()?;

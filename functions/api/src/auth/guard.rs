@@ -1,30 +1,21 @@
-//! Who asks, and whether they may.
+//! Whether a token is good, and its owner an admin.
 //!
-//! A script shows a token of the configured OpenID Connect issuer. It counts if
-//! the issuer signed it, for us, and it has not expired; its owner is an admin by
-//! a group or a scope. A browser shows the session that `sign_in` made of such a
-//! token, and for whatever changes something the session's own secret besides. A
-//! refusal says which of the two failed and no more; the reason is in the log,
-//! without the token.
+//! A token counts if the issuer signed it, for us, and it has not expired; its
+//! owner is an admin by a group or a scope. A refusal says which of the two failed
+//! and no more; the reason is in the log, without the token.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
-use lambda_http::request::RequestContext;
 use reqwest::Url;
 use serde_json::{Map, Value};
 use shared::error::SyncError;
-use shared::run::request::Trigger;
 
-use crate::app::{App, required};
-use crate::error::ApiError;
-use crate::jwks::{Jwks, Source};
-use crate::sign_in::session::Session;
-use crate::sign_in::{changes, is_same_origin};
+use super::jwks::{Jwks, Source};
+use crate::http::error::ApiError;
+use crate::setting::required;
 
 /// Between two questions for the issuer's keys.
 const FETCH_INTERVAL_MIN: Duration = Duration::from_secs(5);
@@ -34,8 +25,6 @@ const LEEWAY_SECONDS: u64 = 60;
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Longer names are cut, for the history and the audit log.
 const NAME_CHARS_MAX: usize = 200;
-/// Where a script on a page of ours puts the session's secret.
-const CSRF_HEADER: &str = "x-csrf-token";
 
 /// The rules by which tokens are judged.
 pub struct Guard {
@@ -47,18 +36,7 @@ pub struct Guard {
     scope: String,
 }
 
-/// An admin, by their token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Caller {
-    /// A person's user name or address, or a machine client's id.
-    pub(crate) name: String,
-    /// Where the request came from, as API Gateway saw it.
-    pub(crate) source_ip: Option<String>,
-    /// What a run that they start was started by.
-    pub(crate) trigger: Trigger,
-}
-
-/// Who an ID token is about.
+/// The person that an ID token is about.
 pub(crate) struct Person {
     pub(crate) name: String,
     pub(crate) admin: bool,
@@ -68,7 +46,7 @@ pub(crate) struct Person {
 
 /// Why a caller is sent away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
+pub(crate) enum Refusal {
     NoToken,
     BadToken(&'static str),
     NotAdmin,
@@ -120,7 +98,7 @@ impl Guard {
     }
 
     /// The name of the admin whose token these headers carry.
-    async fn admin(&self, headers: &HeaderMap) -> Result<String, Refusal> {
+    pub(crate) async fn admin(&self, headers: &HeaderMap) -> Result<String, Refusal> {
         let claims = self.verify(bearer(headers)?).await?;
         if self.is_admin(&claims) {
             Ok(name_of(&claims))
@@ -252,7 +230,7 @@ fn has_group(claim: Option<&Value>, group: &str) -> bool {
             })
 }
 
-/// What to call the caller: a person's name before a client's.
+/// The caller's name: a person's before a client's.
 fn name_of(claims: &Map<String, Value>) -> String {
     ["username", "email", "cognito:username", "client_id", "sub"]
         .into_iter()
@@ -310,71 +288,6 @@ impl From<Refusal> for ApiError {
                 "Tokens cannot be checked at the moment. Try again; the log says more.",
             ),
         }
-    }
-}
-
-/// A handler that takes a `Caller` is for admins.
-impl FromRequestParts<App> for Caller {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let env = app.env().await.map_err(|error| {
-            // Nobody has signed in yet, so the particulars stay in the log.
-            tracing::error!(name = error.name(), %error, "service not set up");
-            let message = "The service is not set up. Its log names the setting.";
-            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.name(), message)
-        })?;
-        let source_ip = source_ip(parts);
-        let session = parts.extensions.get::<Session>();
-        if let (false, Some(session)) = (parts.headers.contains_key(header::AUTHORIZATION), session)
-        {
-            let public_url = env.sign_in.issuer.public_url();
-            if changes(&parts.method) && !is_ours(&parts.headers, session, public_url) {
-                return Err(Refusal::CrossSite.into());
-            }
-            return Self::signed_in(session, source_ip).ok_or_else(|| Refusal::NotAdmin.into());
-        }
-        Ok(Self {
-            name: env.guard.admin(&parts.headers).await?,
-            source_ip,
-            trigger: Trigger::Api,
-        })
-    }
-}
-
-impl Caller {
-    /// Somebody for tests.
-    #[cfg(test)]
-    pub(crate) fn ada() -> Self {
-        Self {
-            name: "ada".to_owned(),
-            source_ip: None,
-            trigger: Trigger::Api,
-        }
-    }
-
-    /// An admin at the page; none if the session is no admin's.
-    pub(crate) fn signed_in(session: &Session, source_ip: Option<String>) -> Option<Self> {
-        session.admin.then(|| Self {
-            name: session.name.clone(),
-            source_ip,
-            trigger: Trigger::Admin,
-        })
-    }
-}
-
-/// A session's request that changes something: from a page of ours, with its secret.
-fn is_ours(headers: &HeaderMap, session: &Session, public_url: &str) -> bool {
-    let token = headers
-        .get(CSRF_HEADER)
-        .and_then(|value| value.to_str().ok());
-    is_same_origin(headers, public_url) && token.is_some_and(|token| session.made(token))
-}
-
-pub(crate) fn source_ip(parts: &Parts) -> Option<String> {
-    match parts.extensions.get::<RequestContext>()? {
-        RequestContext::ApiGatewayV2(context) => context.http.source_ip.clone(),
-        _ => None,
     }
 }
 

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use shared::error::SyncError;
 
-use crate::error::ApiError;
+use super::error::ApiError;
 
 /// Requests are a handful of fields, and at most a list of locations.
 const BODY_BYTES_MAX: usize = 64 * 1024;

@@ -2,25 +2,21 @@
 //! PKCE. The browser holds nothing but sealed cookies; tokens never leave the
 //! server, so no address, log or script can give one away.
 
-pub(crate) mod issuer;
-pub(crate) mod session;
-
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::PrivateCookieJar;
-use axum_extra::extract::cookie::Key;
 use jiff::Timestamp;
 use serde::Deserialize;
-use shared::error::SyncError;
 use subtle::ConstantTimeEq;
 
-use crate::app::{App, Env, required};
-use crate::page::HOME;
-use crate::page::notice::Notice;
-use issuer::{Attempt, Issuer, Refused};
-use session::{Age, Session};
+use super::HOME;
+use super::notice::Notice;
+use crate::app::{App, Env};
+use crate::auth::issuer::{Attempt, Refused};
+use crate::auth::origin::is_same_origin;
+use crate::auth::session::{self, Age, Session};
 
 /// As long as somebody may take to type a password and a second factor.
 const ATTEMPT_SECONDS: i64 = 10 * 60;
@@ -28,30 +24,6 @@ const ATTEMPT_SECONDS: i64 = 10 * 60;
 const ATTEMPTS_MAX: usize = 5;
 const ATTEMPT: &str = "__Host-square-sync-attempt-";
 const SIGNED_OUT: &str = "/admin/signed-out";
-
-/// What signing in needs.
-pub struct SignIn {
-    pub(crate) issuer: Issuer,
-    key: Key,
-}
-
-impl SignIn {
-    /// Reads the settings: see [`Issuer::read`], and `SESSION_KEY`.
-    ///
-    /// # Errors
-    /// `ConfigInvalid` naming the setting.
-    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SyncError> {
-        Ok(Self {
-            key: session::key(&required(&lookup, "SESSION_KEY")?)?,
-            issuer: Issuer::read(&lookup)?,
-        })
-    }
-
-    /// The cookies of a request, opened.
-    pub(crate) fn jar(&self, headers: &HeaderMap) -> PrivateCookieJar {
-        PrivateCookieJar::from_headers(headers, self.key.clone())
-    }
-}
 
 /// `GET /admin/sign-in`
 #[derive(Debug, Deserialize)]
@@ -85,7 +57,7 @@ pub(crate) async fn begin(
     }
 }
 
-/// What the issuer sends the browser back with.
+/// The parameters that the issuer sends the browser back with.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Callback {
     code: Option<String>,
@@ -248,21 +220,6 @@ async fn judge(
     })
 }
 
-/// Whether a request that changes something comes from a page of ours. Browsers
-/// say so by `Sec-Fetch-Site`; older ones by `Origin`.
-pub(crate) fn is_same_origin(headers: &HeaderMap, public_url: &str) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match text("sec-fetch-site") {
-        Some(site) => site == "same-origin",
-        None => text(header::ORIGIN.as_str()) == Some(public_url),
-    }
-}
-
-/// Whether a method is one that changes something.
-pub(crate) fn changes(method: &Method) -> bool {
-    !matches!(*method, Method::GET | Method::HEAD)
-}
-
 /// Only pages of ours are gone back to: an address that a browser could read as
 /// another host's is not one.
 fn is_ours(place: &str) -> bool {
@@ -354,33 +311,6 @@ mod tests {
             "/admin/callback",
         ] {
             assert!(!is_ours(place), "{place}");
-        }
-    }
-
-    #[test]
-    fn a_request_says_where_it_comes_from() {
-        let from = |pairs: &[(&'static str, &'static str)]| {
-            let mut headers = HeaderMap::new();
-            for (name, value) in pairs {
-                headers.insert(*name, value.parse().unwrap());
-            }
-            is_same_origin(&headers, "https://sync.example.com")
-        };
-        assert!(from(&[("sec-fetch-site", "same-origin")]));
-        assert!(from(&[("origin", "https://sync.example.com")]));
-        for wrong in [
-            &[][..],
-            &[("sec-fetch-site", "cross-site")],
-            &[("sec-fetch-site", "same-site")],
-            &[("sec-fetch-site", "none")],
-            &[("origin", "null")],
-            &[("origin", "https://evil.example")],
-            &[
-                ("sec-fetch-site", "cross-site"),
-                ("origin", "https://sync.example.com"),
-            ],
-        ] {
-            assert!(!from(wrong), "{wrong:?}");
         }
     }
 }

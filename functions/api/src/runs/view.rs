@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use shared::run::console;
 use shared::run::stats::{self, Counts};
 use utoipa::ToSchema;
 
-use crate::store::{RunRow, StepRow};
+use super::store::{RunRow, SquareView, StepRow, WindowsView};
 
 /// One run, finished or not.
 #[derive(Debug, Serialize, ToSchema)]
@@ -104,14 +104,6 @@ pub(crate) struct Progress {
     pub(crate) windows: Option<WindowsView>,
 }
 
-/// How many windows an import has, and how many are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Windows)]
-pub(crate) struct WindowsView {
-    pub(crate) done: i64,
-    pub(crate) total: i64,
-}
-
 /// What became of the objects that Square gave.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Counts)]
@@ -123,21 +115,6 @@ pub(crate) struct CountsView {
     pub(crate) unchanged: i64,
     /// Objects that wait in quarantine.
     pub(crate) quarantined: i64,
-}
-
-/// What a step asked of Square.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
-#[schema(as = SquareUse)]
-#[serde(default)]
-pub(crate) struct SquareView {
-    /// Requests, repeated ones included.
-    pub(crate) requests: u64,
-    /// Requests that repeated a failed one.
-    pub(crate) retries: u64,
-    /// Answers that said to slow down (429).
-    pub(crate) rate_limited: u64,
-    /// Bytes of the answers as they came over the wire.
-    pub(crate) bytes: u64,
 }
 
 /// A page of the history, newest run first.

@@ -10,13 +10,13 @@ use shared::error::SyncError;
 use shared::run::request::Kind;
 use shared::run::start;
 
+use super::store::{self, Audit, RunRow};
 use crate::app::Env;
-use crate::auth::Caller;
-use crate::error::ApiError;
+use crate::caller::Caller;
 use crate::executions::Standing;
-use crate::store::{self, Audit, RunRow};
+use crate::http::error::ApiError;
 
-/// Closes an open run if its execution is over. Answers whether it did, or
+/// Closes an open run if its execution is over. Returns whether it did, or
 /// somebody else just had.
 ///
 /// # Errors

@@ -1,18 +1,18 @@
 //! The API's own statements on the control tables. Queueing and stopping a run
 //! are in `shared`, because the steps rely on the same rules.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::account;
 use shared::error::SyncError;
 use shared::run::stats::{Counts, Stats};
 use tokio_postgres::types::Json;
 use tokio_postgres::{Client, GenericClient, Row};
-
-use crate::backups::Backup;
-use crate::view::{SquareView, WindowsView};
+use utoipa::ToSchema;
 
 macro_rules! run_columns {
     () => {
@@ -66,7 +66,7 @@ const LAST_SCHEDULED: &str = "select request ->> 'scheduled_time', queued_at fro
 
 const BUSY: &str = "select name from sync_leases where expires_at > clock_timestamp()";
 
-/// What waits in quarantine, newest first: of one run, or all.
+/// The objects in quarantine, newest first: of one run, or all.
 const QUARANTINE: &str = "select data_type, object_id, reason, first_seen_at
     from sync_quarantine
     where resolved_at is null and ($1::text is null or run_id = $1)
@@ -81,7 +81,7 @@ const WITHOUT_HISTORY: &str = "
         and exists (select from sync_watermarks where list like 'orders:%' and kept_fresh)
     order by l.name, l.id limit $1";
 
-/// How many rows each table has that a refresh replaces.
+/// The number of rows of each table that a refresh replaces.
 static COUNTS: LazyLock<String> = LazyLock::new(|| {
     let counts: Vec<String> = account::all_tables()
         .iter()
@@ -191,7 +191,47 @@ pub(crate) struct StepRow {
     pub(crate) square: SquareView,
 }
 
-/// What goes into the audit log.
+/// How many windows an import has, and how many are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Windows)]
+pub(crate) struct WindowsView {
+    pub(crate) done: i64,
+    pub(crate) total: i64,
+}
+
+/// What a step asked of Square.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = SquareUse)]
+#[serde(default)]
+pub(crate) struct SquareView {
+    /// Requests, repeated ones included.
+    pub(crate) requests: u64,
+    /// Requests that repeated a failed one.
+    pub(crate) retries: u64,
+    /// Answers that said to slow down (429).
+    pub(crate) rate_limited: u64,
+    /// Bytes of the answers as they came over the wire.
+    pub(crate) bytes: u64,
+}
+
+/// A replaced account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Backup {
+    pub(crate) backup_id: String,
+    /// The run that replaced it.
+    pub(crate) run_id: String,
+    pub(crate) created_at: Timestamp,
+    /// Seconds since then.
+    pub(crate) age_seconds: i64,
+    /// On disk.
+    pub(crate) bytes: i64,
+    /// Rows by table.
+    pub(crate) rows: BTreeMap<String, i64>,
+    /// Whether this release can put it back: it is of the same schema version.
+    pub(crate) restorable: bool,
+}
+
+/// A line of the audit log.
 pub(crate) struct Audit<'a> {
     pub(crate) actor: &'a str,
     pub(crate) action: &'a str,
@@ -216,7 +256,7 @@ pub(crate) async fn queued_at(
     Ok(row.map(|row| row.get(0)))
 }
 
-/// Which runs of the history; none of a thing means all of it.
+/// The runs that are wanted of the history; none of a thing means all of it.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Filter<'a> {
     pub(crate) kind: Option<&'a str>,
@@ -309,7 +349,7 @@ pub(crate) async fn quarantine(
         .collect()
 }
 
-/// How many objects wait in quarantine.
+/// The number of objects that wait in quarantine.
 pub(crate) async fn waiting(client: &Client) -> Result<i64, SyncError> {
     Ok(client.query_one(WAITING, &[]).await?.try_get(0)?)
 }
@@ -340,7 +380,7 @@ pub(crate) async fn steps(client: &Client, run_ids: &[&str]) -> Result<Vec<StepR
     rows.iter().map(step_of).collect()
 }
 
-/// What a preview has shown, if the run was one and came that far.
+/// The changes that a preview has shown, if the run was one and came that far.
 pub(crate) async fn preview(client: &Client, run_id: &str) -> Result<Option<Value>, SyncError> {
     let row = client.query_opt(PREVIEW, &[&run_id]).await?;
     Ok(row.map(|row| row.get(0)))

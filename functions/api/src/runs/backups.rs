@@ -1,25 +1,22 @@
 //! `GET /admin/backups` and `POST /admin/restore`: what refreshes have replaced,
 //! and putting it back.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::error::SyncError;
 use shared::postgres::schema;
 use shared::run::request::{Kind, Request};
 use utoipa::ToSchema;
 
+use super::starts::{self, StartResponses, Started};
+use super::store::{self, Backup};
 use crate::app::App;
-use crate::auth::Caller;
-use crate::body;
-use crate::error::{ApiError, ErrorBody};
-use crate::starts::{self, StartResponses, Started};
-use crate::store;
+use crate::caller::Caller;
+use crate::http::body;
+use crate::http::error::{ApiError, ErrorBody};
 
 /// Longer ids name no run, and so no backup.
 const ID_CHARS_MAX: usize = 80;
@@ -28,23 +25,6 @@ const ID_CHARS_MAX: usize = 80;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Backups {
     backups: Vec<Backup>,
-}
-
-/// A replaced account.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Backup {
-    pub(crate) backup_id: String,
-    /// The run that replaced it.
-    pub(crate) run_id: String,
-    pub(crate) created_at: Timestamp,
-    /// Seconds since then.
-    pub(crate) age_seconds: i64,
-    /// On disk.
-    pub(crate) bytes: i64,
-    /// Rows by table.
-    pub(crate) rows: BTreeMap<String, i64>,
-    /// Whether this release can put it back: it is of the same schema version.
-    pub(crate) restorable: bool,
 }
 
 /// Lists the backups, newest first.
