@@ -74,7 +74,7 @@ test: browser prepared ## Run all tests (ARGS='-p shared name')
 	@RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} cargo test $(or $(ARGS),--workspace)
 
 .PHONY: lint
-lint: lint-rust lint-infra ## Check formatting, lints, dependencies, the template and the state machines
+lint: lint-imports lint-rust lint-infra ## Check formatting, lints, imports, dependencies, the template and the state machines
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -103,6 +103,12 @@ lint-rust: .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets -- -D warnings
 	@sh infra/lint/dependencies.sh $<
+
+# Each crate with layers has a line here, and a file that lists them.
+.PHONY: lint-imports
+lint-imports: | python
+	@$(PYTHON) infra/lint/imports.py shared/src infra/lint/layers/shared.txt
+	@$(PYTHON) infra/lint/imports.py functions/api/src infra/lint/layers/api.txt
 
 # Side by side, because none of them waits for another. Lint-planted sees to it
 # that the others find what they should.
