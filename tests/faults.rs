@@ -353,3 +353,32 @@ fn a_database_of_an_earlier_release_knows_its_merchant_by_its_locations() {
         world.sync(json!({})).await;
     });
 }
+
+/// A location may name any merchant; the token has named its own.
+#[test]
+fn what_a_location_names_locks_nobody_out() {
+    run(async {
+        for is_first in [true, false] {
+            let account = Account::start(json!({
+                "locations": 1, "items": 4, "variations": 4, "counts": 4, "orders": 0
+            }));
+            let world = World::new(account, &[]).await;
+            if !is_first {
+                world.sync(json!({})).await;
+            }
+            let truth = world.account.truth().await;
+            let merchant = truth["locations"][0]["merchant_id"].as_str().unwrap();
+            world.account.token(json!({"merchant_id": merchant})).await;
+            let find = format!("\"merchant_id\":\"{merchant}\"");
+            for with in [r#""merchant_id":"\ud83c""#, r#""merchant_id":"OTHER""#] {
+                let spoilt = json!([{"endpoint": "/v2/locations", "find": find, "with": with}]);
+                world.account.rewrite(spoilt).await;
+                world.sync(json!({})).await;
+                world.sync(json!({})).await;
+                world.account.clear_rewrites().await;
+                world.sync(json!({})).await;
+                tables::assert_equal_truth(&world.client, &world.account).await;
+            }
+        }
+    });
+}

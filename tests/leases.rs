@@ -267,6 +267,36 @@ fn a_stop_between_the_parts_of_a_step_is_not_undone() {
     });
 }
 
+/// A step that has seen its run under way may come to its lease a moment after the end.
+#[test]
+fn a_step_does_not_take_up_the_lease_of_a_run_that_was_just_closed() {
+    run(async {
+        let world = World::small().await;
+        let failure = json!({"step": "catalog", "error": "SquareRejected",
+            "cause": json!({"errorType": "SquareRejected", "errorMessage": "no"}).to_string()});
+        for failure in [json!(null), failure] {
+            let run_id = new_run_id();
+            world.open(&run_id, json!({})).await.unwrap();
+            let token = world
+                .number("select lease_token from sync_runs order by started_at desc limit 1")
+                .await;
+            let mut input = json!({"kind": "complete_sync", "run_id": run_id});
+            if !failure.is_null() {
+                input["failure"] = failure.clone();
+            }
+            let input = serde_json::from_value(input).unwrap();
+            finish::close(&world.env.database, None, input, deadline())
+                .await
+                .unwrap();
+            let client = world.env.database.client().await.unwrap();
+            let late = lease::take_up(&**client, &[CATALOG_LEASE], &run_id, token).await;
+            assert_eq!(late.unwrap_err().name(), "LeaseLost", "{failure}");
+            let held = "select count(*) from sync_leases where holder is not null";
+            assert_eq!(world.number(held).await, 0, "{failure}");
+        }
+    });
+}
+
 /// Two calls of one run may both come after its lease ran out.
 #[test]
 fn a_lease_that_the_run_has_under_a_newer_token_is_its_own() {

@@ -378,3 +378,88 @@ fn an_order_that_cannot_be_read_waits_and_the_others_go_on() {
         tables::assert_orders_equal_truth(&world.client, &world.account).await;
     });
 }
+
+/// What cannot be read may name any time: nothing is passed over on its word.
+#[test]
+fn an_order_that_cannot_be_read_moves_no_place() {
+    run(async {
+        for kind in ["import", "fresh"] {
+            let account = Account::start(json!({"locations": 1, "items": 2, "variations": 2,
+                "counts": 2, "orders": 0}));
+            let world = World::new(account, &[("ORDERS_BATCH_SIZE", "5")]).await;
+            world.sync(json!({})).await;
+            if kind == "fresh" {
+                world.account.change(json!([{"op": "add_order"}])).await;
+                world.import(json!({})).await;
+            }
+            let orders: Vec<Value> = (10..60)
+                .map(|minute| {
+                    let time = format!("2026-11-01T10:{minute}:00Z");
+                    let set = json!({"created_at": time, "updated_at": time});
+                    json!({"op": "add_order", "set": set})
+                })
+                .collect();
+            world.account.change(json!(orders)).await;
+            if kind == "fresh" {
+                let back = "update sync_watermarks set position = '2026-11-01T10:00:00Z'
+                    where list like 'orders:%'";
+                world.client.batch_execute(back).await.unwrap();
+            }
+            // One on the first page says that it is of the last minutes.
+            let spoilt = json!([{"endpoint": ORDERS, "find": "\"2026-11-01T10:12:00Z\"",
+                "with": "\"2026-11-01T10:58:30Z\",\"version\":\"soon\""}]);
+            world.account.rewrite(spoilt).await;
+            let fault = json!({"endpoint": ORDERS, "request": 2, "times": 1, "kind": "status",
+                "status": 400});
+            if kind == "import" {
+                let (run_id, windows) = planned(&world, json!({})).await;
+                world.account.faults(json!([fault])).await;
+                let mut failed = 0;
+                for window in &windows {
+                    failed += u32::from(world.window(&run_id, *window).await.is_err());
+                }
+                assert_eq!(failed, 1);
+                for window in windows {
+                    world.window(&run_id, window).await.unwrap();
+                }
+            } else {
+                world.account.faults(json!([fault])).await;
+                world.fail(json!({"only": ["orders"]})).await;
+                world.sync(json!({"only": ["orders"]})).await;
+            }
+            let placed = "select count(*) from orders
+                where created_at between '2026-11-01T10:00:00Z' and '2026-11-01T11:00:00Z'";
+            assert_eq!(world.number(placed).await, 49, "{kind}");
+        }
+    });
+}
+
+/// Square gives an order in its window, whatever the order says of its time.
+#[test]
+fn an_order_is_stored_whatever_it_says_of_its_time() {
+    run(async {
+        let account = Account::start(json!({"locations": 1, "items": 2, "variations": 2,
+            "counts": 2, "orders": 30}));
+        let world = World::new(account, &[]).await;
+        let truth = world.account.truth().await;
+        let at = truth["orders"][7]["created_at"].as_str().unwrap();
+        let found = world
+            .account
+            .square(
+                ORDERS,
+                json!({
+            "location_ids": [truth["locations"][0]["id"]]}),
+            )
+            .await;
+        assert!(found.to_string().contains(at), "{found}");
+        world
+            .account
+            .rewrite(
+                json!([{"endpoint": ORDERS, "find": format!("\"created_at\":\"{at}\""),
+                "with": "\"created_at\":\"9999-12-31T00:00:00Z\""}]),
+            )
+            .await;
+        world.import(json!({})).await;
+        assert_eq!(world.number("select count(*) from orders").await, 30);
+    });
+}

@@ -446,3 +446,138 @@ fn an_order_without_its_id_waits_for_the_one_that_has_it() {
         }
     });
 }
+
+async fn put_order(world: &World, order: &Value, updated_at: &str, quantity: Value) {
+    let mut order = order.clone();
+    order["updated_at"] = json!(updated_at);
+    order["line_items"] = json!([{"uid": "L", "quantity": quantity}]);
+    world
+        .account
+        .change(json!([{"op": "put_raw", "order": order}]))
+        .await;
+}
+
+/// Lagging replicas of Square's give older copies, which the table has outgrown.
+#[test]
+fn an_older_copy_closes_no_newer_order_that_waits() {
+    run(async {
+        let account = Account::start(json!({"locations": 1, "categories": 1, "items": 2,
+            "variations": 2, "counts": 2, "orders": 20}));
+        let world = World::new(account, &[]).await;
+        world.import(json!({})).await;
+        let truth = world.account.truth().await;
+        let location = &truth["locations"][0]["id"];
+        let order = json!({"id": "O", "location_id": location, "state": "OPEN",
+            "created_at": "2026-06-01T00:00:00Z"});
+        let (oldest, older, newest) = (
+            "2026-06-01T00:00:00Z",
+            "2026-06-01T01:00:00Z",
+            "2026-06-01T02:00:00Z",
+        );
+        let all = json!({"only": ["locations", "orders"], "reconcile": true});
+        // As if each had just been changed: so it is asked for.
+        let sync = async || {
+            let back = "update sync_watermarks set position = '2026-05-30', settled = false
+                where list like 'orders:%'";
+            world.client.batch_execute(back).await.unwrap();
+            world.sync(all.clone()).await
+        };
+        put_order(&world, &order, older, json!("1")).await;
+        sync().await;
+        put_order(&world, &order, newest, json!(7)).await;
+        sync().await;
+        assert_eq!(waiting(&world).await.len(), 1);
+        put_order(&world, &order, oldest, json!("1")).await;
+        sync().await;
+        assert_eq!(waiting(&world).await.len(), 1);
+        put_order(&world, &order, newest, json!("2")).await;
+        let report = sync().await;
+        assert_eq!(waiting(&world).await, [], "{report:?}");
+    });
+}
+
+#[test]
+fn an_older_count_closes_no_newer_one_that_waits() {
+    run(async {
+        for request in [json!({}), json!({"reconcile": true})] {
+            let world = World::small().await;
+            world.sync(json!({})).await;
+            let sql = "select variation_id, location_id from catalog_inventory
+                where not is_deleted and state = 'IN_STOCK' order by 1, 2 limit 1";
+            let row = world.client.query_one(sql, &[]).await.unwrap();
+            let (id, location): (String, String) = (row.get(0), row.get(1));
+            let put = async |calculated_at: &str, quantity: Value| {
+                let change = json!([{"op": "put_raw", "inventory_count": {
+                    "catalog_object_id": id, "catalog_object_type": "ITEM_VARIATION",
+                    "state": "IN_STOCK", "location_id": location, "quantity": quantity,
+                    "calculated_at": calculated_at}}]);
+                world.account.change(change).await;
+                let back = "update sync_watermarks set position = '2026-01-01'
+                    where list = 'inventory'";
+                world.client.batch_execute(back).await.unwrap();
+                world.sync(request.clone()).await;
+                waiting(&world).await.len()
+            };
+            assert_eq!(
+                put("2026-11-01T10:00:00Z", json!("3")).await,
+                0,
+                "{request}"
+            );
+            assert_eq!(
+                put("2026-11-01T12:00:00.5Z", json!(5)).await,
+                1,
+                "{request}"
+            );
+            assert_eq!(
+                put("2026-11-01T12:00:00.49Z", json!("4")).await,
+                1,
+                "{request}"
+            );
+            assert_eq!(
+                put("2026-11-01T12:00:00.50Z", json!("5")).await,
+                0,
+                "{request}"
+            );
+        }
+    });
+}
+
+/// What PostgreSQL refuses waits on: it was given once.
+#[test]
+fn an_order_that_waits_is_counted_by_the_run_that_it_came_in() {
+    run(async {
+        let account = Account::start(json!({"locations": 1, "categories": 1, "items": 2,
+            "variations": 2, "counts": 2, "orders": 10}));
+        let world = World::new(account, &[]).await;
+        let truth = world.account.truth().await;
+        let location = &truth["locations"][0]["id"];
+        let order = json!({"id": "O", "location_id": location, "state": "OPEN", "new": "@N@",
+            "created_at": "2026-06-01T00:00:00Z"});
+        world
+            .account
+            .rewrite(json!([{"endpoint": "/v2/orders/search", "find": "\"@N@\"",
+                "with": "1e400000"}]))
+            .await;
+        put_order(&world, &order, "2026-06-01T00:00:00Z", json!("1")).await;
+        let report = world.import(json!({})).await;
+        assert_eq!(report.counts("orders").quarantined, 1, "{report:?}");
+        let import = world.import(json!({})).await;
+        assert_eq!(import.counts("orders").given(), 0, "{import:?}");
+
+        // It has its id, though PostgreSQL keeps it as text: no other stands for it.
+        let other = json!({"id": "P", "location_id": location, "state": "OPEN",
+            "created_at": "2026-06-01T00:00:00Z", "updated_at": "2026-06-01T00:00:00Z"});
+        world
+            .account
+            .change(json!([{"op": "put_raw", "order": other}]))
+            .await;
+        let back = "delete from sync_order_windows; update sync_watermarks
+            set position = '2026-05-30' where list like 'orders:%'";
+        world.client.batch_execute(back).await.unwrap();
+        world.import(json!({})).await;
+        assert_eq!(
+            waiting(&world).await,
+            [("orders".to_owned(), "O".to_owned())]
+        );
+    });
+}

@@ -38,73 +38,6 @@ async fn text(world: &World, sql: &str) -> String {
     world.client.query_one(sql, &[]).await.unwrap().get(0)
 }
 
-/// What Square has just given is never removed because we cannot read it.
-#[test]
-fn a_refresh_keeps_what_came_unreadable() {
-    run(async {
-        let mut wrong = Vec::new();
-        for (what, endpoint, find, spoil) in [
-            (
-                "location",
-                LOCATIONS,
-                "select id from locations where status = 'ACTIVE' order by id limit 1",
-                "\"id\":\"X\",\"name\":7",
-            ),
-            (
-                "item",
-                CATALOG,
-                "select id from catalog_items where not is_deleted order by id limit 1",
-                "\"id\":\"X\",\"version\":\"soon\"",
-            ),
-            (
-                "variation",
-                CATALOG,
-                "select variation_id from catalog_inventory where not is_deleted order by 1 limit 1",
-                "\"id\":\"X\",\"version\":\"soon\"",
-            ),
-            (
-                "count",
-                COUNTS,
-                "select variation_id from catalog_inventory where not is_deleted order by 1 limit 1",
-                "\"catalog_object_id\":\"X\",\"quantity\":5",
-            ),
-            (
-                "item without its id",
-                CATALOG,
-                "select id from catalog_items where not is_deleted order by id limit 1",
-                "\"id\":7",
-            ),
-        ] {
-            let account = Account::start(json!({"locations": 12, "categories": 4, "items": 30,
-                "variations": 60, "counts": 200, "orders": 100}));
-            let world = World::new(account, &[]).await;
-            world.sync(json!({})).await;
-            world.import(json!({})).await;
-            let before = live(&world).await;
-            let id = text(&world, find).await;
-            let name = if endpoint == COUNTS {
-                "catalog_object_id"
-            } else {
-                "id"
-            };
-            world
-                .account
-                .rewrite(json!([{"endpoint": endpoint,
-                "find": format!("\"{name}\":\"{id}\""), "with": spoil.replace('X', &id)}]))
-                .await;
-            let report = world.run(json!({"full_refresh": true})).await;
-            let after = live(&world).await;
-            if after != before || report.error.is_some() {
-                wrong.push(format!(
-                    "{what}: {:?} {:?}: {before:?} became {after:?}",
-                    report.status, report.error
-                ));
-            }
-        }
-        assert!(wrong.is_empty(), "{wrong:#?}");
-    });
-}
-
 /// A type that is a text, but none that we know.
 #[test]
 fn a_type_that_is_no_type_deletes_nothing() {
@@ -481,35 +414,6 @@ fn a_number_that_we_do_not_read_hides_no_currency() {
             .map(|id| (id.to_owned(), jpy(), jpy()))
             .into();
         assert_eq!(found, expected);
-    });
-}
-
-/// A refusal that concerns one location keeps the other chunks' orders out as well.
-#[test]
-fn a_location_that_square_refuses_does_not_hold_up_the_others() {
-    run(async {
-        let account = Account::start(json!({"locations": 13, "categories": 1, "items": 2,
-            "variations": 2, "counts": 2, "orders": 60}));
-        let world = World::new(account, &[]).await;
-        world.sync(json!({})).await;
-        world.import(json!({})).await;
-        let first = text(&world, "select min(id collate \"C\") from locations").await;
-        let last = text(&world, "select max(id collate \"C\") from locations").await;
-        world
-            .account
-            .faults(
-                json!([{"endpoint": "/v2/orders/search", "kind": "status", "status": 400,
-            "body": first}]),
-            )
-            .await;
-        world
-            .account
-            .change(json!([{"op": "add_order", "location_id": last}]))
-            .await;
-        let before = world.number("select count(*) from orders").await;
-        let report = world.run(json!({"only": ["orders"]})).await;
-        let after = world.number("select count(*) from orders").await;
-        assert_eq!(after, before + 1, "{:?}", report.error);
     });
 }
 
