@@ -7,6 +7,7 @@
     reason = "a test ends where something is not as expected, its helpers included"
 )]
 
+mod asked_anew;
 mod browser_harness;
 mod cancels;
 mod changes;
@@ -33,6 +34,7 @@ mod page_people;
 mod page_pictures;
 mod page_runs;
 mod parts;
+mod places;
 mod plans;
 mod quarantine;
 mod refresh;

@@ -12,6 +12,7 @@ use deadpool_postgres::{Object, Transaction};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::anew::Anew;
 use super::chunks::{self, Chunk, OVERLAP};
 use super::page::{Batch, Figures, Given, Intake, LINE_ITEMS, ORDERS};
 use super::waiting::Waiting;
@@ -44,12 +45,18 @@ struct Note {
     /// None before the first page, and in a note of an older release.
     #[serde(default)]
     plan: Option<Plan>,
+    /// Whether what cannot be read was asked for anew.
+    #[serde(default)]
+    has_asked: bool,
     /// Chunks that are read to their end.
     chunks: usize,
     /// Where the chunk after them stands: all orders updated before are in.
     place: Option<Timestamp>,
-    /// Orders of that very moment that are counted.
+    /// Orders that are counted and may come again from there.
     place_ids: Vec<String>,
+    /// The newest change that the chunk has brought.
+    #[serde(default)]
+    newest: Option<Timestamp>,
     /// Whether a page of that chunk held a newer change than was known.
     moved: bool,
     /// Characters that PostgreSQL cannot hold and that were taken out.
@@ -91,10 +98,11 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
         note,
     };
     reading.intake.has_counted(&reading.note.place_ids);
-    if !reading.replay(&mut client).await? {
+    if !reading.replay(&mut client, &plan).await? {
         return reading.hand_over(&client).await;
     }
     let hand_over = hand_over_at(context.deadline);
+    let mut orders = 0;
     while let Some(mut chunk) = plan.chunks.get(reading.note.chunks).cloned() {
         let is_last = reading.note.chunks + 1 == plan.chunks.len();
         // One that Square has stopped to list since must not be asked for, and is not
@@ -125,8 +133,12 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
                 Err(error) => return Err(error),
             };
             let batch = reading.intake.sort(page, |_| true);
-            let is_ours = reading.commit(&mut client, &chunk, &batch).await?;
-            if !is_ours || tokio::time::Instant::now() >= hand_over {
+            let Some(counted) = reading.commit(&mut client, &chunk, &batch).await? else {
+                return reading.hand_over(&client).await;
+            };
+            orders += counted;
+            // At least one order a call, or it would never end.
+            if orders > 0 && tokio::time::Instant::now() >= hand_over {
                 return reading.hand_over(&client).await;
             }
         }
@@ -208,10 +220,6 @@ async fn listed(context: &StepContext<'_>, client: &Object) -> Result<Vec<String
     Ok(ids)
 }
 
-fn updated_at(given: &Given) -> Option<Timestamp> {
-    given.updated_at
-}
-
 /// Fresh orders while one call reads them.
 struct Reading<'a> {
     context: &'a StepContext<'a>,
@@ -232,43 +240,40 @@ enum Finished {
 }
 
 impl Reading<'_> {
-    /// Tries orders again that wait in quarantine. Returns false if another invocation
-    /// has read on meanwhile.
-    async fn replay(&mut self, client: &mut Object) -> Result<bool, SyncError> {
+    /// Tries orders again that wait in quarantine, and with a look-back asks anew for
+    /// those that cannot be read. Returns false if another invocation has read on
+    /// meanwhile.
+    async fn replay(&mut self, client: &mut Object, plan: &Plan) -> Result<bool, SyncError> {
         let mut waiting = Waiting::default();
         while let Some(batch) = waiting.next(client, &mut self.intake).await? {
-            let mut transaction = self.context.begin(client).await?;
-            let figures = batch
-                .write(&mut transaction, &self.context.run.run_id)
-                .await?;
-            if self.record(&transaction, &figures).await?.is_none() {
+            if !self.write_waiting(client, &batch).await? {
                 return Ok(false);
             }
-            transaction.commit().await?;
         }
+        if self.note.has_asked || !plan.chunks.iter().any(|chunk| chunk.looks_back) {
+            return Ok(true);
+        }
+        let (square, run_id) = (&self.context.square, &self.context.run.run_id);
+        let mut anew = Anew::load(client, square, run_id).await?;
+        while let Some(page) = anew.next().await? {
+            let batch = self.intake.sort_asked(page);
+            if !self.write_waiting(client, &batch).await? {
+                return Ok(false);
+            }
+        }
+        self.note.has_asked = true;
         Ok(true)
     }
 
-    /// Writes a page, and moves the chunk's watermarks up to it. Answers false if
-    /// another invocation has read on meanwhile.
-    async fn commit(
+    async fn write_waiting(
         &mut self,
         client: &mut Object,
-        chunk: &Chunk,
         batch: &Batch,
     ) -> Result<bool, SyncError> {
-        let run_id = &self.context.run.run_id;
         let mut transaction = self.context.begin(client).await?;
-        let figures = batch.write(&mut transaction, run_id).await?;
-        let now = self.intake.now;
-        let known = |given: &Given| now.known(updated_at(given));
-        if let Some(newest) = batch.newest(known).map(spans::floor) {
-            self.advance(newest, batch, chunk);
-            let lists = chunk.lists();
-            transaction
-                .execute(ADVANCE, &[&lists, &newest, run_id])
-                .await?;
-        }
+        let figures = batch
+            .write(&mut transaction, &self.context.run.run_id)
+            .await?;
         if self.record(&transaction, &figures).await?.is_none() {
             return Ok(false);
         }
@@ -276,17 +281,55 @@ impl Reading<'_> {
         Ok(true)
     }
 
-    fn advance(&mut self, newest: Timestamp, batch: &Batch, chunk: &Chunk) {
-        if self.note.place.is_some_and(|place| newest < place) {
-            return;
+    /// Writes a page, and moves the chunk's watermarks with it. Returns how many orders
+    /// it counted, or nothing if another invocation has read on meanwhile.
+    async fn commit(
+        &mut self,
+        client: &mut Object,
+        chunk: &Chunk,
+        batch: &Batch,
+    ) -> Result<Option<i64>, SyncError> {
+        let mut transaction = self.context.begin(client).await?;
+        let figures = batch
+            .write(&mut transaction, &self.context.run.run_id)
+            .await?;
+        self.advance(batch, chunk);
+        if let Some(place) = self.note.place {
+            self.move_watermarks(&transaction, chunk, place).await?;
         }
-        let mut ids = batch.ids_from(updated_at, newest);
-        if self.note.place == Some(newest) {
-            ids.append(&mut self.note.place_ids);
+        if self.record(&transaction, &figures).await?.is_none() {
+            return Ok(None);
         }
-        self.note.place = Some(newest);
-        self.note.place_ids = ids;
-        self.note.moved |= chunk.position.is_none_or(|position| newest > position);
+        transaction.commit().await?;
+        Ok(Some(figures.orders.given()))
+    }
+
+    /// Moves the place on past a page. An order that was changed just now may still be
+    /// listed by the change before: what it says of its time counts at the list's end.
+    fn advance(&mut self, batch: &Batch, chunk: &Chunk) {
+        let now = self.intake.now;
+        let known = |given: &Given| now.known(given.updated_at);
+        let newest = batch.newest(known).map(spans::floor);
+        self.note.moved |= newest > chunk.position;
+        self.note.newest = self.note.newest.max(newest);
+        let rested = |given: &Given| known(given).filter(|time| *time < now.rested_since(OVERLAP));
+        let Note {
+            place, place_ids, ..
+        } = &mut self.note;
+        batch.advance(place, place_ids, rested);
+    }
+
+    async fn move_watermarks(
+        &self,
+        transaction: &Transaction<'_>,
+        chunk: &Chunk,
+        position: Timestamp,
+    ) -> Result<(), SyncError> {
+        let run_id = &self.context.run.run_id;
+        transaction
+            .execute(ADVANCE, &[&chunk.lists(), &position, run_id])
+            .await?;
+        Ok(())
     }
 
     /// Adds to the step's record, unless another invocation has.
@@ -317,7 +360,8 @@ impl Reading<'_> {
     }
 
     /// Leaves a chunk that Square refuses for the end: its locations one by one, for it
-    /// may be for one of them; the refusal of one alone is the step's. Returns false if another invocation has read on meanwhile.
+    /// may be for one of them; the refusal of one alone is the step's. Returns false if
+    /// another invocation has read on meanwhile.
     async fn put_off(&mut self, client: &mut Object, plan: &mut Plan) -> Result<bool, SyncError> {
         let chunk = plan.chunks.remove(self.note.chunks);
         let put_off = chunk.location_ids.len() == 1;
@@ -331,6 +375,7 @@ impl Reading<'_> {
             }));
         self.note = Note {
             plan: Some(plan.clone()),
+            has_asked: self.note.has_asked,
             chunks: self.note.chunks,
             cleaned: self.note.cleaned,
             ..Note::default()
@@ -351,6 +396,9 @@ impl Reading<'_> {
     ) -> Result<Finished, SyncError> {
         let run_id = &self.context.run.run_id;
         let transaction = self.context.begin(client).await?;
+        if let Some(newest) = self.note.newest {
+            self.move_watermarks(&transaction, chunk, newest).await?;
+        }
         let lists = chunk.lists();
         let (settled, rested_since) = (!self.note.moved, plan.asked_at.rested_since(OVERLAP));
         transaction
@@ -361,6 +409,7 @@ impl Reading<'_> {
             .await?;
         self.note = Note {
             plan: self.note.plan.take(),
+            has_asked: self.note.has_asked,
             chunks: self.note.chunks + 1,
             cleaned: self.note.cleaned,
             ..Note::default()

@@ -8,10 +8,13 @@
 //!   of locations (`chunks`).
 //! - `rederive` derives the tables anew from what is stored, in a migration.
 //!
+//! Before it, `waiting` tries what waits in quarantine, and `anew` asks for it.
+//!
 //! All of them go page by page: `page` sorts one out, `rows` turns its orders into
 //! rows, `store` applies them. Each page commits together with the place from
 //! which to go on, so that a call may end anywhere and the next one goes on.
 
+mod anew;
 mod chunks;
 mod currency;
 mod fresh;
@@ -105,7 +108,8 @@ pub async fn handle(
 #[must_use]
 pub fn statements() -> Vec<&'static str> {
     [
-        &chunks::STATEMENTS[..],
+        &anew::STATEMENTS[..],
+        &chunks::STATEMENTS,
         &fresh::STATEMENTS,
         &nameless::STATEMENTS,
         &outage::STATEMENTS,

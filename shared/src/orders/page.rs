@@ -9,13 +9,13 @@ use jiff::Timestamp;
 
 use super::nameless::NamelessOrders;
 use super::rows::OrderRows;
-use super::store::{self, Fate, Origin};
+use super::store::{self, Fate};
 use crate::error::SyncError;
 use crate::postgres::{self, unstorable};
 use crate::run::stats::Counts;
 use crate::square::{Broken, OrderWithSource, Page};
 use crate::staging::quarantine::{self, Aside};
-use crate::times::Now;
+use crate::times::{Now, floor};
 
 /// As a data type, in statistics and in quarantine.
 pub(crate) const ORDERS: &str = "orders";
@@ -43,14 +43,26 @@ pub(crate) struct Intake {
 pub(crate) struct Batch {
     rows: Vec<OrderRows>,
     asides: Vec<Aside>,
-    /// All its orders, set aside or not: the page is read either way.
+    /// All its orders, set aside or not, for the page is read either way: first those
+    /// that cannot be read, then the others as the list gave them.
     given: Vec<Given>,
     /// The ids that are counted here for the first time, set aside or not.
     fresh: HashSet<String>,
     /// Orders that came without their ids before, by the ids of those here.
     named: Vec<(String, String)>,
-    /// Whether these are the very copies that wait in quarantine, and not Square's.
-    is_waiting: bool,
+    origin: Origin,
+}
+
+/// Where a batch's orders come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Origin {
+    /// Square listed them.
+    #[default]
+    Listed,
+    /// Square was asked for them, because they wait in quarantine.
+    Asked,
+    /// They are the very copies that wait.
+    Waiting,
 }
 
 /// When an order was made and changed.
@@ -127,13 +139,16 @@ impl Intake {
 
     /// Sorts out orders that wait in quarantine.
     pub(crate) fn sort_waiting(&mut self, orders: Vec<OrderWithSource>) -> Batch {
-        let page = Page {
-            objects: orders,
-            broken: Vec::new(),
-            latest_time: None,
-        };
         Batch {
-            is_waiting: true,
+            origin: Origin::Waiting,
+            ..self.sort(Page::of(orders), |_| true)
+        }
+    }
+
+    /// Sorts out what Square gives of orders that wait in quarantine.
+    pub(crate) fn sort_asked(&mut self, page: Page<OrderWithSource>) -> Batch {
+        Batch {
+            origin: Origin::Asked,
             ..self.sort(page, |_| true)
         }
     }
@@ -145,10 +160,16 @@ impl Intake {
         is_wanted: impl Fn(&crate::square::Order) -> bool,
     ) -> Batch {
         let mut newest: BTreeMap<String, OrderWithSource> = BTreeMap::new();
+        let mut readable = Vec::with_capacity(page.objects.len());
         for given in page.objects {
             if !is_wanted(&given.order) {
                 continue;
             }
+            readable.push(Given {
+                id: given.order.id.clone(),
+                created_at: given.order.created_at,
+                updated_at: given.order.updated_at,
+            });
             let rank = |one: &OrderWithSource| {
                 let (time, version) = (one.order.updated_at, one.order.version);
                 (self.now.known(time), time, version)
@@ -164,7 +185,7 @@ impl Intake {
         for given in newest.into_values() {
             self.place(given, &mut batch);
         }
-        let latest = Latest::of(&batch.given, &page.broken);
+        let latest = Latest::of(&readable, &page.broken);
         for broken in page.broken {
             let (created_at, updated_at) = latest.within(&broken);
             let aside = Aside::broken(ORDERS, &["id"], broken);
@@ -178,16 +199,12 @@ impl Intake {
             });
             batch.asides.push(aside);
         }
+        batch.given.append(&mut readable);
         batch
     }
 
     fn place(&mut self, given: OrderWithSource, batch: &mut Batch) {
         self.count(&given.order.id, batch);
-        batch.given.push(Given {
-            id: given.order.id.clone(),
-            created_at: given.order.created_at,
-            updated_at: given.order.updated_at,
-        });
         let location_id = given.order.location_id.as_ref();
         let location = location_id.map(|id| (id, self.locations.get(id)));
         let Some((location_id, None)) = location else {
@@ -226,15 +243,33 @@ impl Batch {
         self.given.iter().filter_map(time).max()
     }
 
-    /// The ids of the orders whose time is not before that moment, or not known.
-    pub(crate) fn ids_from(
+    /// Moves the place from which an ascending list is to be read on past this page,
+    /// and to `ids` those of its orders that may come again from there. It goes by the
+    /// earlier of the last two orders: the time of a single one may not be the one that
+    /// it is listed by, and what is passed over on its word is lost.
+    pub(crate) fn advance(
         &self,
+        place: &mut Option<Timestamp>,
+        ids: &mut Vec<String>,
         time: impl Fn(&Given) -> Option<Timestamp>,
-        from: Timestamp,
-    ) -> Vec<String> {
-        let late = |given: &&Given| time(given).is_none_or(|time| time >= from);
-        let ids = self.given.iter().filter(late);
-        ids.map(|given| given.id.clone()).collect()
+    ) {
+        let before = *place;
+        let last = self.given.iter().rev().filter_map(&time).take(2);
+        *place = before.max(last.min().map(floor));
+        let (reached, has_moved) = (*place, *place != before);
+        let is_noted = |given: &&Given| {
+            let is_new = self.fresh.contains(&given.id);
+            match time(given) {
+                Some(time) if Some(time) < reached => is_new && Some(time) < before,
+                _ => is_new || has_moved,
+            }
+        };
+        let noted = self.given.iter().filter(is_noted);
+        let noted: Vec<String> = noted.map(|given| given.id.clone()).collect();
+        if has_moved {
+            ids.clear();
+        }
+        ids.extend(noted);
     }
 
     /// Writes the page, and answers what it did.
@@ -261,11 +296,14 @@ impl Batch {
                 });
             }
         }
-        for aside in self.asides.iter().chain(&refused) {
+        // In one order, for the same reason as the tables' rows.
+        let mut asides: Vec<&Aside> = self.asides.iter().chain(&refused).collect();
+        asides.sort_by_key(|aside| &aside.object_id);
+        for aside in asides {
             aside.keep(&**transaction, run_id).await?;
         }
         // An older copy than the table's does not stand for one that waits.
-        let is_placed = |fate: &Fate| self.is_waiting || !fate.is_outdated;
+        let is_placed = |fate: &Fate| self.origin == Origin::Waiting || !fate.is_outdated;
         let named = self.named.iter();
         let named = named.filter(|(id, _)| fates.get(id).is_some_and(is_placed));
         let placed = fates.iter().filter(|(_, fate)| is_placed(fate));
@@ -273,7 +311,7 @@ impl Batch {
         let placed: Vec<&str> = placed.map(String::as_str).collect();
         quarantine::resolve(&**transaction, ORDERS, &placed).await?;
         // What waits on has been counted by the run that it came in.
-        if !self.is_waiting {
+        if self.origin == Origin::Listed {
             let aside = self.fresh.iter().filter(|id| !fates.contains_key(*id));
             figures.orders.quarantined = i64::try_from(aside.count()).unwrap_or(i64::MAX);
         }
@@ -291,7 +329,7 @@ impl Batch {
         let mut parts = vec![&self.rows[..]];
         while let Some(part) = parts.pop() {
             let savepoint = transaction.savepoint("part").await?;
-            match store::apply(&savepoint, Origin::Square, part, run_id).await {
+            match store::apply(&savepoint, store::Origin::Square, part, run_id).await {
                 Ok(applied) => {
                     savepoint.commit().await?;
                     fates.extend(applied);

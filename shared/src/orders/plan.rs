@@ -14,8 +14,9 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::GenericClient;
 
+use super::anew::Anew;
 use super::chunks;
-use super::page::{Intake, LINE_ITEMS, ORDERS};
+use super::page::{Batch, Intake, LINE_ITEMS, ORDERS};
 use super::spans::{self, Span, Window};
 use super::waiting::Waiting;
 use super::window;
@@ -74,9 +75,19 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     let transaction = context.begin(&mut client).await?;
     lease::fence(&*transaction, &context.lease).await?;
     transaction.execute(CUT, &[]).await?;
-    let missing = missing(&transaction, context, &location_ids, &newest).await?;
-    close_unfinished(&*transaction).await?;
-    let windows = write(&*transaction, run_id, spans::windows(missing)).await?;
+    let windows = match wanted_span(request, &newest) {
+        Some((span, is_open)) => {
+            let missing = missing(&transaction, span, &location_ids).await?;
+            let open_end = is_open.then_some(span.to);
+            let windows = spans::windows(missing);
+            close_unfinished(&*transaction).await?;
+            write(&*transaction, run_id, windows, open_end).await?
+        }
+        None => {
+            close_unfinished(&*transaction).await?;
+            Vec::new()
+        }
+    };
     chunks::heal(&*transaction).await?;
     chunks::leave_out(&*transaction, &listed, run_id).await?;
     for location_id in &location_ids {
@@ -100,23 +111,37 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     Ok(output)
 }
 
-/// Tries the orders again that wait in quarantine; the figures are the import's.
+/// Tries the orders again that wait in quarantine, and asks anew for those that cannot
+/// be read; the figures are the import's.
 async fn try_waiting(context: &StepContext<'_>, client: &mut Object) -> Result<(), SyncError> {
-    let run_id = &context.run.run_id;
     let (mut intake, mut waiting) = (Intake::new(client).await?, Waiting::default());
     while let Some(batch) = waiting.next(client, &mut intake).await? {
-        let mut transaction = context.begin(client).await?;
-        let figures = batch.write(&mut transaction, run_id).await?;
-        lease::fence(&*transaction, &context.lease).await?;
-        let mut resumed = Resumed::<window::Note>::load(&*transaction, run_id, "orders").await?;
-        resumed.count(ORDERS, &figures.orders);
-        resumed.count(LINE_ITEMS, &figures.lines);
-        let done = resumed.stats.get(ORDERS).map_or(0, Counts::given);
-        resumed
-            .save(&*transaction, run_id, "orders", done, None)
-            .await?;
-        transaction.commit().await?;
+        write_waiting(context, client, &batch).await?;
     }
+    let mut anew = Anew::load(client, &context.square, &context.run.run_id).await?;
+    while let Some(page) = anew.next().await? {
+        write_waiting(context, client, &intake.sort_asked(page)).await?;
+    }
+    Ok(())
+}
+
+async fn write_waiting(
+    context: &StepContext<'_>,
+    client: &mut Object,
+    batch: &Batch,
+) -> Result<(), SyncError> {
+    let run_id = &context.run.run_id;
+    let mut transaction = context.begin(client).await?;
+    let figures = batch.write(&mut transaction, run_id).await?;
+    lease::fence(&*transaction, &context.lease).await?;
+    let mut resumed = Resumed::<window::Note>::load(&*transaction, run_id, "orders").await?;
+    resumed.count(ORDERS, &figures.orders);
+    resumed.count(LINE_ITEMS, &figures.lines);
+    let done = resumed.stats.get(ORDERS).map_or(0, Counts::given);
+    resumed
+        .save(&*transaction, run_id, "orders", done, None)
+        .await?;
+    transaction.commit().await?;
     Ok(())
 }
 
@@ -205,26 +230,26 @@ async fn newest_change(
     Ok(None)
 }
 
+/// What is asked for, as far as it can be done: orders to come are not read by having
+/// been asked for. And whether more was asked for, so that orders of times still to come
+/// are wanted, too. None if there is nothing, or no location has any order.
+fn wanted_span(request: &Request, newest: &BTreeMap<String, Timestamp>) -> Option<(Span, bool)> {
+    let end = spans::after(*newest.values().max()?);
+    let asked = request.to.map(spans::floor);
+    let span = Span {
+        from: spans::floor(request.from.unwrap_or(spans::HISTORY_BEGINS)),
+        to: asked.map_or(end, |asked| asked.min(end)),
+    };
+    let is_open = asked.is_none_or(|asked| asked > end);
+    (span.from < span.to).then_some((span, is_open))
+}
+
 /// What each location lacks of the wanted span.
 async fn missing(
     transaction: &Transaction<'_>,
-    context: &StepContext<'_>,
+    wanted: Span,
     location_ids: &[String],
-    newest: &BTreeMap<String, Timestamp>,
 ) -> Result<BTreeMap<String, Vec<Span>>, SyncError> {
-    let request = &context.run.request;
-    let Some(newest) = newest.values().max() else {
-        // No location has any order.
-        return Ok(BTreeMap::new());
-    };
-    let wanted = Span {
-        from: spans::floor(request.from.unwrap_or(spans::HISTORY_BEGINS)),
-        // Orders to come are not read by having been asked for.
-        to: spans::floor(request.to.unwrap_or(Timestamp::MAX)).min(spans::after(*newest)),
-    };
-    if wanted.from >= wanted.to {
-        return Ok(BTreeMap::new());
-    }
     let mut done: BTreeMap<String, Vec<Span>> = BTreeMap::new();
     let rows = transaction
         .query(
@@ -282,23 +307,26 @@ async fn close_unfinished(client: &impl GenericClient) -> Result<(), SyncError> 
     Ok(())
 }
 
-/// Records the windows of this import.
+/// Records the windows of this import; those with that end are open.
 async fn write(
     client: &impl GenericClient,
     run_id: &str,
     windows: Vec<Window>,
+    open_end: Option<Timestamp>,
 ) -> Result<Vec<Planned>, SyncError> {
     let mut planned = Vec::with_capacity(windows.len());
     for window in windows {
         let row = client
             .query_one(
-                "insert into sync_order_windows (run_id, location_ids, begins_at, ends_at)
-                 values ($1, $2, $3, $4) returning window_id",
+                "insert into sync_order_windows
+                     (run_id, location_ids, begins_at, ends_at, is_open)
+                 values ($1, $2, $3, $4, $5) returning window_id",
                 &[
                     &run_id,
                     &window.location_ids,
                     &window.span.from,
                     &window.span.to,
+                    &(open_end == Some(window.span.to)),
                 ],
             )
             .await?;

@@ -10,6 +10,9 @@ pub use crate::times::{after, floor};
 /// Square has no orders of before that can be relied on.
 pub const HISTORY_BEGINS: Timestamp = Timestamp::constant(1_514_764_800, 0);
 
+/// No till's clock is as far ahead as this.
+pub const FUTURE_ENDS: Timestamp = Timestamp::constant(4_102_444_800, 0);
+
 /// A quarter: some three dozen windows for a history since 2018, each of which a
 /// shop with fifty thousand orders a month reads in a few minutes.
 const WINDOW: SignedDuration = SignedDuration::from_hours(91 * 24);

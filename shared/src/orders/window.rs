@@ -15,6 +15,7 @@ use super::{spans, store};
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::run::lease;
+use crate::run::request::Request;
 use crate::run::resumed::Resumed;
 use crate::run::stats::{StepOutput, total};
 use crate::run::step::{self, Step, StepContext, StepInput, hand_over_at};
@@ -75,6 +76,8 @@ struct Window {
     location_ids: Vec<String>,
     begins_at: Timestamp,
     ends_at: Timestamp,
+    /// Whether it brings orders of times still to come, too.
+    is_open: bool,
     place: Option<Timestamp>,
     place_ids: Vec<String>,
     done: bool,
@@ -112,9 +115,8 @@ async fn work(
         return Ok(Output::cut_off(&input.run_id, window_id, outage));
     }
     let mut reading = Reading::new(context, &client, window).await?;
-    let request = reading
-        .window
-        .request(context.env.settings.orders_batch_size);
+    let limit = context.env.settings.orders_batch_size;
+    let request = reading.window.request(&context.run.request, limit);
     let mut pages = read_ahead(vec![context.square.search_orders(request)], 1);
     let hand_over = hand_over_at(context.deadline);
     let mut orders = 0;
@@ -130,11 +132,11 @@ async fn work(
             let done = reading.finish(&mut client).await?;
             return Ok(reading.window.output(context, done, orders));
         };
-        let ends_at = reading.window.ends_at;
+        let (ends_at, is_open) = (reading.window.ends_at, reading.window.is_open);
         let batch = reading.intake.sort(page, |order| {
             // The end belongs to the window that begins with it. Whatever else an order
             // says of its time: Square gives it in this window, and in no other.
-            order.created_at != Some(ends_at)
+            is_open || order.created_at != Some(ends_at)
         });
         let Some(counted) = reading.commit(&mut client, &batch).await? else {
             // Another invocation has read on meanwhile: let the next call see.
@@ -164,7 +166,7 @@ impl Window {
     async fn load(client: &Object, run_id: &str, window_id: i64) -> Result<Self, SyncError> {
         let row = client
             .query_opt(
-                "select location_ids, begins_at, ends_at, place, place_ids,
+                "select location_ids, begins_at, ends_at, is_open, place, place_ids,
                      done_at is not null as done
                  from sync_order_windows where window_id = $1 and run_id = $2",
                 &[&window_id, &run_id],
@@ -178,18 +180,24 @@ impl Window {
             location_ids: row.get("location_ids"),
             begins_at: row.get("begins_at"),
             ends_at: row.get("ends_at"),
+            is_open: row.get("is_open"),
             place: row.get("place"),
             place_ids: row.get("place_ids"),
             done: row.get("done"),
         })
     }
 
-    fn request(&self, limit: u32) -> SearchOrders {
+    /// An open window ends with what was asked for, at the latest: its own end is only how
+    /// far it is done.
+    fn request(&self, asked: &Request, limit: u32) -> SearchOrders {
+        let asked = asked.to.unwrap_or(Timestamp::MAX);
+        let open_end = asked.min(spans::FUTURE_ENDS);
+        let ends_at = if self.is_open { open_end } else { self.ends_at };
         SearchOrders::ascending(
             self.location_ids.clone(),
             OrderTime::CreatedAt,
             Some(self.place.unwrap_or(self.begins_at)),
-            Some(self.ends_at),
+            Some(ends_at),
             limit,
         )
     }
@@ -211,8 +219,7 @@ impl Window {
         (self.place, ids)
     }
 
-    /// Moves the place on to the newest order of a page. One that cannot be read may
-    /// name any time.
+    /// Moves the place on past a page. A time outside of the window says nothing of it.
     fn advance(&mut self, batch: &Batch) {
         let (begins_at, ends_at) = (self.begins_at, self.ends_at);
         let created_at = |given: &Given| {
@@ -220,18 +227,7 @@ impl Window {
                 .created_at
                 .filter(|time| (begins_at..ends_at).contains(time))
         };
-        let Some(newest) = batch.newest(created_at).map(spans::floor) else {
-            return;
-        };
-        if self.place.is_some_and(|place| newest < place) {
-            return;
-        }
-        let mut ids = batch.ids_from(created_at, newest);
-        if self.place == Some(newest) {
-            ids.append(&mut self.place_ids);
-        }
-        self.place = Some(newest);
-        self.place_ids = ids;
+        batch.advance(&mut self.place, &mut self.place_ids, created_at);
     }
 }
 

@@ -1,6 +1,5 @@
 //! Square's catalog: categories, items and their variations.
 
-use bytes::Bytes;
 use futures::Stream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -166,10 +165,7 @@ impl Square {
         &self,
         request: &BatchRetrieveCatalogObjects,
     ) -> Result<Page<CatalogObject>, SyncError> {
-        let body = serde_json::to_vec(request).map_err(|error| {
-            SyncError::Internal(format!("a request cannot be written as JSON: {error}"))
-        })?;
-        self.only_page(&BATCH_RETRIEVE_CATALOG_OBJECTS, Bytes::from(body))
+        self.only_page(&BATCH_RETRIEVE_CATALOG_OBJECTS, request)
             .await
     }
 }

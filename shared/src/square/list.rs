@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use super::answer::{ListAnswer, read_list};
 use super::client::Square;
 use super::counters::add;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Method};
 use super::page::Page;
 use super::request::{Call, Unanswered};
 use crate::error::SyncError;
@@ -58,15 +58,19 @@ where
 }
 
 impl Square {
-    /// A list that is one page.
+    /// A list that is one page. A `GET` sends nothing of `request`.
     ///
     /// # Errors
     /// One of the `Square…` errors; see `request`.
     pub(super) async fn only_page<T: DeserializeOwned>(
         &self,
         endpoint: &'static Endpoint,
-        body: Bytes,
+        request: &(impl Serialize + Sync),
     ) -> Result<Page<T>, SyncError> {
+        let body = match endpoint.method {
+            Method::Get => Bytes::new(),
+            Method::Post => written(request)?,
+        };
         let call = Call {
             endpoint,
             body,
@@ -79,6 +83,13 @@ impl Square {
         add(&self.tally.pages, 1);
         Ok(answer.page)
     }
+}
+
+fn written(request: &impl Serialize) -> Result<Bytes, SyncError> {
+    let body = serde_json::to_vec(request);
+    body.map(Bytes::from).map_err(|error| {
+        SyncError::Internal(format!("a request cannot be written as JSON: {error}"))
+    })
 }
 
 struct List<Q> {
@@ -112,13 +123,13 @@ impl<Q: Serialize + Sync> List<Q> {
             request: &self.request,
             cursor,
         };
-        let body = serde_json::to_vec(&body).map_err(|error| Unanswered {
-            error: SyncError::Internal(format!("a request cannot be written as JSON: {error}")),
+        let body = written(&body).map_err(|error| Unanswered {
+            error,
             is_stale_cursor: false,
         })?;
         let call = Call {
             endpoint: self.endpoint,
-            body: Bytes::from(body),
+            body,
             has_cursor: cursor.is_some(),
         };
         self.square.request(&call, read_list).await

@@ -1,6 +1,5 @@
 //! Square's locations.
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -67,6 +66,6 @@ impl Square {
     /// # Errors
     /// One of the `Square…` errors; see `request`.
     pub async fn list_locations(&self) -> Result<Page<Location>, SyncError> {
-        self.only_page(&LIST_LOCATIONS, Bytes::new()).await
+        self.only_page(&LIST_LOCATIONS, &()).await
     }
 }

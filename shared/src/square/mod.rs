@@ -42,7 +42,7 @@ pub use inventory::{BatchRetrieveInventoryCounts, InventoryCount};
 pub(crate) use locations::LIST_LOCATIONS;
 pub use locations::Location;
 pub(crate) use orders::SEARCH_ORDERS;
-pub use orders::{Order, OrderTime, OrderWithSource, SearchOrders};
+pub use orders::{BatchRetrieveOrders, Order, OrderTime, OrderWithSource, SearchOrders};
 pub use page::{Broken, Page};
 pub use problem::read_object;
 pub use retry::BUDGET;

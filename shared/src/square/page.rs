@@ -20,6 +20,18 @@ pub struct Page<T> {
     pub latest_time: Option<Timestamp>,
 }
 
+impl<T> Page<T> {
+    /// A page of these objects.
+    #[must_use]
+    pub fn of(objects: Vec<T>) -> Self {
+        Self {
+            objects,
+            broken: Vec::new(),
+            latest_time: None,
+        }
+    }
+}
+
 /// An object that does not fit our types, kept whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {

@@ -68,7 +68,8 @@ impl PageTable {
     }
 
     /// Writes those staged rows that meet the condition; of a row that is there,
-    /// these columns change.
+    /// these columns change. In the order of their keys: pages that are written side by
+    /// side may have rows in common, and must not wait for each other in a circle.
     pub(crate) fn write_sql(
         &self,
         values: &str,
@@ -80,10 +81,11 @@ impl PageTable {
             "insert into {name} as w \
              ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
              select {values}, now(), now(), $1 from {staged} s {current} where {differs} \
-             {or_change} returning w.{first}, (w.xmax = 0) as is_new",
+             order by {key} {or_change} returning w.{first}, (w.xmax = 0) as is_new",
             name = self.name,
             staged = self.staged,
             columns = self.columns.join(", "),
+            key = prefixed(self.key, "s."),
             or_change = or_change(self.key, changed),
             first = self.key[0],
         )

@@ -15,8 +15,8 @@
 //!
 //! Square's side: `GET /v2/locations`, `GET /v2/merchants/me`,
 //! `POST /oauth2/token/status`, `POST /v2/catalog/search`,
-//! `POST /v2/catalog/batch-retrieve`, `POST /v2/inventory/counts/batch-retrieve`
-//! and `POST /v2/orders/search`, with `Authorization: Bearer sim-token`. A catalog
+//! `POST /v2/catalog/batch-retrieve`, `POST /v2/inventory/counts/batch-retrieve`,
+//! `POST /v2/orders/search` and `POST /v2/orders/batch-retrieve`, with `Authorization: Bearer sim-token`. A catalog
 //! `query`, related objects, category paths and old catalog versions are not
 //! simulated and answered with status 501.
 //!

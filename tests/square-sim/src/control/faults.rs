@@ -75,7 +75,7 @@ pub(crate) struct Fault {
 }
 
 /// Square's endpoints, as faults and waiting changes may name them.
-const ENDPOINTS: [&str; 8] = [
+const ENDPOINTS: [&str; 9] = [
     "*",
     "/v2/locations",
     "/v2/merchants/me",
@@ -83,6 +83,7 @@ const ENDPOINTS: [&str; 8] = [
     "/v2/catalog/batch-retrieve",
     "/v2/inventory/counts/batch-retrieve",
     "/v2/orders/search",
+    "/v2/orders/batch-retrieve",
     "/oauth2/token/status",
 ];
 

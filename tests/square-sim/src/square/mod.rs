@@ -12,6 +12,7 @@ mod orders;
 mod page;
 pub(crate) mod refusal;
 mod reply;
+mod retrieved_orders;
 
 use std::sync::Arc;
 
@@ -96,7 +97,7 @@ fn accepted(sim: &Sim, call: &Call) -> Result<(), Refusal> {
         "/v2/locations" | "/v2/merchants/me" => Some("MERCHANT_PROFILE_READ"),
         "/v2/catalog/search" | "/v2/catalog/batch-retrieve" => Some("ITEMS_READ"),
         "/v2/inventory/counts/batch-retrieve" => Some("INVENTORY_READ"),
-        "/v2/orders/search" => Some("ORDERS_READ"),
+        "/v2/orders/search" | "/v2/orders/batch-retrieve" => Some("ORDERS_READ"),
         "/oauth2/token/status" => None,
         path if path.strip_prefix("/v2/merchants/").is_some() => Some("MERCHANT_PROFILE_READ"),
         _ => {
@@ -160,6 +161,7 @@ fn dispatch(sim: &Sim, call: &Call, bend: &Bend) -> Result<Vec<u8>, Refusal> {
         "/v2/catalog/search" => catalog::search(&account, &request, bend),
         "/v2/catalog/batch-retrieve" => objects::retrieve(&account, &fields, bend),
         "/v2/inventory/counts/batch-retrieve" => inventory::counts(&account, &request, bend),
+        "/v2/orders/batch-retrieve" => retrieved_orders::retrieve(&account, &fields, bend),
         _ => orders::search(&account, &request, bend),
     }
 }

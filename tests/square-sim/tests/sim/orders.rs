@@ -420,3 +420,29 @@ async fn orders_can_be_added_edited_and_put_raw() {
         .await;
     assert_eq!(latest(&sim).await, raw);
 }
+
+#[tokio::test]
+async fn orders_are_retrieved_by_their_ids() {
+    const RETRIEVE: &str = "/v2/orders/batch-retrieve";
+    let sim = Sim::new(small());
+    let all = search(&sim, "CREATED_AT", "ASC", json!({})).await;
+    let (one, other) = (&all[3], &all[200]);
+    let asked = json!([one["id"], "UNKNOWN", other["id"], one["id"]]);
+    let found = sim.post(RETRIEVE, json!({"order_ids": asked})).await;
+    let orders = found["orders"].as_array().unwrap();
+    assert_eq!(orders.len(), 2);
+    assert!(orders.contains(one) && orders.contains(other));
+    let located = json!({"order_ids": asked, "location_id": one["location_id"]});
+    let found = sim.post(RETRIEVE, located).await;
+    let own = all
+        .iter()
+        .filter(|order| order["location_id"] == one["location_id"]);
+    let own = own.filter(|order| [&one["id"], &other["id"]].contains(&&order["id"]));
+    assert_eq!(found["orders"].as_array().unwrap().len(), own.count());
+    let many: Vec<String> = (0..101).map(|n| format!("O{n}")).collect();
+    let (status, refused) = sim
+        .ask("POST", RETRIEVE, Some(&json!({"order_ids": many})))
+        .await;
+    assert_eq!(status, 400);
+    assert_eq!(refused["errors"][0]["field"], "order_ids", "{refused}");
+}
