@@ -4,8 +4,8 @@ use serde_json::json;
 use shared::account;
 
 use crate::support::account::Account;
-use crate::support::run;
 use crate::support::run::World;
+use crate::support::{run, tables};
 
 const LOCATIONS: &str = "/v2/locations";
 const CATALOG: &str = "/v2/catalog/search";
@@ -104,7 +104,8 @@ fn a_refresh_keeps_what_came_unreadable() {
     });
 }
 
-/// What came without its id may be any row, but none that the same listing names.
+/// What came without its id may be any row that the listing lacks, but none that it
+/// names, and none that Square calls deleted when it is asked.
 #[test]
 fn an_object_without_its_id_brings_nothing_back_that_square_has_taken_away() {
     run(async {
@@ -116,28 +117,31 @@ fn an_object_without_its_id_brings_nothing_back_that_square_has_taken_away() {
         let overridden = text(&world, overridden).await;
         let other = "select max(id) from catalog_items where not is_deleted";
         let other = text(&world, other).await;
-        world
-            .account
-            .change(json!([
-                {"op": "delete_category", "id": category},
-                {"op": "edit_variation", "id": overridden, "set": {"location_overrides": []}}
-            ]))
-            .await;
-        world
-            .account
-            .rewrite(
-                json!([{"endpoint": CATALOG, "find": format!("\"id\":\"{other}\""),
-                "with": "\"id\":7"}]),
-            )
-            .await;
+        let changes = json!([
+            {"op": "delete_category", "id": category},
+            {"op": "edit_variation", "id": overridden,
+                "set": {"item_variation_data": {"location_overrides": []}}}
+        ]);
+        world.account.change(changes).await;
+        let find = format!("\"id\":\"{other}\"");
+        let rewrite = json!([{"endpoint": CATALOG, "find": find, "with": "\"id\":7"}]);
+        world.account.rewrite(rewrite).await;
         world.sync(json!({"full_refresh": true})).await;
-        let gone = format!(
-            "select (select count(*) from catalog_categories where id = '{category}' and not is_deleted)
-                + (select count(*) from catalog_variation_overrides where variation_id = '{overridden}')"
+        let lives = |table: &str, id: &str| {
+            format!("select count(*) from {table} where id = '{id}' and not is_deleted")
+        };
+        let overrides = format!(
+            "select count(*) from catalog_variation_overrides where variation_id = '{overridden}'"
         );
-        assert_eq!(world.number(&gone).await, 0);
-        let stays =
-            format!("select count(*) from catalog_items where id = '{other}' and not is_deleted");
-        assert_eq!(world.number(&stays).await, 1);
+        assert_eq!(world.number(&overrides).await, 0);
+        assert_eq!(world.number(&lives("catalog_items", &other)).await, 1);
+        assert_eq!(
+            world.number(&lives("catalog_categories", &category)).await,
+            0
+        );
+
+        world.account.clear_rewrites().await;
+        world.sync(json!({"full_refresh": true})).await;
+        tables::assert_equal_truth(&world.client, &world.account).await;
     });
 }

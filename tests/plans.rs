@@ -404,7 +404,8 @@ async fn assert_linear(story: Story) -> Touched {
 }
 
 /// Statements of a single row, found by its key, that no story has.
-const SINGLE: [&str; 9] = [
+const SINGLE: [&str; 10] = [
+    "insert into locations ( … , first_synced_at, last_changed_at, last_changed_by_run) values",
     "update sync_leases set expires_at",
     "select run_id from sync_runs where idempotency_key",
     "select step from sync_steps",

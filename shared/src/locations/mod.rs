@@ -12,11 +12,12 @@ use tokio_postgres::{GenericClient, Transaction};
 use crate::env::Env;
 use crate::error::SyncError;
 use crate::merchant;
+use crate::run::lease;
 use crate::run::stats::StepOutput;
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::square::{Location, Page, Square};
 use crate::staging::intake::Intake;
-use crate::staging::quarantine::{self, Aside};
+use crate::staging::quarantine::Aside;
 use rows::LocationRow;
 use store::LOCATIONS;
 
@@ -43,25 +44,42 @@ pub async fn sync(
 /// without the locations step: rows that are there stay as they are.
 ///
 /// # Errors
-/// Square's, the database's.
+/// Square's, the database's, `LeaseLost`.
 pub(crate) async fn ensure(
-    square: &Square,
-    client: &impl GenericClient,
-    run_id: &str,
+    context: &StepContext<'_>,
+    client: &mut Object,
 ) -> Result<Vec<String>, SyncError> {
-    let page = listed(square, client).await?;
-    let rows = numbered(page.objects);
+    let page = listed(&context.square, &***client).await?;
+    let mut rows = numbered(page.objects);
+    let mut ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+    let known = store::known(&***client, &ids).await?;
+    rows.retain(|row| !known.contains(&row.id));
+    let broken = page.broken.into_iter();
+    let mut asides: Vec<Aside> = broken
+        .map(|broken| Aside::broken(LOCATIONS.data_type, &["id"], broken))
+        .collect();
+    ids.extend(asides.iter().filter_map(|aside| aside.object_id.clone()));
+    if rows.is_empty() && asides.is_empty() {
+        return Ok(ids);
+    }
+    let run_id = &context.run.run_id;
+    let mut transaction = context.begin(client).await?;
     for row in &rows {
-        if let Some(sqlstate) = store::add_missing(client, row, run_id).await? {
-            quarantine::keep_refused(client, &LOCATIONS, row, &sqlstate, run_id).await?;
+        let savepoint = transaction.savepoint("location").await?;
+        match store::add_missing(&*savepoint, row, run_id).await? {
+            None => savepoint.commit().await?,
+            Some(sqlstate) => {
+                savepoint.rollback().await?;
+                let id = row.id.clone();
+                asides.push(Aside::refused(&LOCATIONS, id, row, &sqlstate)?);
+            }
         }
     }
-    let mut ids: Vec<String> = rows.into_iter().map(|row| row.id).collect();
-    for broken in page.broken {
-        let aside = Aside::broken(LOCATIONS.data_type, &["id"], broken);
-        aside.keep(client, run_id).await?;
-        ids.extend(aside.object_id);
+    for aside in asides {
+        aside.keep(&*transaction, run_id).await?;
     }
+    lease::fence(&*transaction, &context.lease).await?;
+    transaction.commit().await?;
     Ok(ids)
 }
 

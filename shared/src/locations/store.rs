@@ -1,6 +1,8 @@
 //! Locations into PostgreSQL. There is no deletion at Square: a location that it
 //! no longer lists is set inactive, because orders and counts refer to it.
 
+use std::collections::HashSet;
+
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{GenericClient, Transaction};
 
@@ -98,6 +100,16 @@ pub(crate) async fn add_staged(
     let sql = add_staged_sql();
     transaction.execute(&sql, &[&attempt, &run_id]).await?;
     Ok(())
+}
+
+/// Those of these locations that have a row.
+pub(super) async fn known(
+    client: &impl GenericClient,
+    ids: &[String],
+) -> Result<HashSet<String>, SyncError> {
+    let sql = "select id from locations where id = any ($1)";
+    let rows = client.query(sql, &[&ids]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Adds a location, unless it is there. Parameters: run id, then the columns.

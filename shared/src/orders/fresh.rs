@@ -83,7 +83,7 @@ pub(super) async fn sync(env: &Env, input: StepInput, step: Step) -> Result<Outp
 
 async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     let mut client = context.env.database.client().await?;
-    let listed = listed(context, &client).await?;
+    let listed = listed(context, &mut client).await?;
     let resumed: Resumed<Note> = Resumed::load(&**client, &context.run.run_id, "orders").await?;
     let (note, mut plan) = match resumed.note.plan.clone() {
         Some(plan) => (resumed.note.clone(), plan),
@@ -207,13 +207,13 @@ fn is_scheduled(context: &StepContext<'_>) -> bool {
 }
 
 /// The locations to ask for. The locations step of this run has just listed them.
-async fn listed(context: &StepContext<'_>, client: &Object) -> Result<Vec<String>, SyncError> {
+async fn listed(context: &StepContext<'_>, client: &mut Object) -> Result<Vec<String>, SyncError> {
     let parts = context.run.request.parts();
     let mut ids: Vec<String> = if parts.contains(&Part::Locations) {
         let rows = client.query(locations::store::LISTED, &[]).await?;
         rows.iter().map(|row| row.get(0)).collect()
     } else {
-        locations::ensure(&context.square, &***client, &context.run.run_id).await?
+        locations::ensure(context, client).await?
     };
     ids.sort_unstable();
     ids.dedup();

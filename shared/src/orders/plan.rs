@@ -58,7 +58,7 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     let mut client = context.env.database.client().await?;
     let (run_id, request) = (&context.run.run_id, &context.run.request);
     let now = postgres::now(&**client).await?;
-    let listed = locations::ensure(&context.square, &**client, run_id).await?;
+    let listed = locations::ensure(context, &mut client).await?;
     try_waiting(context, &mut client).await?;
     let mut location_ids = wanted(listed.clone(), request.location_ids.as_ref())?;
     let (newest, refused) = newest_changes(&context.square, &location_ids, now).await?;

@@ -7,7 +7,7 @@
 use serde::Serialize;
 use tokio_postgres::{GenericClient, Transaction};
 
-use super::load::{Refused, Row};
+use super::load::Refused;
 use super::table::{ALL_NAMED, Table, quarantined_sql};
 use crate::error::SyncError;
 use crate::postgres::plan::Access;
@@ -98,21 +98,6 @@ pub async fn stage_refused<R: Serialize>(
     Ok(())
 }
 
-/// Keeps a row that PostgreSQL refused, of a step that stages nothing.
-///
-/// # Errors
-/// The database's.
-pub(crate) async fn keep_refused<R: Row + Serialize>(
-    client: &impl GenericClient,
-    table: &Table,
-    row: &R,
-    sqlstate: &str,
-    run_id: &str,
-) -> Result<(), SyncError> {
-    let aside = Aside::refused(table, row.object_id(), row, sqlstate)?;
-    aside.keep(client, run_id).await
-}
-
 fn unreadable(problem: &str) -> String {
     format!("Cannot be read: {problem}.")
 }
@@ -149,7 +134,10 @@ impl Aside {
     }
 
     /// A row that PostgreSQL refused.
-    fn refused(
+    ///
+    /// # Errors
+    /// `Internal` if it cannot be written as JSON.
+    pub(crate) fn refused(
         table: &Table,
         id: String,
         row: &impl Serialize,
