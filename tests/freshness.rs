@@ -13,7 +13,8 @@ type Times = BTreeMap<String, Option<Timestamp>>;
 
 async fn times(world: &World) -> Times {
     let before = Timestamp::now();
-    let fresh = freshness::read(&world.client).await.unwrap();
+    let client = world.env.database.client().await.unwrap();
+    let fresh = freshness::read(&client).await.unwrap();
     let order: Vec<&str> = fresh.iter().map(|one| one.data_type.as_str()).collect();
     assert_eq!(order, ["locations", "catalog", "inventory", "orders"]);
     for one in &fresh {

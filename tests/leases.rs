@@ -176,7 +176,7 @@ fn a_step_that_comes_just_after_a_stop_does_not_take_the_lease_up_again() {
             .await;
         assert!(stop(&world, "stopped").await);
         let client = world.env.database.client().await.unwrap();
-        let late = lease::take_up(&**client, &[CATALOG_LEASE], "stopped", token).await;
+        let late = lease::take_up(&client, &[CATALOG_LEASE], "stopped", token).await;
         assert_eq!(late.unwrap_err().name(), "LeaseLost");
         world.sync(json!({})).await;
     });
@@ -289,7 +289,7 @@ fn a_step_does_not_take_up_the_lease_of_a_run_that_was_just_closed() {
                 .await
                 .unwrap();
             let client = world.env.database.client().await.unwrap();
-            let late = lease::take_up(&**client, &[CATALOG_LEASE], &run_id, token).await;
+            let late = lease::take_up(&client, &[CATALOG_LEASE], &run_id, token).await;
             assert_eq!(late.unwrap_err().name(), "LeaseLost", "{failure}");
             let held = "select count(*) from sync_leases where holder is not null";
             assert_eq!(world.number(held).await, 0, "{failure}");
@@ -312,7 +312,7 @@ fn a_lease_that_the_run_has_under_a_newer_token_is_its_own() {
             world.client.batch_execute(&anew).await.unwrap();
             let newest = world.number(token).await;
             let client = world.env.database.client().await.unwrap();
-            let lease = lease::take_up(&**client, &[CATALOG_LEASE], "own", old).await;
+            let lease = lease::take_up(&client, &[CATALOG_LEASE], "own", old).await;
             assert_eq!(lease.unwrap().token, newest);
         }
         assert_eq!(world.run_named("own", json!({})).await.error, None);

@@ -126,12 +126,10 @@ fn failures_in_a_row_are_counted_until_the_failing_step_succeeds() {
         let broken = json!([{"endpoint": CATALOG, "kind": "status", "status": 401}]);
         world.sync(json!({})).await;
         world.account.faults(broken).await;
-        let before = |run_id: String| {
-            let client = &world.client;
-            async move {
-                let summary = summary::read(client, &run_id).await.unwrap().unwrap();
-                summary.failures_before
-            }
+        let client = &world.env.database.client().await.unwrap();
+        let before = |run_id: String| async move {
+            let summary = summary::read(client, &run_id).await.unwrap().unwrap();
+            summary.failures_before
         };
         let (_, first) = world.fail(json!({})).await;
         assert_eq!(before(first.run_id).await, 0);
@@ -156,7 +154,8 @@ fn the_figures_of_a_run_are_those_of_its_steps() {
         let account = Account::small();
         let world = World::new(account, &[]).await;
         let report = world.sync(json!({})).await;
-        let summary = summary::read(&world.client, &report.run_id).await;
+        let client = world.env.database.client().await.unwrap();
+        let summary = summary::read(&client, &report.run_id).await;
         let summary = summary.unwrap().unwrap();
         assert_eq!(summary.stats["items"], report.counts("items"));
         let requests: u64 = report.steps.values().map(|step| step.square.requests).sum();

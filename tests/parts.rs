@@ -96,7 +96,8 @@ fn every_table_of_the_account_is_known_to_all_that_goes_over_the_parts() {
             .find(|(name, _)| *name == "counts")
             .unwrap();
         assert_eq!(names(&world, counts).await, known);
-        let fresh = freshness::read(&world.client).await.unwrap();
+        let client = world.env.database.client().await.unwrap();
+        let fresh = freshness::read(&client).await.unwrap();
         let fresh: Vec<&str> = fresh.iter().map(|one| one.data_type.as_str()).collect();
         assert_eq!(fresh, Part::ALL.map(Part::name));
 

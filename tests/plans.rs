@@ -300,9 +300,7 @@ async fn read(history: &mut History, size: usize) {
         .get(0);
     history.mislead().await;
     let client = history.world.env.database.client().await.unwrap();
-    shared::run::summary::read(&**client, &run_id)
-        .await
-        .unwrap();
+    shared::run::summary::read(&client, &run_id).await.unwrap();
     for (name, sql) in api::store::statements() {
         if sql.starts_with("update") || sql.starts_with("insert") {
             continue;

@@ -6,7 +6,7 @@
 //! the end-to-end tests a step that no state asks for), and its line in
 //! `Part::ALL`, which a test beside that list finds.
 
-use tokio_postgres::Transaction;
+use deadpool_postgres::Transaction;
 
 use crate::error::SyncError;
 use crate::part::Part;

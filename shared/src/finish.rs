@@ -195,11 +195,11 @@ async fn close_succeeded(
     run_id: &str,
     checks: Checks,
 ) -> Result<Output, SyncError> {
-    let Some(run) = store::find(&***client, run_id).await? else {
+    let Some(run) = store::find(client, run_id).await? else {
         return Err(SyncError::input("run_id", "names no run"));
     };
     if run.status == "succeeded"
-        && let Some(record) = store::step(&***client, run_id, "finish").await?
+        && let Some(record) = store::step(client, run_id, "finish").await?
         && let Some(result) = record.result
     {
         return serde_json::from_value(result)
@@ -210,10 +210,10 @@ async fn close_succeeded(
     if run.status != "running" {
         return Err(ended(&run.status));
     }
-    store::start_step(&***client, run_id, "finish").await?;
-    let steps = store::all_stats(&***client, run_id).await?;
+    store::start_step(client, run_id, "finish").await?;
+    let steps = store::all_stats(client, run_id).await?;
     let totals = total(steps.iter().map(|(_, stats)| stats));
-    let mut warnings = store::step_warnings(&***client, run_id).await?;
+    let mut warnings = store::step_warnings(client, run_id).await?;
     warnings.extend(checks.perform(&run).await?);
 
     let output = Output {
@@ -227,14 +227,14 @@ async fn close_succeeded(
         serde_json::to_value(&output).map_err(|error| SyncError::Internal(error.to_string()))?;
     let transaction = client.transaction().await?;
     // The lease's rows are locked first, as by whoever stops the run.
-    lease::revoke(&*transaction, run_id).await?;
-    if !store::set_succeeded(&*transaction, run_id, &totals, &output.warnings).await? {
+    lease::revoke(&transaction, run_id).await?;
+    if !store::set_succeeded(&transaction, run_id, &totals, &output.warnings).await? {
         return Err(ended("stopped meanwhile"));
     }
     let (stats, square) = (Stats::new(), Counters::default());
-    store::succeed_step(&*transaction, run_id, "finish", &stats, &square, &result).await?;
+    store::succeed_step(&transaction, run_id, "finish", &stats, &square, &result).await?;
     transaction.commit().await?;
-    metrics::run_ended(&***client, run_id).await;
+    metrics::run_ended(client, run_id).await;
     tracing::info!(run_id, output = %result, "run succeeded");
     Ok(output)
 }
@@ -252,32 +252,32 @@ async fn close_failed(
     };
     // Windows that were read beside the one that failed may still be at work.
     let sessions = [run_id.to_owned()];
-    lease::unlock(&***client, &sessions).await?;
+    lease::unlock(client, &sessions).await?;
     let transaction = client.transaction().await?;
-    lease::revoke(&*transaction, run_id).await?;
+    lease::revoke(&transaction, run_id).await?;
     // Preflight may have failed before it could write the run's record, even on
     // the input itself.
     let request = Request::parse(input.kind, input.request.clone()).unwrap_or(Request {
         kind: input.kind,
         ..Request::default()
     });
-    store::insert(&*transaction, run_id, &request).await?;
-    let run = store::find(&*transaction, run_id).await?;
+    store::insert(&transaction, run_id, &request).await?;
+    let run = store::find(&transaction, run_id).await?;
     // By request, or because it made way for another run.
     let ended = run.map(|run| run.status);
     let ended = ended.filter(|status| matches!(status.as_str(), "stopped" | "skipped"));
     let mut closed = false;
     if ended.is_none() {
-        store::set_arn(&*transaction, run_id, input.execution_arn.as_deref()).await?;
+        store::set_arn(&transaction, run_id, input.execution_arn.as_deref()).await?;
         let (step, name, message) = (&failure.step, &failure.name, &failure.message);
-        store::fail_step(&*transaction, run_id, step, name, message, None).await?;
-        closed = store::set_failed(&*transaction, run_id, &failure).await?;
+        store::fail_step(&transaction, run_id, step, name, message, None).await?;
+        closed = store::set_failed(&transaction, run_id, &failure).await?;
     }
-    let first = store::failure(&*transaction, run_id).await?;
+    let first = store::failure(&transaction, run_id).await?;
     transaction.commit().await?;
-    sessions::end_of(&***client, &sessions).await;
+    sessions::end_of(client, &sessions).await;
     if closed {
-        metrics::run_ended(&***client, run_id).await;
+        metrics::run_ended(client, run_id).await;
     }
     if ended.as_deref() == Some("skipped") {
         tracing::info!(run_id, step = failure.step, "run made way");

@@ -1,7 +1,7 @@
 //! Whose data the database holds: two merchants in one set of tables would add up,
 //! and nothing could tell them apart again.
 
-use tokio_postgres::GenericClient;
+use deadpool_postgres::GenericClient;
 
 use crate::error::SyncError;
 use crate::square::Square;

@@ -76,7 +76,7 @@ pub async fn handle(
         return Ok(output);
     }
     let (run, lease) = step::enter(&client, &input.step).await?;
-    begin_part(&**client, &run.run_id, name).await?;
+    begin_part(&client, &run.run_id, name).await?;
     drop(client);
     let of_run = database.for_run(&run.run_id, deadline)?;
     let job = Job {
@@ -135,7 +135,7 @@ impl Job<'_> {
         let (stats, square) = (Stats::new(), Counters::default());
         let run_id = &self.run.run_id;
         step::succeed(&transaction, run_id, "migrate", &stats, &square, &output).await?;
-        lease::fence(&*transaction, &self.lease).await?;
+        lease::fence(&transaction, &self.lease).await?;
         transaction.commit().await?;
         Ok(output)
     }

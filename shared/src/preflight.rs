@@ -123,13 +123,13 @@ async fn connect(env: &Env) -> Result<Object, SyncError> {
 }
 
 async fn earlier_result(client: &Object, run_id: &str) -> Result<Option<Output>, SyncError> {
-    let Some(run) = store::find(&***client, run_id).await? else {
+    let Some(run) = store::find(client, run_id).await? else {
         return Ok(None);
     };
     if run.status == "skipped" {
         return Ok(Some(describe(run_id, &run.request, "skipped")));
     }
-    let record = store::step(&***client, run_id, "preflight").await?;
+    let record = store::step(client, run_id, "preflight").await?;
     record
         .filter(|record| record.status == "succeeded" && run.status == "running")
         .and_then(|record| record.result)
@@ -149,7 +149,7 @@ async fn with_orders(client: &Object, request: Request) -> Result<Request, SyncE
     if !is_open {
         return Ok(request);
     }
-    let joins = lease::is_free(&***client, ORDERS_LEASE).await? && has_history(client).await?;
+    let joins = lease::is_free(client, ORDERS_LEASE).await? && has_history(client).await?;
     let only = joins.then(|| Part::ALL.to_vec());
     Ok(Request { only, ..request })
 }
@@ -179,9 +179,9 @@ async fn record(
     request: &Request,
 ) -> Result<Opened, SyncError> {
     let run_id = input.run_id.as_str();
-    store::insert(&***client, run_id, request).await?;
-    let Some(run) = store::find(&***client, run_id).await? else {
-        let first = store::find_repeated(&***client, request).await?;
+    store::insert(client, run_id, request).await?;
+    let Some(run) = store::find(client, run_id).await? else {
+        let first = store::find_repeated(client, request).await?;
         let first = first.unwrap_or_default();
         return Ok(Opened::Skipped(Output {
             note: Some(format!("Run {first} was started by the same request.")),
@@ -206,9 +206,9 @@ async fn record(
         return skip(client, run_id, request, note.to_owned()).await;
     }
     let leases = run.request.leases();
-    lease::make_way(&***client, leases, run_id, run.yields).await?;
+    lease::make_way(client, leases, run_id, run.yields).await?;
     let transaction = client.transaction().await?;
-    let from = match lease::acquire(&*transaction, leases, run_id).await {
+    let from = match lease::acquire(&transaction, leases, run_id).await {
         Ok(from) => from,
         Err(SyncError::RunInProgress { run_id: other })
             if request.trigger == Trigger::Schedule || run.yields =>
@@ -220,12 +220,12 @@ async fn record(
         Err(error) => return Err(error),
     };
     let arn = input.execution_arn.as_deref();
-    if !store::set_running(&*transaction, run_id, arn, input.redrive_count).await? {
+    if !store::set_running(&transaction, run_id, arn, input.redrive_count).await? {
         return Err(ended("stopped meanwhile"));
     }
-    store::start_step(&*transaction, run_id, "preflight").await?;
+    store::start_step(&transaction, run_id, "preflight").await?;
     transaction.commit().await?;
-    sessions::end_of(&***client, &from).await;
+    sessions::end_of(client, &from).await;
     Ok(Opened::Run(run))
 }
 
@@ -236,7 +236,7 @@ async fn skip(
     request: &Request,
     note: String,
 ) -> Result<Opened, SyncError> {
-    store::set_ended(&***client, run_id, "skipped", Some(&note)).await?;
+    store::set_ended(client, run_id, "skipped", Some(&note)).await?;
     Ok(Opened::Skipped(Output {
         note: Some(note),
         ..describe(run_id, request, "skipped")
@@ -321,7 +321,7 @@ async fn check_token(
     request: &Request,
 ) -> Result<Option<String>, SyncError> {
     let status = square.retrieve_token_status().await?;
-    merchant::ensure(&***client, status.merchant_id.as_deref()).await?;
+    merchant::ensure(client, status.merchant_id.as_deref()).await?;
     let mut parts = request.parts();
     if parts.contains(&Part::Orders) {
         // Orders are asked for by location.
@@ -365,15 +365,7 @@ async fn succeed(client: &Object, output: &Output, square: &Counters) -> Result<
     let result =
         serde_json::to_value(output).map_err(|error| SyncError::Internal(error.to_string()))?;
     let stats = Stats::new();
-    store::succeed_step(
-        &***client,
-        &output.run_id,
-        "preflight",
-        &stats,
-        square,
-        &result,
-    )
-    .await?;
+    store::succeed_step(client, &output.run_id, "preflight", &stats, square, &result).await?;
     tracing::info!(run_id = output.run_id, output = %result, "run opened");
     Ok(())
 }

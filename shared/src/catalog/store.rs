@@ -4,7 +4,7 @@
 //! before. What hangs on a row goes with it: an item's categories, a variation's
 //! overrides, and with a deleted variation its counts.
 
-use tokio_postgres::Transaction;
+use deadpool_postgres::Transaction;
 
 use super::statements;
 use super::tables::{CATEGORIES, ITEM_CATEGORIES, ITEMS, OVERRIDES, TABLES, VARIATIONS};
@@ -71,7 +71,7 @@ pub(super) async fn complete(intake: &mut Intake<'_>) -> Result<(), SyncError> {
 pub(super) async fn wants_inventory(intake: &mut Intake<'_>) -> Result<bool, SyncError> {
     let (access, attempt) = (intake.access(), intake.context.attempt);
     let transaction = intake.client.transaction().await?;
-    access.enter_anew(&*transaction).await?;
+    access.enter_anew(&transaction).await?;
     let sql = statements::wants_inventory(access);
     let row = transaction.query_one(&sql, &[&attempt]).await?;
     Ok(row.get(0))

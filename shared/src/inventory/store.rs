@@ -1,6 +1,6 @@
 //! Counts into PostgreSQL.
 
-use tokio_postgres::Transaction;
+use deadpool_postgres::Transaction;
 
 use crate::error::SyncError;
 use crate::locations;

@@ -5,9 +5,8 @@ pub mod rows;
 pub mod store;
 pub mod zones;
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{GenericClient, Object, Transaction};
 use tokio::time::Instant;
-use tokio_postgres::{GenericClient, Transaction};
 
 use crate::env::Env;
 use crate::error::SyncError;
@@ -49,10 +48,10 @@ pub(crate) async fn ensure(
     context: &StepContext<'_>,
     client: &mut Object,
 ) -> Result<Vec<String>, SyncError> {
-    let page = listed(&context.square, &***client).await?;
+    let page = listed(&context.square, client).await?;
     let mut rows = numbered(page.objects);
     let mut ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
-    let known = store::known(&***client, &ids).await?;
+    let known = store::known(client, &ids).await?;
     rows.retain(|row| !known.contains(&row.id));
     let broken = page.broken.into_iter();
     let mut asides: Vec<Aside> = broken
@@ -66,7 +65,7 @@ pub(crate) async fn ensure(
     let mut transaction = context.begin(client).await?;
     for row in &rows {
         let savepoint = transaction.savepoint("location").await?;
-        match store::add_missing(&*savepoint, row, run_id).await? {
+        match store::add_missing(&savepoint, row, run_id).await? {
             None => savepoint.commit().await?,
             Some(sqlstate) => {
                 savepoint.rollback().await?;
@@ -76,9 +75,9 @@ pub(crate) async fn ensure(
         }
     }
     for aside in asides {
-        aside.keep(&*transaction, run_id).await?;
+        aside.keep(&transaction, run_id).await?;
     }
-    lease::fence(&*transaction, &context.lease).await?;
+    lease::fence(&transaction, &context.lease).await?;
     transaction.commit().await?;
     Ok(ids)
 }
@@ -104,7 +103,7 @@ impl Staged {
 /// # Errors
 /// Square's, the database's.
 pub(crate) async fn stage(intake: &mut Intake<'_>) -> Result<Staged, SyncError> {
-    let page = listed(&intake.context.square, &**intake.client).await?;
+    let page = listed(&intake.context.square, &intake.client).await?;
     let rows = numbered(page.objects);
     let refused = intake.copy(&LOCATIONS, &rows).await?;
     let is_broken = !page.broken.is_empty() || refused > 0;
@@ -132,7 +131,7 @@ pub(crate) async fn ensure_merchant(
     client: &Object,
 ) -> Result<(), SyncError> {
     if context.is_redriven {
-        listed(&context.square, &***client).await?;
+        listed(&context.square, client).await?;
     }
     Ok(())
 }
@@ -157,7 +156,7 @@ async fn listed(square: &Square, client: &impl GenericClient) -> Result<Page<Loc
 
 async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let mut intake = Intake::open(context, &[&LOCATIONS], None).await?;
-    let page = listed(&context.square, &**intake.client).await?;
+    let page = listed(&context.square, &intake.client).await?;
     context.progress.add(page.objects.len() + page.broken.len());
     let rows = numbered(page.objects);
     let data_type = LOCATIONS.data_type;
@@ -166,7 +165,7 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     intake.copy(&LOCATIONS, &rows).await?;
     intake.set_aside(&["id"], broken, data_type).await?;
     intake.keep_one_copy(&LOCATIONS).await?;
-    let unknown_zones = zones::warning(&**intake.client, &rows).await?;
+    let unknown_zones = zones::warning(&intake.client, &rows).await?;
     let warnings = unknown_zones.into_iter().collect();
     let apply = async |context: &StepContext<'_>, transaction: &Transaction<'_>, _| {
         store::apply(context, transaction).await

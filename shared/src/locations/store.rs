@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 
+use deadpool_postgres::{GenericClient, Transaction};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{GenericClient, Transaction};
 
 use super::rows::LocationRow;
 use crate::error::SyncError;

@@ -1,7 +1,7 @@
 //! Time zones that PostgreSQL does not know. They are kept as Square gave them,
 //! and reports take them for UTC, which somebody should know.
 
-use tokio_postgres::GenericClient;
+use deadpool_postgres::GenericClient;
 
 use super::rows::LocationRow;
 use crate::error::SyncError;

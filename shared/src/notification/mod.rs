@@ -137,16 +137,16 @@ async fn close_and_read(database: &Database, ended: &Ended) -> Result<Option<Sum
         return Ok(None);
     }
     if close(&mut client, ended).await? {
-        metrics::run_ended(&**client, &ended.name).await;
+        metrics::run_ended(&client, &ended.name).await;
     }
-    summary::read(&**client, &ended.name).await
+    summary::read(&client, &ended.name).await
 }
 
 /// Closes the record of a run whose execution ended without doing so, and frees
 /// its lease. Answers whether it did.
 async fn close(client: &mut Object, ended: &Ended) -> Result<bool, SyncError> {
     let run_id = ended.name.as_str();
-    let status = store::find(&***client, run_id).await?.map(|run| run.status);
+    let status = store::find(client, run_id).await?.map(|run| run.status);
     let is_open = matches!(status.as_deref(), Some("queued" | "running"));
     match ended.status {
         Status::Succeeded => Ok(false),
@@ -158,7 +158,7 @@ async fn close(client: &mut Object, ended: &Ended) -> Result<bool, SyncError> {
                 kind: ended.kind(),
                 ..Request::default()
             });
-            store::insert(&***client, run_id, &request).await?;
+            store::insert(client, run_id, &request).await?;
             fail(client, ended).await
         }
         _ => Ok(false),
@@ -167,7 +167,7 @@ async fn close(client: &mut Object, ended: &Ended) -> Result<bool, SyncError> {
 
 async fn fail(client: &mut Object, ended: &Ended) -> Result<bool, SyncError> {
     let failure = ended.failure();
-    store::set_arn(&***client, &ended.name, Some(&ended.execution_arn)).await?;
+    store::set_arn(client, &ended.name, Some(&ended.execution_arn)).await?;
     start::close_failed(client, &ended.name, &failure.name, &failure.message).await
 }
 

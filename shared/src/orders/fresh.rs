@@ -84,7 +84,7 @@ pub(super) async fn sync(env: &Env, input: StepInput, step: Step) -> Result<Outp
 async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     let mut client = context.env.database.client().await?;
     let listed = listed(context, &mut client).await?;
-    let resumed: Resumed<Note> = Resumed::load(&**client, &context.run.run_id, "orders").await?;
+    let resumed: Resumed<Note> = Resumed::load(&client, &context.run.run_id, "orders").await?;
     let (note, mut plan) = match resumed.note.plan.clone() {
         Some(plan) => (resumed.note.clone(), plan),
         None => begin(context, &mut client, &listed, &resumed.note).await?,
@@ -170,15 +170,15 @@ async fn begin(
     listed: &[String],
     before: &Note,
 ) -> Result<(Note, Plan), SyncError> {
-    let asked_at = postgres::now(&***client).await?;
+    let asked_at = postgres::now(client).await?;
     let (run_id, is_scheduled) = (&context.run.run_id, is_scheduled(context));
     let transaction = context.begin(client).await?;
-    let mut noted = chunks::heal(&*transaction).await?;
+    let mut noted = chunks::heal(&transaction).await?;
     if !is_scheduled {
-        noted += chunks::leave_out(&*transaction, listed, run_id).await?;
+        noted += chunks::leave_out(&transaction, listed, run_id).await?;
     }
     if noted > 0 {
-        lease::fence(&*transaction, &context.lease).await?;
+        lease::fence(&transaction, &context.lease).await?;
         transaction.commit().await?;
     } else {
         transaction.rollback().await?;
@@ -339,8 +339,8 @@ impl Reading<'_> {
         figures: &Figures,
     ) -> Result<Option<Resumed<Note>>, SyncError> {
         let run_id = &self.context.run.run_id;
-        lease::fence(&**transaction, &self.context.lease).await?;
-        let mut resumed: Resumed<Note> = Resumed::load(&**transaction, run_id, "orders").await?;
+        lease::fence(transaction, &self.context.lease).await?;
+        let mut resumed: Resumed<Note> = Resumed::load(transaction, run_id, "orders").await?;
         if resumed.is_done || resumed.note != self.stored {
             return Ok(None);
         }
@@ -354,7 +354,7 @@ impl Reading<'_> {
         self.stored = self.note.clone();
         let done = resumed.stats.get(ORDERS).map_or(0, |orders| orders.given());
         resumed
-            .save(&**transaction, run_id, "orders", done, None)
+            .save(transaction, run_id, "orders", done, None)
             .await?;
         Ok(Some(resumed))
     }
@@ -451,7 +451,7 @@ impl Reading<'_> {
 
     async fn hand_over(&self, client: &Object) -> Result<Output, SyncError> {
         let run_id = &self.context.run.run_id;
-        let resumed = Resumed::load(&***client, run_id, "orders").await?;
+        let resumed = Resumed::load(client, run_id, "orders").await?;
         Ok(self.output(&resumed, false))
     }
 

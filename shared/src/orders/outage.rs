@@ -8,9 +8,8 @@
 //! nothing is asked any more. A page that is stored, of whichever window, takes all
 //! earlier signs away: a window that fails alone does not end the others.
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{GenericClient, Object};
 use serde::Serialize;
-use tokio_postgres::GenericClient;
 
 use crate::env::Env;
 use crate::error::SyncError;
@@ -50,7 +49,7 @@ pub(super) async fn cut_off(
     input: &StepInput,
     window_id: i64,
 ) -> Result<Option<CutOff>, SyncError> {
-    let signs = signs(&***client, input, window_id).await?;
+    let signs = signs(client, input, window_id).await?;
     Ok(signs
         .filter(|signs| signs.is_certain)
         .map(|signs| signs.first))
@@ -70,7 +69,7 @@ pub(super) async fn failed(
     let passes = PASSING.contains(&error.name());
     let noted = async {
         let client = env.database.client().await?;
-        let is_over = passes && signs(&**client, input, window_id).await?.is_some();
+        let is_over = passes && signs(&client, input, window_id).await?.is_some();
         let tries = match error.name() {
             name if is_over || CERTAIN.contains(&name) => TRIES,
             _ => i32::from(passes),

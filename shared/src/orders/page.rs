@@ -121,7 +121,7 @@ impl Intake {
     /// # Errors
     /// The database's.
     pub(crate) async fn new(client: &Object) -> Result<Self, SyncError> {
-        let now = postgres::now(&***client).await?;
+        let now = postgres::now(client).await?;
         Ok(Self {
             locations: store::locations(client).await?,
             nameless: NamelessOrders::load(client, now).await?,
@@ -300,7 +300,7 @@ impl Batch {
         let mut asides: Vec<&Aside> = self.asides.iter().chain(&refused).collect();
         asides.sort_by_key(|aside| &aside.object_id);
         for aside in asides {
-            aside.keep(&**transaction, run_id).await?;
+            aside.keep(transaction, run_id).await?;
         }
         // An older copy than the table's does not stand for one that waits.
         let is_placed = |fate: &Fate| self.origin == Origin::Waiting || !fate.is_outdated;
@@ -309,7 +309,7 @@ impl Batch {
         let placed = fates.iter().filter(|(_, fate)| is_placed(fate));
         let placed = placed.map(|(id, _)| id).chain(named.map(|(_, key)| key));
         let placed: Vec<&str> = placed.map(String::as_str).collect();
-        quarantine::resolve(&**transaction, ORDERS, &placed).await?;
+        quarantine::resolve(transaction, ORDERS, &placed).await?;
         // What waits on has been counted by the run that it came in.
         if self.origin == Origin::Listed {
             let aside = self.fresh.iter().filter(|id| !fates.contains_key(*id));

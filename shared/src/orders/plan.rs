@@ -7,12 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deadpool_postgres::{Object, Transaction};
+use deadpool_postgres::{GenericClient, Object, Transaction};
 use futures::StreamExt;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
-use tokio_postgres::GenericClient;
 
 use super::anew::Anew;
 use super::chunks;
@@ -57,7 +56,7 @@ pub(super) async fn plan(env: &Env, input: StepInput, step: Step) -> Result<Outp
 async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     let mut client = context.env.database.client().await?;
     let (run_id, request) = (&context.run.run_id, &context.run.request);
-    let now = postgres::now(&**client).await?;
+    let now = postgres::now(&client).await?;
     let listed = locations::ensure(context, &mut client).await?;
     try_waiting(context, &mut client).await?;
     let mut location_ids = wanted(listed.clone(), request.location_ids.as_ref())?;
@@ -73,29 +72,29 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     }
 
     let transaction = context.begin(&mut client).await?;
-    lease::fence(&*transaction, &context.lease).await?;
+    lease::fence(&transaction, &context.lease).await?;
     transaction.execute(CUT, &[]).await?;
     let windows = match wanted_span(request, &newest) {
         Some((span, is_open)) => {
             let missing = missing(&transaction, span, &location_ids).await?;
             let open_end = is_open.then_some(span.to);
             let windows = spans::windows(missing);
-            close_unfinished(&*transaction).await?;
-            write(&*transaction, run_id, windows, open_end).await?
+            close_unfinished(&transaction).await?;
+            write(&transaction, run_id, windows, open_end).await?
         }
         None => {
-            close_unfinished(&*transaction).await?;
+            close_unfinished(&transaction).await?;
             Vec::new()
         }
     };
-    chunks::heal(&*transaction).await?;
-    chunks::leave_out(&*transaction, &listed, run_id).await?;
+    chunks::heal(&transaction).await?;
+    chunks::leave_out(&transaction, &listed, run_id).await?;
     for location_id in &location_ids {
         let time = newest.get(location_id).copied();
-        chunks::begin_at(&*transaction, location_id, time, run_id).await?;
+        chunks::begin_at(&transaction, location_id, time, run_id).await?;
     }
     if windows.is_empty() {
-        let resumed = Resumed::<window::Note>::load(&*transaction, run_id, "orders").await?;
+        let resumed = Resumed::<window::Note>::load(&transaction, run_id, "orders").await?;
         let output = window::summary(&resumed, run_id);
         let (stats, square) = (&resumed.stats, &resumed.square);
         step::succeed(&transaction, run_id, "orders", stats, square, &output).await?;
@@ -133,13 +132,13 @@ async fn write_waiting(
     let run_id = &context.run.run_id;
     let mut transaction = context.begin(client).await?;
     let figures = batch.write(&mut transaction, run_id).await?;
-    lease::fence(&*transaction, &context.lease).await?;
-    let mut resumed = Resumed::<window::Note>::load(&*transaction, run_id, "orders").await?;
+    lease::fence(&transaction, &context.lease).await?;
+    let mut resumed = Resumed::<window::Note>::load(&transaction, run_id, "orders").await?;
     resumed.count(ORDERS, &figures.orders);
     resumed.count(LINE_ITEMS, &figures.lines);
     let done = resumed.stats.get(ORDERS).map_or(0, Counts::given);
     resumed
-        .save(&*transaction, run_id, "orders", done, None)
+        .save(&transaction, run_id, "orders", done, None)
         .await?;
     transaction.commit().await?;
     Ok(())

@@ -67,9 +67,9 @@ impl Rederiving<'_> {
             let transaction = step::begin(&mut client).await?;
             // Here rather than at the end: a second invocation of this step has
             // to wait, and then goes on from where this one has come.
-            lease::fence(&*transaction, self.lease).await?;
+            lease::fence(&transaction, self.lease).await?;
             let mut resumed: Resumed<Note> =
-                Resumed::load(&*transaction, run_id, "rederive").await?;
+                Resumed::load(&transaction, run_id, "rederive").await?;
             if resumed.is_done {
                 // Its answer is there for the call that follows.
                 return Ok(rederived(&resumed, run_id, false));
@@ -79,7 +79,7 @@ impl Rederiving<'_> {
                 None => transaction.query_one(COUNT, &[]).await?.get(0),
             };
             resumed.note.total = Some(orders_count);
-            store::ACCESS.enter(&*transaction).await?;
+            store::ACCESS.enter(&transaction).await?;
             let rows = transaction
                 .query(
                     NEXT,
@@ -113,7 +113,7 @@ impl Rederiving<'_> {
             let done = resumed.stats.get("orders").map_or(0, Counts::given);
             resumed
                 .save(
-                    &*transaction,
+                    &transaction,
                     run_id,
                     "rederive",
                     done,
@@ -139,9 +139,9 @@ impl Rederiving<'_> {
         loop {
             let batch = waiting.next(client, &mut intake).await?;
             let mut transaction = step::begin(client).await?;
-            lease::fence(&*transaction, self.lease).await?;
+            lease::fence(&transaction, self.lease).await?;
             let mut resumed: Resumed<Note> =
-                Resumed::load(&*transaction, run_id, "rederive").await?;
+                Resumed::load(&transaction, run_id, "rederive").await?;
             if resumed.is_done {
                 return Ok(rederived(&resumed, run_id, false));
             }
@@ -159,7 +159,7 @@ impl Rederiving<'_> {
             resumed.count("line_items", &figures.lines);
             let done = resumed.stats.get("orders").map_or(0, Counts::given);
             resumed
-                .save(&*transaction, run_id, "rederive", done, None)
+                .save(&transaction, run_id, "rederive", done, None)
                 .await?;
             transaction.commit().await?;
             if Instant::now() >= hand_over {

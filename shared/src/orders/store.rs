@@ -205,7 +205,7 @@ pub async fn apply(
     page: &[OrderRows],
     run_id: &str,
 ) -> Result<BTreeMap<String, Fate>, SyncError> {
-    ACCESS.enter(&**transaction).await?;
+    ACCESS.enter(transaction).await?;
     let mut fates: BTreeMap<String, Fate> = page
         .iter()
         .map(|rows| (rows.order.id.clone(), Fate::default()))
@@ -359,7 +359,7 @@ async fn deleted(transaction: &Transaction<'_>, sql: &str) -> Result<Vec<String>
 /// The database's.
 pub async fn analyze(transaction: &Transaction<'_>, written: i64) -> Result<(), SyncError> {
     let tables = [&ORDERS, &LINES, &RETURNED, &TENDERS].map(|table| table.name);
-    plan::analyze(&**transaction, &tables, written).await
+    plan::analyze(transaction, &tables, written).await
 }
 
 /// For the test that prepares every statement: first those that make the

@@ -315,7 +315,7 @@ impl<'a> Reading<'a> {
         done: bool,
     ) -> Result<Option<Resumed<Note>>, SyncError> {
         let run_id = &self.context.run.run_id;
-        lease::fence(&**transaction, &self.context.lease).await?;
+        lease::fence(transaction, &self.context.lease).await?;
         let moved = transaction
             .execute(
                 MOVE_PLACE,
@@ -332,7 +332,7 @@ impl<'a> Reading<'a> {
         if moved == 0 {
             return Ok(None);
         }
-        let mut resumed: Resumed<Note> = Resumed::load(&**transaction, run_id, "orders").await?;
+        let mut resumed: Resumed<Note> = Resumed::load(transaction, run_id, "orders").await?;
         resumed.count(ORDERS, &figures.orders);
         resumed.count(LINE_ITEMS, &figures.lines);
         resumed.asked(&self.context.square.counters(), &mut self.told);
@@ -365,7 +365,7 @@ impl<'a> Reading<'a> {
         let done = resumed.stats.get(ORDERS).map_or(0, |orders| orders.given());
         let total = share.and_then(|share| estimate(done, share));
         resumed
-            .save(&**transaction, run_id, "orders", done, total)
+            .save(transaction, run_id, "orders", done, total)
             .await
     }
 }

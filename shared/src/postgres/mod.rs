@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{
-    ConfigConnectImpl, Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool,
-    RecyclingMethod,
+    ConfigConnectImpl, Connect, GenericClient, Hook, HookError, Manager, ManagerConfig, Object,
+    Pool, RecyclingMethod,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
-use tokio_postgres::{Config, GenericClient};
+use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::sessions::{Calls, Current, Sessions};

@@ -16,7 +16,7 @@
 //! Rows are written by their key (`on conflict`) or their place (`ctid`), so that
 //! writing needs no join of its own.
 
-use tokio_postgres::GenericClient;
+use deadpool_postgres::GenericClient;
 
 use super::sql::{prefixed, same_key};
 use crate::error::SyncError;

@@ -11,11 +11,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant as Moment};
 
-use deadpool_postgres::{Connect, Metrics, Pool};
+use deadpool_postgres::{Connect, GenericClient, Metrics, Pool};
 use futures::future::{BoxFuture, join_all};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_postgres::{CancelToken, Client, Config, Error, GenericClient};
+use tokio_postgres::{CancelToken, Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::SyncError;

@@ -2,8 +2,7 @@
 //! schema of its own. The newest few are kept; the others go when a run is closed,
 //! apart from what it has committed: somebody may be reading them.
 
-use deadpool_postgres::{Object, Transaction};
-use tokio_postgres::GenericClient;
+use deadpool_postgres::{GenericClient, Object, Transaction};
 use tokio_postgres::types::Json;
 
 use super::replace::schema_of;

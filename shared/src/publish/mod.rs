@@ -106,7 +106,7 @@ async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
         given.rows.verify(&transaction, given.attempt).await?;
     }
     let copy = replace::schema_of(&context.run.run_id);
-    Access::Sets.enter_anew(&*transaction).await?;
+    Access::Sets.enter_anew(&transaction).await?;
     replace::copy_to(&transaction, &copy).await?;
     let removed = if request.full_refresh {
         replace::empty(&transaction).await?
@@ -136,7 +136,7 @@ async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
             stats.entry(data_type.to_owned()).or_default().deleted += rows;
         }
     }
-    Access::Sets.enter(&*transaction).await?;
+    Access::Sets.enter(&transaction).await?;
     if request.dry_run {
         let preview = preview::samples(&transaction, &copy).await?;
         transaction.rollback().await?;
@@ -192,7 +192,7 @@ async fn save_watermarks(
             position: given.position,
             ..Watermark::default()
         };
-        mark.save(&**transaction, list, given.listed_all, &context.run.run_id)
+        mark.save(transaction, list, given.listed_all, &context.run.run_id)
             .await?;
     }
     Ok(())

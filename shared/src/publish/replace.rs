@@ -126,7 +126,7 @@ pub(super) async fn fill_from(
 pub(super) async fn analyze(transaction: &Transaction<'_>) -> Result<(), SyncError> {
     let tables = account::all_tables().into_iter();
     let tables: Vec<&str> = tables.map(|table| table.name).collect();
-    plan::analyze(&**transaction, &tables, i64::MAX).await
+    plan::analyze(transaction, &tables, i64::MAX).await
 }
 
 fn add(rows: &mut Rows, table: &Table, count: u64) {
@@ -224,7 +224,7 @@ pub(super) async fn keep_needed_locations(
     let columns = LOCATIONS.columns.join(", ");
     let values = prefixed(LOCATIONS.columns, "c.").replace("c.status", "'INACTIVE'");
     // One order of each is enough, of however many.
-    Access::LookUps.enter(&**transaction).await?;
+    Access::LookUps.enter(transaction).await?;
     let rows = transaction
         .execute(
             &format!(
@@ -237,7 +237,7 @@ pub(super) async fn keep_needed_locations(
             &[&run_id],
         )
         .await?;
-    Access::Sets.enter(&**transaction).await?;
+    Access::Sets.enter(transaction).await?;
     Ok(i64::try_from(rows).unwrap_or(i64::MAX))
 }
 

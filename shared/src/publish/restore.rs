@@ -14,9 +14,9 @@ pub(super) async fn restore(context: &StepContext<'_>) -> Result<StepOutput, Syn
     let run_id = &context.run.run_id;
     let backup_id = context.run.request.backup_id.as_deref().unwrap_or_default();
     let transaction = context.begin(&mut client).await?;
-    let backup = backups::find(&*transaction, backup_id).await?;
+    let backup = backups::find(&transaction, backup_id).await?;
     let copy = replace::schema_of(run_id);
-    Access::Sets.enter_anew(&*transaction).await?;
+    Access::Sets.enter_anew(&transaction).await?;
     replace::copy_to(&transaction, &copy).await?;
     let removed = replace::empty(&transaction).await?;
     let mut inserted = replace::fill_from(&transaction, &backup).await?;

@@ -4,9 +4,9 @@
 //! its own; a step that only staged counts once its run has published. Putting a
 //! backup back makes the data as old as the backup.
 
+use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio_postgres::GenericClient;
 
 use crate::error::SyncError;
 use crate::part::Part;

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeSet;
 
-use tokio_postgres::GenericClient;
+use deadpool_postgres::GenericClient;
 
 use super::request::LeaseNames;
 use super::store::{self, yields};

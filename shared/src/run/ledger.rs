@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use deadpool_postgres::Transaction;
 use serde::{Deserialize, Serialize};
-use tokio_postgres::Transaction;
 
 use crate::error::SyncError;
 

@@ -9,9 +9,9 @@
 use std::io::Write;
 use std::time::Duration;
 
+use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use tokio_postgres::GenericClient;
 
 use super::summary::{self, Summary};
 

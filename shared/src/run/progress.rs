@@ -72,10 +72,10 @@ pub(super) async fn beat(
             let client = database.client().await?;
             if let Some((progress, square)) = progress {
                 let (total, counters) = (progress.total(), square.counters());
-                store::set_progress(&**client, &lease.run_id, step, done, total, &counters).await?;
+                store::set_progress(&client, &lease.run_id, step, done, total, &counters).await?;
             }
             if renewal_due {
-                lease::renew(&**client, lease).await?;
+                lease::renew(&client, lease).await?;
             }
             Ok(())
         }

@@ -7,9 +7,9 @@
 
 use std::fmt::Debug;
 
+use deadpool_postgres::GenericClient;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio_postgres::GenericClient;
 use tokio_postgres::types::Json;
 
 use super::stats::{Counts, Stats, StepOutput};

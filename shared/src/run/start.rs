@@ -4,9 +4,8 @@
 //! The lease is taken with the request, not with the first step, so two clicks
 //! at the same moment cannot both start: the second is told of the first.
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{Object, Transaction};
 use jiff::Timestamp;
-use tokio_postgres::Transaction;
 
 use super::request::{Kind, Request};
 use super::store::Failure;
@@ -29,23 +28,23 @@ pub enum Queued {
 /// `RunInProgress` naming the run that holds the lease; the database's.
 pub async fn queue(client: &mut Object, request: &Request) -> Result<Queued, SyncError> {
     if request.repeat_key().is_some()
-        && let Some(run_id) = store::find_repeated(&***client, request).await?
+        && let Some(run_id) = store::find_repeated(client, request).await?
     {
         return Ok(Queued::Repeated { run_id });
     }
     let run_id = new_run_id(request.kind)?;
-    lease::make_way(&***client, request.leases(), &run_id, request.yields()).await?;
+    lease::make_way(client, request.leases(), &run_id, request.yields()).await?;
     let transaction = client.transaction().await?;
-    if !store::insert(&*transaction, &run_id, request).await? {
+    if !store::insert(&transaction, &run_id, request).await? {
         // Somebody with the same key was a moment faster.
-        let first = store::find_repeated(&*transaction, request).await?;
+        let first = store::find_repeated(&transaction, request).await?;
         return first
             .map(|run_id| Queued::Repeated { run_id })
             .ok_or_else(|| SyncError::Internal("a new run's id was taken".to_owned()));
     }
-    let from = lease::acquire(&*transaction, request.leases(), &run_id).await?;
+    let from = lease::acquire(&transaction, request.leases(), &run_id).await?;
     transaction.commit().await?;
-    sessions::end_of(&***client, &from).await;
+    sessions::end_of(client, &from).await;
     Ok(Queued::New { run_id })
 }
 
@@ -64,8 +63,8 @@ pub async fn abandon(
         message: error.to_string(),
         step: "preflight".to_owned(),
     };
-    store::set_failed(&*transaction, run_id, &failure).await?;
-    lease::revoke(&*transaction, run_id).await?;
+    store::set_failed(&transaction, run_id, &failure).await?;
+    lease::revoke(&transaction, run_id).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -78,7 +77,7 @@ pub async fn abandon(
 /// The database's.
 pub async fn stop(client: &mut Object, run_id: &str) -> Result<bool, SyncError> {
     let is_open = |run: store::Run| matches!(run.status.as_str(), "queued" | "running");
-    if !store::find(&***client, run_id).await?.is_some_and(is_open) {
+    if !store::find(client, run_id).await?.is_some_and(is_open) {
         return Ok(false);
     }
     end(client, run_id, async |transaction| {
@@ -95,14 +94,14 @@ async fn end(
     close: impl AsyncFnOnce(&Transaction<'_>) -> Result<bool, SyncError>,
 ) -> Result<bool, SyncError> {
     let run = [run_id.to_owned()];
-    lease::unlock(&***client, &run).await?;
+    lease::unlock(client, &run).await?;
     let transaction = client.transaction().await?;
-    lease::revoke(&*transaction, run_id).await?;
+    lease::revoke(&transaction, run_id).await?;
     if !close(&transaction).await? {
         return Ok(false);
     }
     transaction.commit().await?;
-    sessions::end_of(&***client, &run).await;
+    sessions::end_of(client, &run).await;
     Ok(true)
 }
 

@@ -108,7 +108,7 @@ pub async fn perform<O: DeserializeOwned>(
     let deadline = step.deadline();
     let own = env.for_run(&input.run_id, deadline)?;
     let context = open((&own, &env.database), &client, &input, (step, deadline)).await?;
-    store::start_step(&**client, &context.run.run_id, step.name).await?;
+    store::start_step(&client, &context.run.run_id, step.name).await?;
     drop(client);
     let progress = Some((&context.progress, &context.square));
     // Boxed, because it is moved about.
@@ -137,7 +137,7 @@ pub async fn perform_part<O>(
     let deadline = step.deadline();
     let own = env.for_run(&input.run_id, deadline)?;
     let context = open((&own, &env.database), &client, &input, (step, deadline)).await?;
-    store::begin_part(&**client, &context.run.run_id, step.name).await?;
+    store::begin_part(&client, &context.run.run_id, step.name).await?;
     drop(client);
     let work = Box::pin(work(&context));
     let result = context.drive(step, None, work).await;
@@ -176,7 +176,7 @@ async fn open<'a>(
 pub(crate) async fn enter(client: &Object, input: &StepInput) -> Result<(Run, Lease), SyncError> {
     let run = resume(client, input).await?;
     let token = run.lease_token.unwrap_or_default();
-    let lease = lease::take_up(&***client, run.request.leases(), &run.run_id, token).await?;
+    let lease = lease::take_up(client, run.request.leases(), &run.run_id, token).await?;
     Ok((run, lease))
 }
 
@@ -203,7 +203,7 @@ pub(crate) async fn drive<O>(
     // Whoever takes a lease ends the sessions as well: then that is why it failed.
     let asked = async {
         let client = database.client().await?;
-        lease::check(&**client, lease).await
+        lease::check(&client, lease).await
     };
     match timeout(LAST_WORD, asked).await {
         Ok(Err(lost @ SyncError::LeaseLost { .. })) => Err(lost),
@@ -258,7 +258,7 @@ pub(crate) async fn succeed(
 ) -> Result<(), SyncError> {
     let result =
         serde_json::to_value(output).map_err(|error| SyncError::Internal(error.to_string()))?;
-    let first = store::succeed_step(&**transaction, run_id, step, stats, square, &result).await?;
+    let first = store::succeed_step(transaction, run_id, step, stats, square, &result).await?;
     if !first {
         return Err(SyncError::Cancelled(format!(
             "Another invocation of the {step} step has committed its result."
@@ -274,7 +274,7 @@ pub(crate) async fn earlier_result<O: DeserializeOwned>(
     run_id: &str,
     step: &str,
 ) -> Result<Option<O>, SyncError> {
-    let record = store::step(&***client, run_id, step).await?;
+    let record = store::step(client, run_id, step).await?;
     record
         .filter(|record| record.status == "succeeded")
         .and_then(|record| record.result)
@@ -286,7 +286,7 @@ pub(crate) async fn earlier_result<O: DeserializeOwned>(
 
 /// The run, if it may still be worked on: it is under way, or it was redriven.
 async fn resume(client: &Object, input: &StepInput) -> Result<Run, SyncError> {
-    let Some(run) = store::find(&***client, &input.run_id).await? else {
+    let Some(run) = store::find(client, &input.run_id).await? else {
         return Err(SyncError::input("run_id", "names no run"));
     };
     if matches!(run.status.as_str(), "queued" | "running") {
@@ -294,8 +294,7 @@ async fn resume(client: &Object, input: &StepInput) -> Result<Run, SyncError> {
     }
     // Another call of the redriven execution may have said so before this one.
     let is_redriven = input.redrive_count > run.redrive_count;
-    if is_redriven && store::set_running(&***client, &run.run_id, None, input.redrive_count).await?
-    {
+    if is_redriven && store::set_running(client, &run.run_id, None, input.redrive_count).await? {
         return Ok(run);
     }
     Err(SyncError::Cancelled(format!(
@@ -365,8 +364,8 @@ impl StepContext<'_> {
         };
         let (run_id, stats, square) = (&self.run.run_id, &output.stats, &output.square);
         succeed(&transaction, run_id, self.step, stats, square, &output).await?;
-        store::set_done(&*transaction, run_id, self.step, self.progress.done()).await?;
-        lease::fence(&*transaction, &self.lease).await?;
+        store::set_done(&transaction, run_id, self.step, self.progress.done()).await?;
+        lease::fence(&transaction, &self.lease).await?;
         transaction.commit().await?;
         Ok(output)
     }
@@ -400,7 +399,7 @@ impl StepContext<'_> {
     ) -> Result<(), SyncError> {
         let (run_id, stats, square) = (&self.run.run_id, &figures.stats, &figures.square);
         succeed(&transaction, run_id, self.step, stats, square, output).await?;
-        lease::fence(&*transaction, &self.lease).await?;
+        lease::fence(&transaction, &self.lease).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -464,7 +463,7 @@ impl StepContext<'_> {
         if earlier.is_none() {
             let (name, message) = (error.name(), error.to_string());
             let square = self.square.counters();
-            store::fail_step(&**client, run_id, self.step, name, &message, Some(&square)).await?;
+            store::fail_step(&client, run_id, self.step, name, &message, Some(&square)).await?;
         }
         Ok(earlier)
     }

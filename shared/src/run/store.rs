@@ -1,8 +1,8 @@
 //! The rows of `sync_runs` and `sync_steps`: one function a statement.
 
+use deadpool_postgres::GenericClient;
 use serde::Serialize;
 use serde_json::Value;
-use tokio_postgres::GenericClient;
 use tokio_postgres::types::Json;
 
 use super::request::{Kind, Request};

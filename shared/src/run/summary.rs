@@ -1,10 +1,11 @@
 //! What there is to tell of a run once it has ended: to a person, and to the
 //! dashboard.
 
+use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio_postgres::Row;
 use tokio_postgres::types::Json;
-use tokio_postgres::{GenericClient, Row};
 
 use super::freshness::{self, Freshness};
 use super::stats::Stats;

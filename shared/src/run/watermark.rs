@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
+use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
-use tokio_postgres::GenericClient;
 
 use crate::error::SyncError;
 use crate::times::{Now, floor};

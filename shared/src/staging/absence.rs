@@ -23,7 +23,7 @@ impl Intake<'_> {
     /// # Errors
     /// `DeletionGuard` if it lacks too many; the database's.
     pub(crate) async fn has_absent(&self, table: &Table, column: &str) -> Result<bool, SyncError> {
-        let (context, client, attempt) = (self.context, &**self.client, self.context.attempt);
+        let (context, client, attempt) = (self.context, &self.client, self.context.attempt);
         let absent = match guard::check_absence(context, client, table, attempt).await {
             // Publishing judges what a refresh leaves out, with all figures in its message.
             Err(SyncError::DeletionGuard { .. }) if context.run.request.stages_only() => 0,

@@ -1,6 +1,6 @@
 //! From staging into a table, and what became of it in figures.
 
-use tokio_postgres::Transaction;
+use deadpool_postgres::Transaction;
 
 use super::quarantine;
 use super::table::Table;

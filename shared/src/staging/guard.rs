@@ -1,7 +1,7 @@
 //! The deletion guard: an account that suddenly seems to have lost much of its
 //! data is more likely misread than emptied, so the step stops before it believes it.
 
-use tokio_postgres::{GenericClient, Transaction};
+use deadpool_postgres::{GenericClient, Transaction};
 
 use super::table::Table;
 use crate::error::SyncError;

@@ -1,10 +1,9 @@
 //! What every staged step does, from its list's watermark to its result. A step reads
 //! its lists in between, and says how its rows are applied.
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{Object, Transaction};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use tokio_postgres::Transaction;
 
 use super::load::{Row, clear_staging};
 use super::quarantine;
@@ -62,7 +61,7 @@ impl<'a> Intake<'a> {
         let list = match list {
             Some(list) => {
                 let reconcile_after = context.env.settings.reconcile_after;
-                let watermark = Watermark::load(&**client, list.name, reconcile_after).await?;
+                let watermark = Watermark::load(&client, list.name, reconcile_after).await?;
                 lists_all |= watermark.reconcile_due;
                 Some((list, watermark))
             }
@@ -74,7 +73,7 @@ impl<'a> Intake<'a> {
         // What an earlier step of this run has set aside waits there for `publish`.
         let keeps_quarantine = request.stages_only() && list.is_some();
         clear_staging(&client, tables, keeps_quarantine).await?;
-        let now = postgres::now(&**client).await?;
+        let now = postgres::now(&client).await?;
         Ok(Self {
             context,
             client,
@@ -113,7 +112,7 @@ impl<'a> Intake<'a> {
             .copy_in(client, attempt, rows, &mut self.ledger)
             .await?;
         let count = refused.len();
-        quarantine::stage_refused(&***client, attempt, refused, &mut self.ledger).await?;
+        quarantine::stage_refused(client, attempt, refused, &mut self.ledger).await?;
         Ok(count)
     }
 
@@ -128,7 +127,7 @@ impl<'a> Intake<'a> {
         broken: Vec<(Option<&'static str>, Broken)>,
         default_type: &'static str,
     ) -> Result<(), SyncError> {
-        let (client, attempt) = (&**self.client, self.context.attempt);
+        let (client, attempt) = (&self.client, self.context.attempt);
         let ledger = &mut self.ledger;
         quarantine::stage_broken(client, attempt, key_fields, broken, default_type, ledger).await
     }
@@ -151,7 +150,7 @@ impl<'a> Intake<'a> {
         &mut self,
         data_types: &[&str],
     ) -> Result<Vec<String>, SyncError> {
-        let waiting = quarantine::unreadable_after(&**self.client, data_types, self.tried).await?;
+        let waiting = quarantine::unreadable_after(&self.client, data_types, self.tried).await?;
         if let Some((last, _)) = waiting.last() {
             self.tried = *last;
         }
@@ -164,7 +163,7 @@ impl<'a> Intake<'a> {
     /// The database's.
     pub(crate) async fn analyze(&self, tables: &[&Table]) -> Result<(), SyncError> {
         for table in tables {
-            table.analyze(&**self.client).await?;
+            table.analyze(&self.client).await?;
         }
         Ok(())
     }
@@ -199,7 +198,7 @@ impl<'a> Intake<'a> {
     ) -> Result<StepOutput, SyncError> {
         let (context, lists_all) = (self.context, self.lists_all);
         let cleaned = text::warning(context.square.cleaned());
-        let unnamed = quarantine::unnamed_warning(&**self.client, context.attempt).await?;
+        let unnamed = quarantine::unnamed_warning(&self.client, context.attempt).await?;
         let warnings = cleaned.into_iter().chain(unnamed).chain(warnings).collect();
         let mark = self.list.map(|(list, watermark)| {
             let mark = watermark.advance(newest, self.now, list.overlap);
@@ -218,10 +217,10 @@ impl<'a> Intake<'a> {
             return context.leave_staged(transaction, staged, warnings).await;
         }
         let stats = apply(context, &transaction, lists_all).await?;
-        plan::analyze(&*transaction, written, total([&stats]).written()).await?;
+        plan::analyze(&transaction, written, total([&stats]).written()).await?;
         if let Some((list, mark)) = mark {
             let run_id = &context.run.run_id;
-            mark.save(&*transaction, list, lists_all, run_id).await?;
+            mark.save(&transaction, list, lists_all, run_id).await?;
         }
         let scope = if lists_all { "reconcile" } else { "delta" };
         context.commit(transaction, scope, stats, warnings).await

@@ -1,8 +1,7 @@
 //! Rows into staging, and one copy of each left there.
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{GenericClient, Object};
 use futures::pin_mut;
-use tokio_postgres::GenericClient;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};

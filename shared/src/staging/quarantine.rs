@@ -4,8 +4,8 @@
 //! neither fail the step nor vanish. It waits in `sync_quarantine` until it
 //! fits, or until Square no longer has it.
 
+use deadpool_postgres::{GenericClient, Transaction};
 use serde::Serialize;
-use tokio_postgres::{GenericClient, Transaction};
 
 use super::load::Refused;
 use super::table::{ALL_NAMED, Table, quarantined_sql};

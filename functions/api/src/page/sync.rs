@@ -106,7 +106,7 @@ async fn load(env: &Env, admin: &Admin) -> Result<Sync, ApiError> {
     }
     let at_work = at_work(env, &admin.caller, None, &["catalog"]).await?;
     page.interval = at_work.interval();
-    page.fresh = freshness::read(&**client)
+    page.fresh = freshness::read(&client)
         .await?
         .into_iter()
         .map(Fresh::new)

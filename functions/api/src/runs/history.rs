@@ -229,7 +229,7 @@ pub(crate) async fn stop_run(
         outcome,
         detail: json!({"status_before": run.status}),
     };
-    let logged = store::audit(&**client, &entry).await;
+    let logged = store::audit(&client, &entry).await;
     let status = result?;
     logged?;
     Ok(Stopped {

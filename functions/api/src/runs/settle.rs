@@ -70,7 +70,7 @@ pub(crate) async fn settle(
         outcome: status,
         detail: json!({"execution_arn": arn}),
     };
-    store::audit(&***client, &entry).await?;
+    store::audit(client, &entry).await?;
     Ok(true)
 }
 

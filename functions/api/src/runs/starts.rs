@@ -138,7 +138,7 @@ async fn start(
         Queued::New { run_id } => {
             let input = json!(request);
             let accepted = entry(caller, request, &run_id, "accepted");
-            store::audit(&**client, &accepted).await?;
+            store::audit(&client, &accepted).await?;
             match execute(env, &client, request.kind, &run_id, &input).await {
                 Ok(execution_arn) => Ok((run_id, execution_arn)),
                 Err(problem) => {
@@ -151,7 +151,7 @@ async fn start(
         Queued::Repeated { run_id } => {
             let execution_arn = repeat(env, &client, &run_id).await?;
             let entry = entry(caller, request, &run_id, "repeated");
-            store::audit(&**client, &entry).await?;
+            store::audit(&client, &entry).await?;
             Ok((run_id, execution_arn))
         }
     }
@@ -238,7 +238,7 @@ async fn audit_refusal(env: &Env, caller: &Caller, request: &Request, error: &Ap
         run_id: error.run_id(),
         ..entry(caller, request, "", error.name())
     };
-    let logged = async { store::audit(&**env.database.client().await?, &entry).await };
+    let logged = async { store::audit(&env.database.client().await?, &entry).await };
     if let Err(problem) = logged.await {
         tracing::warn!(%problem, actor = caller.name, outcome = error.name(), "refusal not in the audit log");
     }

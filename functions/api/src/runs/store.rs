@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,7 +12,7 @@ use shared::account;
 use shared::error::SyncError;
 use shared::run::stats::{Counts, Stats};
 use tokio_postgres::types::Json;
-use tokio_postgres::{Client, GenericClient, Row};
+use tokio_postgres::{Client, Row};
 use utoipa::ToSchema;
 
 macro_rules! run_columns {
