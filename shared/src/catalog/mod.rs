@@ -5,6 +5,7 @@
 //! side by side, and then what changed meanwhile: Square promises no snapshot, so
 //! an object may slip between two pages.
 
+mod columns;
 pub mod rows;
 pub mod statements;
 pub mod store;
@@ -249,9 +250,15 @@ impl<'a, 'c> Reader<'a, 'c> {
     }
 
     async fn stage_rows(&mut self, rows: CatalogRows) -> Result<(), SyncError> {
-        self.intake.copy(&CATEGORIES, &rows.categories).await?;
-        self.intake.copy(&ITEMS, &rows.items).await?;
-        self.intake.copy(&VARIATIONS, &rows.variations).await?;
+        self.intake
+            .copy(&CATEGORIES, columns::STAGED_CATEGORIES, &rows.categories)
+            .await?;
+        self.intake
+            .copy(&ITEMS, columns::STAGED_ITEMS, &rows.items)
+            .await?;
+        self.intake
+            .copy(&VARIATIONS, columns::STAGED_VARIATIONS, &rows.variations)
+            .await?;
         let (broken, default_type) = (rows.broken, ITEMS.data_type);
         self.intake.set_aside(&["id"], broken, default_type).await
     }

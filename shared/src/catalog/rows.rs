@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio_postgres::types::{Json, ToSql};
+use tokio_postgres::types::Json;
 
 use crate::square::catalog::{
     CatalogItem, CatalogItemVariation, CatalogObject, CatalogObjectType,
@@ -11,7 +11,6 @@ use crate::square::catalog::{
 };
 use crate::square::wire::Money;
 use crate::square::{Broken, ID_BYTES_MAX, read_object};
-use crate::staging::load::Row;
 
 /// Data types, in statistics and in quarantine.
 const CATEGORIES: &str = "categories";
@@ -370,88 +369,6 @@ fn presence(object: &mut CatalogObject) -> Presence {
         at_all_locations: object.present_at_all_locations.unwrap_or(true),
         at_location_ids: object.present_at_location_ids.take().unwrap_or_default(),
         absent_at_location_ids: object.absent_at_location_ids.take().unwrap_or_default(),
-    }
-}
-
-impl Row for CategoryRow {
-    fn object_id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
-        vec![
-            &self.seq,
-            &self.id,
-            &self.name,
-            &self.category_type,
-            &self.parent_category_id,
-            &self.is_top_level,
-            &self.version,
-            &self.updated_at,
-            &self.is_deleted,
-            &None::<Timestamp>,
-        ]
-    }
-}
-
-impl Row for ItemRow {
-    fn object_id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
-        vec![
-            &self.seq,
-            &self.id,
-            &self.name,
-            &self.description,
-            &self.product_type,
-            &self.category_id,
-            &self.is_archived,
-            &self.presence.at_all_locations,
-            &self.presence.at_location_ids,
-            &self.presence.absent_at_location_ids,
-            &self.version,
-            &self.updated_at,
-            &self.is_deleted,
-            &None::<Timestamp>,
-            &self.variation_ids,
-            &self.categories,
-        ]
-    }
-}
-
-impl Row for VariationRow {
-    fn object_id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
-        vec![
-            &self.seq,
-            &self.id,
-            &self.item_id,
-            &self.name,
-            &self.sku,
-            &self.upc,
-            &self.ordinal,
-            &self.pricing_type,
-            &self.price.amount,
-            &self.price.currency,
-            &self.track_inventory,
-            &self.sellable,
-            &self.stockable,
-            &self.measurement_unit_id,
-            &self.presence.at_all_locations,
-            &self.presence.at_location_ids,
-            &self.presence.absent_at_location_ids,
-            &self.version,
-            &self.updated_at,
-            &self.is_deleted,
-            &None::<Timestamp>,
-            &self.item_seq,
-            &self.overrides,
-        ]
     }
 }
 

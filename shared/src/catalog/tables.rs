@@ -1,5 +1,7 @@
 //! The catalog's tables.
 
+use super::columns;
+use crate::staging::column::names;
 use crate::staging::table::Table;
 
 /// `catalog_categories`.
@@ -7,17 +9,7 @@ pub const CATEGORIES: Table = Table {
     name: "catalog_categories",
     data_type: "categories",
     key: &["id"],
-    columns: &[
-        "id",
-        "name",
-        "category_type",
-        "parent_category_id",
-        "is_top_level",
-        "version",
-        "updated_at",
-        "is_deleted",
-        "deleted_at",
-    ],
+    columns: &names(&columns::CATEGORIES),
     staging_only: &[],
     version: "version",
     rank: OBJECT_RANK,
@@ -34,22 +26,8 @@ pub const ITEMS: Table = Table {
     name: "catalog_items",
     data_type: "items",
     key: &["id"],
-    columns: &[
-        "id",
-        "name",
-        "description",
-        "product_type",
-        "category_id",
-        "is_archived",
-        "present_at_all_locations",
-        "present_at_location_ids",
-        "absent_at_location_ids",
-        "version",
-        "updated_at",
-        "is_deleted",
-        "deleted_at",
-    ],
-    staging_only: &["variation_ids", "categories"],
+    columns: &names(&columns::ITEMS),
+    staging_only: &names(&columns::ITEMS_IN_STAGING),
     version: "version",
     rank: OBJECT_RANK,
     has_tombstones: true,
@@ -86,29 +64,8 @@ pub const VARIATIONS: Table = Table {
     name: "catalog_variations",
     data_type: "variations",
     key: &["id"],
-    columns: &[
-        "id",
-        "item_id",
-        "name",
-        "sku",
-        "upc",
-        "ordinal",
-        "pricing_type",
-        "price_amount",
-        "price_currency",
-        "track_inventory",
-        "sellable",
-        "stockable",
-        "measurement_unit_id",
-        "present_at_all_locations",
-        "present_at_location_ids",
-        "absent_at_location_ids",
-        "version",
-        "updated_at",
-        "is_deleted",
-        "deleted_at",
-    ],
-    staging_only: &["item_seq", "overrides"],
+    columns: &names(&columns::VARIATIONS),
+    staging_only: &names(&columns::VARIATIONS_IN_STAGING),
     version: "version",
     // A copy that does not name its item must not win over one that does.
     rank: &[

@@ -6,6 +6,7 @@
 //! count that changes while it is listed moves to a page that was read; asking
 //! for the changes once more at the end finds it.
 
+mod columns;
 pub mod rows;
 pub mod store;
 
@@ -126,7 +127,9 @@ impl<'a, 'c> Reader<'a, 'c> {
                 .filter(is_of_variation)
                 .map(|count| CountRow::new(count, 0))
                 .collect();
-            self.intake.copy(&INVENTORY, &readable).await?;
+            self.intake
+                .copy(&INVENTORY, columns::STAGED, &readable)
+                .await?;
         }
     }
 
@@ -289,7 +292,7 @@ impl<'a, 'c> Reader<'a, 'c> {
             self.newest = self.newest.max(self.intake.now.known(count.calculated_at));
             rows.push(CountRow::new(count, self.seq));
         }
-        self.intake.copy(&INVENTORY, &rows).await?;
+        self.intake.copy(&INVENTORY, columns::STAGED, &rows).await?;
         self.set_aside(page.broken).await
     }
 

@@ -3,10 +3,8 @@
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
-use tokio_postgres::types::ToSql;
 
 use crate::square::InventoryCount;
-use crate::staging::load::Row;
 
 /// A row of `catalog_inventory`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,26 +29,6 @@ impl CountRow {
             quantity: count.quantity,
             calculated_at: count.calculated_at,
         }
-    }
-}
-
-impl Row for CountRow {
-    fn object_id(&self) -> String {
-        [&*self.variation_id, &self.location_id, &self.state].join(":")
-    }
-
-    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
-        vec![
-            &self.seq,
-            &self.variation_id,
-            &self.location_id,
-            &self.state,
-            &self.quantity,
-            &self.calculated_at,
-            // Whether its variation is deleted is known only in the database.
-            &false,
-            &None::<Timestamp>,
-        ]
     }
 }
 

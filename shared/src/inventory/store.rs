@@ -2,12 +2,14 @@
 
 use deadpool_postgres::Transaction;
 
+use super::columns::COLUMNS;
 use crate::error::SyncError;
 use crate::locations;
 use crate::postgres::plan::Access;
 use crate::run::stats::Stats;
 use crate::run::step::StepContext;
 use crate::staging::apply;
+use crate::staging::column::names;
 use crate::staging::guard;
 use crate::staging::quarantine;
 use crate::staging::table::Table;
@@ -17,15 +19,7 @@ pub const INVENTORY: Table = Table {
     name: "catalog_inventory",
     data_type: "inventory",
     key: &["variation_id", "location_id", "state"],
-    columns: &[
-        "variation_id",
-        "location_id",
-        "state",
-        "quantity",
-        "calculated_at",
-        "is_deleted",
-        "deleted_at",
-    ],
+    columns: &names(&COLUMNS),
     staging_only: &[],
     version: "calculated_at",
     rank: &["coalesce(calculated_at, '-infinity'::timestamptz)", "seq"],

@@ -1,6 +1,7 @@
 //! The locations step: the whole list each time, because Square has no time of
 //! change for a location and no page for the list.
 
+mod columns;
 pub mod rows;
 pub mod store;
 pub mod zones;
@@ -69,8 +70,7 @@ pub(crate) async fn ensure(
             None => savepoint.commit().await?,
             Some(sqlstate) => {
                 savepoint.rollback().await?;
-                let id = row.id.clone();
-                asides.push(Aside::refused(&LOCATIONS, id, row, &sqlstate)?);
+                asides.push(Aside::refused(&LOCATIONS, row, &sqlstate)?);
             }
         }
     }
@@ -105,7 +105,7 @@ impl Staged {
 pub(crate) async fn stage(intake: &mut Intake<'_>) -> Result<Staged, SyncError> {
     let page = listed(&intake.context.square, &intake.client).await?;
     let rows = numbered(page.objects);
-    let refused = intake.copy(&LOCATIONS, &rows).await?;
+    let refused = intake.copy(&LOCATIONS, columns::STAGED, &rows).await?;
     let is_broken = !page.broken.is_empty() || refused > 0;
     intake.keep_one_copy(&LOCATIONS).await?;
     let mut ids: Vec<String> = rows.into_iter().map(|row| row.id).collect();
@@ -162,7 +162,7 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     let data_type = LOCATIONS.data_type;
     let broken = page.broken.into_iter();
     let broken = broken.map(|broken| (Some(data_type), broken)).collect();
-    intake.copy(&LOCATIONS, &rows).await?;
+    intake.copy(&LOCATIONS, columns::STAGED, &rows).await?;
     intake.set_aside(&["id"], broken, data_type).await?;
     intake.keep_one_copy(&LOCATIONS).await?;
     let unknown_zones = zones::warning(&intake.client, &rows).await?;

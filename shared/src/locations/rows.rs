@@ -2,10 +2,8 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio_postgres::types::ToSql;
 
 use crate::square::Location;
-use crate::staging::load::Row;
 
 /// A row of `locations`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -72,42 +70,6 @@ impl LocationRow {
             capabilities: location.capabilities.unwrap_or_default(),
             created_at: location.created_at,
         }
-    }
-}
-
-impl Row for LocationRow {
-    fn object_id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
-        vec![
-            &self.seq,
-            &self.id,
-            &self.name,
-            &self.business_name,
-            &self.location_type,
-            &self.status,
-            &self.address_line_1,
-            &self.address_line_2,
-            &self.address_line_3,
-            &self.locality,
-            &self.administrative_district_level_1,
-            &self.postal_code,
-            &self.country,
-            &self.timezone,
-            &self.currency,
-            &self.language_code,
-            &self.phone_number,
-            &self.business_email,
-            &self.website_url,
-            &self.latitude,
-            &self.longitude,
-            &self.mcc,
-            &self.merchant_id,
-            &self.capabilities,
-            &self.created_at,
-        ]
     }
 }
 

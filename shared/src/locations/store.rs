@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use deadpool_postgres::{GenericClient, Transaction};
 use tokio_postgres::types::ToSql;
 
+use super::columns::COLUMNS;
 use super::rows::LocationRow;
 use crate::error::SyncError;
 use crate::postgres::plan::Access;
@@ -13,8 +14,8 @@ use crate::postgres::unstorable;
 use crate::run::stats::{Stats, count};
 use crate::run::step::StepContext;
 use crate::staging::apply;
+use crate::staging::column::{self, names};
 use crate::staging::guard;
-use crate::staging::load::Row;
 use crate::staging::quarantine;
 use crate::staging::table::Table;
 
@@ -23,32 +24,7 @@ pub const LOCATIONS: Table = Table {
     name: "locations",
     data_type: "locations",
     key: &["id"],
-    columns: &[
-        "id",
-        "name",
-        "business_name",
-        "type",
-        "status",
-        "address_line_1",
-        "address_line_2",
-        "address_line_3",
-        "locality",
-        "administrative_district_level_1",
-        "postal_code",
-        "country",
-        "timezone",
-        "currency",
-        "language_code",
-        "phone_number",
-        "business_email",
-        "website_url",
-        "latitude",
-        "longitude",
-        "mcc",
-        "merchant_id",
-        "capabilities",
-        "created_at",
-    ],
+    columns: &names(&COLUMNS),
     staging_only: &[],
     version: "",
     rank: &["seq"],
@@ -135,7 +111,7 @@ pub(super) async fn add_missing(
     run_id: &str,
 ) -> Result<Option<String>, SyncError> {
     let mut values: Vec<&(dyn ToSql + Sync)> = vec![&run_id];
-    values.extend(row.values().into_iter().skip(1));
+    values.extend(column::values(&COLUMNS, row));
     match client.execute(&add_missing_sql(), &values).await {
         Ok(_) => Ok(None),
         Err(error) => {

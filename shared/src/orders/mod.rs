@@ -16,6 +16,7 @@
 
 mod anew;
 mod chunks;
+mod columns;
 mod currency;
 mod fresh;
 mod nameless;

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
-use tokio_postgres::types::{Json, ToSql};
+use tokio_postgres::types::Json;
 
 use super::currency;
 use super::net::Net;
@@ -313,95 +313,6 @@ fn unit(unit: OrderQuantityUnit) -> Option<String> {
         .or(weight_unit)
         .or(generic_unit)
         .or(time_unit)
-}
-
-impl OrderRow {
-    /// The values of `store::ORDER_COLUMNS`.
-    #[must_use]
-    pub fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
-        vec![
-            &self.id,
-            &self.location_id,
-            &self.state,
-            &self.source_name,
-            &self.customer_id,
-            &self.reference_id,
-            &self.ticket_name,
-            &self.created_at,
-            &self.updated_at,
-            &self.closed_at,
-            &self.version,
-            &self.currency,
-            &self.total_amount,
-            &self.total_tax_amount,
-            &self.total_discount_amount,
-            &self.total_tip_amount,
-            &self.total_service_charge_amount,
-            &self.net_total_amount,
-            &self.net_amount_due_amount,
-            &self.net_tax_amount,
-            &self.net_tip_amount,
-            &self.net_service_charge_amount,
-            &self.is_return,
-            &self.raw,
-        ]
-    }
-}
-
-impl LineRow {
-    /// The values of `store::LINE_COLUMNS`.
-    #[must_use]
-    pub fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
-        vec![
-            &self.order_id,
-            &self.uid,
-            &self.ordinal,
-            &self.name,
-            &self.variation_name,
-            &self.catalog_object_id,
-            &self.catalog_version,
-            &self.item_type,
-            &self.quantity,
-            &self.unit,
-            &self.note,
-            &self.base_price_amount,
-            &self.gross_sales_amount,
-            &self.total_tax_amount,
-            &self.total_discount_amount,
-            &self.total_service_charge_amount,
-            &self.total_amount,
-            &self.currency,
-        ]
-    }
-}
-
-impl ReturnRow {
-    /// The values of `store::RETURN_COLUMNS`.
-    #[must_use]
-    pub fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
-        let mut values = self.line.values();
-        values.push(&self.source_order_id);
-        values.push(&self.source_line_item_uid);
-        values
-    }
-}
-
-impl TenderRow {
-    /// The values of `store::TENDER_COLUMNS`.
-    #[must_use]
-    pub fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
-        vec![
-            &self.order_id,
-            &self.id,
-            &self.tender_type,
-            &self.amount,
-            &self.tip_amount,
-            &self.processing_fee_amount,
-            &self.currency,
-            &self.payment_id,
-            &self.created_at,
-        ]
-    }
 }
 
 #[cfg(test)]

@@ -10,11 +10,13 @@ use std::collections::{BTreeMap, HashMap};
 use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::types::ToSql;
 
+use super::columns;
 use super::rows::{OrderRow, OrderRows};
 use crate::error::SyncError;
 use crate::postgres::plan::{self, Access};
 use crate::postgres::sql::prefixed;
 use crate::run::stats::Counts;
+use crate::staging::column::{names, values};
 use crate::staging::page_table::{self, PageTable};
 
 /// `orders`.
@@ -22,69 +24,17 @@ pub const ORDERS: PageTable = PageTable {
     name: "orders",
     staged: "staged_orders",
     key: &["id"],
-    columns: &[
-        "id",
-        "location_id",
-        "state",
-        "source_name",
-        "customer_id",
-        "reference_id",
-        "ticket_name",
-        "created_at",
-        "updated_at",
-        "closed_at",
-        "version",
-        "currency",
-        "total_amount",
-        "total_tax_amount",
-        "total_discount_amount",
-        "total_tip_amount",
-        "total_service_charge_amount",
-        "net_total_amount",
-        "net_amount_due_amount",
-        "net_tax_amount",
-        "net_tip_amount",
-        "net_service_charge_amount",
-        "is_return",
-        "raw",
-    ],
+    columns: &names(&columns::ORDERS),
     kept: "",
     children: &PARTS,
 };
-
-/// The columns of a line, and those that only some lines have.
-macro_rules! line_columns {
-    ($($more:literal),*) => {
-        &[
-            "order_id",
-            "uid",
-            "ordinal",
-            "name",
-            "variation_name",
-            "catalog_object_id",
-            "catalog_version",
-            "item_type",
-            "quantity",
-            "unit",
-            "note",
-            "base_price_amount",
-            "gross_sales_amount",
-            "total_tax_amount",
-            "total_discount_amount",
-            "total_service_charge_amount",
-            "total_amount",
-            "currency",
-            $($more),*
-        ]
-    };
-}
 
 /// `order_line_items`.
 pub const LINES: PageTable = PageTable {
     name: "order_line_items",
     staged: "staged_order_line_items",
     key: &["order_id", "uid"],
-    columns: line_columns!(),
+    columns: &names(&columns::LINES),
     kept: "line_uids",
     children: &[],
 };
@@ -94,7 +44,7 @@ pub const RETURNED: PageTable = PageTable {
     name: "order_return_line_items",
     staged: "staged_order_return_line_items",
     key: &["order_id", "uid"],
-    columns: line_columns!("source_order_id", "source_line_item_uid"),
+    columns: &names(&columns::RETURNED),
     kept: "returned_uids",
     children: &[],
 };
@@ -104,17 +54,7 @@ pub const TENDERS: PageTable = PageTable {
     name: "order_tenders",
     staged: "staged_order_tenders",
     key: &["order_id", "id"],
-    columns: &[
-        "order_id",
-        "id",
-        "type",
-        "amount",
-        "tip_amount",
-        "processing_fee_amount",
-        "currency",
-        "payment_id",
-        "created_at",
-    ],
+    columns: &names(&columns::TENDERS),
     kept: "tender_ids",
     children: &[],
 };
@@ -261,15 +201,21 @@ async fn stage(transaction: &Transaction<'_>, page: &[OrderRows]) -> Result<(), 
         .await?;
     let lines = page.iter().flat_map(|rows| &rows.lines);
     LINES
-        .copy_in(transaction, lines, |row| row.values())
+        .copy_in(transaction, lines, |row| {
+            values(&columns::LINES, row).collect()
+        })
         .await?;
     let returned = page.iter().flat_map(|rows| &rows.returned);
     RETURNED
-        .copy_in(transaction, returned, |row| row.values())
+        .copy_in(transaction, returned, |row| {
+            values(&columns::RETURNED, row).collect()
+        })
         .await?;
     let tenders = page.iter().flat_map(|rows| &rows.tenders);
     TENDERS
-        .copy_in(transaction, tenders, |row| row.values())
+        .copy_in(transaction, tenders, |row| {
+            values(&columns::TENDERS, row).collect()
+        })
         .await
 }
 
@@ -300,11 +246,9 @@ impl<'a> StagedOrder<'a> {
     }
 
     fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
-        let mut values = self.row.values();
         let kept: [&(dyn ToSql + Sync); 3] =
             [&self.line_uids, &self.returned_uids, &self.tender_ids];
-        values.extend(kept);
-        values
+        values(&columns::ORDERS, self.row).chain(kept).collect()
     }
 }
 

@@ -5,7 +5,8 @@ use deadpool_postgres::{Object, Transaction};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::load::{Row, clear_staging};
+use super::column::Column;
+use super::load::clear_staging;
 use super::quarantine;
 use super::table::Table;
 use crate::error::SyncError;
@@ -102,14 +103,15 @@ impl<'a> Intake<'a> {
     ///
     /// # Errors
     /// The database's.
-    pub(crate) async fn copy<R: Row + Serialize>(
+    pub(crate) async fn copy<R: Serialize + Sync>(
         &mut self,
         table: &'static Table,
+        columns: &[&[Column<R>]],
         rows: &[R],
     ) -> Result<usize, SyncError> {
         let (client, attempt) = (&self.client, self.context.attempt);
         let refused = table
-            .copy_in(client, attempt, rows, &mut self.ledger)
+            .copy_in(client, attempt, columns, rows, &mut self.ledger)
             .await?;
         let count = refused.len();
         quarantine::stage_refused(client, attempt, refused, &mut self.ledger).await?;

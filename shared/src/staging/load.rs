@@ -6,25 +6,16 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::column::Column;
 use super::table::Table;
 use crate::error::SyncError;
 use crate::postgres::unstorable;
 use crate::run::ledger::Ledger;
 
-/// A row on its way into staging.
-pub trait Row: Sync {
-    /// The object's id in quarantine.
-    fn object_id(&self) -> String;
-
-    /// The values of `seq`, `columns` and `staging_only`, in that order.
-    fn values(&self) -> Vec<&(dyn ToSql + Sync)>;
-}
-
 /// A row that PostgreSQL cannot store.
 #[derive(Debug)]
 pub struct Refused<'r, R> {
     pub table: &'static Table,
-    pub id: String,
     pub row: &'r R,
     pub sqlstate: String,
 }
@@ -35,10 +26,11 @@ impl Table {
     ///
     /// # Errors
     /// Any other of the database's.
-    pub async fn copy_in<'r, R: Row>(
+    pub async fn copy_in<'r, R: Sync>(
         &'static self,
         client: &Object,
         attempt: i64,
+        columns: &[&[Column<R>]],
         rows: &'r [R],
         ledger: &mut Ledger,
     ) -> Result<Vec<Refused<'r, R>>, SyncError> {
@@ -46,12 +38,11 @@ impl Table {
         let mut parts = vec![rows];
         // A refused part is halved until what is refused stands alone.
         while let Some(rows) = parts.pop() {
-            match self.copy_part(client, attempt, rows).await {
+            match self.copy_part(client, attempt, columns, rows).await {
                 Ok(count) => ledger.added(self.name, count),
                 Err(error) => match (unstorable(&error), rows) {
                     (Some(sqlstate), [row]) => refused.push(Refused {
                         table: self,
-                        id: row.object_id(),
                         row,
                         sqlstate,
                     }),
@@ -66,45 +57,36 @@ impl Table {
         Ok(refused)
     }
 
-    async fn copy_part<R: Row>(
+    async fn copy_part<R>(
         &self,
         client: &Object,
         attempt: i64,
+        columns: &[&[Column<R>]],
         rows: &[R],
     ) -> Result<u64, SyncError> {
         if rows.is_empty() {
             return Ok(0);
         }
-        let types = self.staging_types(client).await?;
-        let statement = format!(
-            "copy staging.{} ({}) from stdin binary",
-            self.name,
-            self.staging_columns()
-        );
+        let columns = || columns.iter().copied().flatten();
+        let names: Vec<&str> = ["attempt"]
+            .into_iter()
+            .chain(columns().map(|column| column.name))
+            .collect();
+        let (name, names) = (self.name, names.join(", "));
+        let types = format!("select {names} from staging.{name}");
+        let types = client.prepare_cached(&types).await?;
+        let types = types.columns().iter();
+        let types: Vec<Type> = types.map(|column| column.type_().clone()).collect();
+        let statement = format!("copy staging.{name} ({names}) from stdin binary");
         let sink = client.copy_in(&statement).await?;
         let writer = BinaryCopyInWriter::new(sink, &types);
         pin_mut!(writer);
         for row in rows {
             let mut values: Vec<&(dyn ToSql + Sync)> = vec![&attempt];
-            values.extend(row.values());
+            values.extend(columns().map(|column| (column.value)(row)));
             writer.as_mut().write(&values).await?;
         }
         Ok(writer.finish().await?)
-    }
-
-    async fn staging_types(&self, client: &Object) -> Result<Vec<Type>, SyncError> {
-        let statement = client
-            .prepare_cached(&format!(
-                "select {} from staging.{}",
-                self.staging_columns(),
-                self.name
-            ))
-            .await?;
-        Ok(statement
-            .columns()
-            .iter()
-            .map(|column| column.type_().clone())
-            .collect())
     }
 
     /// Stages once more what waits in quarantine for its parent.

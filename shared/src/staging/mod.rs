@@ -2,6 +2,7 @@
 //! from there into the tables.
 //!
 //! - `table` says what a table is, and makes its statements.
+//! - `column` names a column beside its place in a row.
 //! - `intake` is what every step that stages does, from its list's watermark to its
 //!   result; `load` copies its rows into staging, `apply` brings them into the table.
 //! - `page_table` is for pages that are applied one by one, without a staging table.
@@ -11,6 +12,7 @@
 
 pub(crate) mod absence;
 pub(crate) mod apply;
+pub mod column;
 pub mod guard;
 pub(crate) mod intake;
 pub mod load;

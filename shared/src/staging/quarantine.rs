@@ -87,12 +87,11 @@ pub async fn stage_refused<R: Serialize>(
 ) -> Result<(), SyncError> {
     for Refused {
         table,
-        id,
         row,
         sqlstate,
     } in refused
     {
-        let aside = Aside::refused(table, id, row, &sqlstate)?;
+        let aside = Aside::refused(table, row, &sqlstate)?;
         aside.stage(client, attempt, true, ledger).await?;
     }
     Ok(())
@@ -139,16 +138,21 @@ impl Aside {
     /// `Internal` if it cannot be written as JSON.
     pub(crate) fn refused(
         table: &Table,
-        id: String,
         row: &impl Serialize,
         sqlstate: &str,
     ) -> Result<Self, SyncError> {
-        let payload = serde_json::to_string(row);
+        let row = serde_json::to_value(row);
+        let row = row.map_err(|error| SyncError::Internal(error.to_string()))?;
+        let key: Vec<&str> = table
+            .key
+            .iter()
+            .filter_map(|key| row[key].as_str())
+            .collect();
         Ok(Self {
             data_type: table.data_type,
-            object_id: Some(id),
+            object_id: Some(key.join(":")),
             reason: unstorable(sqlstate),
-            payload: payload.map_err(|error| SyncError::Internal(error.to_string()))?,
+            payload: row.to_string(),
             replayable: false,
         })
     }

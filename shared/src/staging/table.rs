@@ -46,14 +46,6 @@ pub struct Table {
 }
 
 impl Table {
-    /// The columns of a staged row, in the order of its values.
-    pub(super) fn staging_columns(&self) -> String {
-        let mut columns = vec!["attempt", "seq"];
-        columns.extend(self.columns);
-        columns.extend(self.staging_only);
-        columns.join(", ")
-    }
-
     /// Stages the rows that wait in quarantine for their parent once more, with
     /// `seq` 0. Parameter: attempt.
     #[must_use]
