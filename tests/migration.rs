@@ -2,6 +2,7 @@
 //! derived anew from what is stored.
 
 use serde_json::json;
+use shared::orders::store::TABLES;
 use shared::postgres::{Database, schema};
 
 use crate::support::account::Account;
@@ -11,13 +12,6 @@ use crate::support::{database, run};
 
 /// The version before the newest migration.
 const BEFORE: i32 = 7;
-
-const ORDER_TABLES: [&str; 4] = [
-    "orders",
-    "order_line_items",
-    "order_return_line_items",
-    "order_tenders",
-];
 
 /// What a release that reads orders otherwise might have left.
 const SCRAMBLE: &str = "
@@ -43,7 +37,8 @@ async fn previous(of: &World) -> World {
         client: database::connect(&url).await,
         account: Account::at(&of.account.url),
     };
-    for table in ["locations"].iter().chain(&ORDER_TABLES) {
+    let tables = TABLES.map(|table| table.name);
+    for table in ["locations"].iter().chain(&tables) {
         database::copy(&of.client, &world.client, table).await;
     }
     world
@@ -71,8 +66,8 @@ fn order_tables_come_out_right_from_what_is_stored_without_a_request_to_square()
         let world = previous(&source).await;
 
         let mut expected = Vec::new();
-        for table in ORDER_TABLES {
-            expected.push(fingerprint(&source, table).await);
+        for table in TABLES {
+            expected.push(fingerprint(&source, table.name).await);
         }
         world.client.batch_execute(SCRAMBLE).await.unwrap();
         world.account.clear_counters().await;
@@ -86,8 +81,9 @@ fn order_tables_come_out_right_from_what_is_stored_without_a_request_to_square()
         let report = world.migrate(&new_run_id()).await;
         assert_eq!(report.error, None, "{report:?}");
         assert_eq!(world.account.requests().await, 0);
-        for (table, expected) in ORDER_TABLES.iter().zip(&expected) {
-            assert_eq!(&fingerprint(&world, table).await, expected, "{table}");
+        for (table, expected) in TABLES.iter().zip(&expected) {
+            let found = fingerprint(&world, table.name).await;
+            assert_eq!(&found, expected, "{}", table.name);
         }
         let counts = report.counts("orders");
         assert_eq!(counts.given(), orders);
@@ -121,8 +117,8 @@ fn deriving_goes_on_where_it_was_cut_off() {
         let world = World::new(account, &[]).await;
         world.import(json!({})).await;
         let mut expected = Vec::new();
-        for table in ORDER_TABLES {
-            expected.push(fingerprint(&world, table).await);
+        for table in TABLES {
+            expected.push(fingerprint(&world, table.name).await);
         }
         world.client.batch_execute(SCRAMBLE).await.unwrap();
         let run_id = new_run_id();
@@ -143,8 +139,9 @@ fn deriving_goes_on_where_it_was_cut_off() {
         other.unwrap();
         let report = world.finished(&run_id, "migration").await;
         assert_eq!(report.counts("orders").given(), 5_000);
-        for (table, expected) in ORDER_TABLES.iter().zip(&expected) {
-            assert_eq!(&fingerprint(&world, table).await, expected, "{table}");
+        for (table, expected) in TABLES.iter().zip(&expected) {
+            let found = fingerprint(&world, table.name).await;
+            assert_eq!(&found, expected, "{}", table.name);
         }
     });
 }

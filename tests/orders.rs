@@ -23,7 +23,7 @@ async fn world(orders: usize) -> World {
     World::new(account, &[("ORDERS_BATCH_SIZE", "20")]).await
 }
 
-/// An import that was opened and planned; answers its name and windows.
+/// An import that was opened and planned; returns its name and windows.
 async fn planned(world: &World, request: Value) -> (String, Vec<i64>) {
     let run_id = new_run_id();
     world

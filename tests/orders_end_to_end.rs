@@ -17,7 +17,7 @@ fn account(orders: usize) -> Value {
     json!({"locations": 12, "items": 20, "variations": 40, "counts": 40, "orders": orders})
 }
 
-/// Starts a run; answers its id.
+/// Starts a run; returns its id.
 async fn start(cloud: &Cloud, path: &str, body: Value) -> String {
     let (status, started) = cloud.call(Method::POST, path, body).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{started}");

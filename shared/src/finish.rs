@@ -210,7 +210,7 @@ async fn close_succeeded(
     if run.status != "running" {
         return Err(ended(&run.status));
     }
-    store::start_step(client, run_id, "finish").await?;
+    store::start_step(client, run_id, "finish", false).await?;
     let steps = store::all_stats(client, run_id).await?;
     let totals = total(steps.iter().map(|(_, stats)| stats));
     let mut warnings = store::step_warnings(client, run_id).await?;

@@ -10,7 +10,7 @@ use crate::orders::{Rederived, Rederiving};
 use crate::postgres::{Database, schema};
 use crate::run::stats::Stats;
 use crate::run::step::{self, Step, StepInput};
-use crate::run::store::{Run, begin_part};
+use crate::run::store::{Run, start_step};
 use crate::run::{lease, lease::Lease};
 use crate::square::Counters;
 
@@ -76,7 +76,7 @@ pub async fn handle(
         return Ok(output);
     }
     let (run, lease) = step::enter(&client, &input.step).await?;
-    begin_part(&client, &run.run_id, name).await?;
+    start_step(&client, &run.run_id, name, true).await?;
     drop(client);
     let of_run = database.for_run(&run.run_id, deadline)?;
     let job = Job {

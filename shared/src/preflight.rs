@@ -223,7 +223,7 @@ async fn record(
     if !store::set_running(&transaction, run_id, arn, input.redrive_count).await? {
         return Err(ended("stopped meanwhile"));
     }
-    store::start_step(&transaction, run_id, "preflight").await?;
+    store::start_step(&transaction, run_id, "preflight", false).await?;
     transaction.commit().await?;
     sessions::end_of(client, &from).await;
     Ok(Opened::Run(run))

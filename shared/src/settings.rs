@@ -52,7 +52,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the settings through `lookup`, which answers a variable's value.
+    /// Reads the settings through `lookup`, which returns a variable's value.
     ///
     /// # Errors
     /// `ConfigInvalid` for the first variable that is missing or wrong.

@@ -212,7 +212,7 @@ impl World {
         self.orders(json!({"run_id": run_id, "work": "plan"})).await
     }
 
-    /// A window to its end; answers how many calls that took.
+    /// A window to its end; returns how many calls that took.
     pub(crate) async fn window(&self, run_id: &str, window_id: i64) -> Result<i64, SyncError> {
         let event = json!({"run_id": run_id, "work": "window", "window_id": window_id});
         for calls in 1.. {
@@ -364,7 +364,7 @@ impl World {
         report
     }
 
-    /// A number that the database answers.
+    /// A number that the database returns.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         self.client.query_one(sql, &[]).await.unwrap().get(0)
     }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
-use shared::account;
 use shared::staging::table::Table;
+use shared::{account, orders};
 use tokio_postgres::Client;
 
 use super::account::Account;
@@ -20,14 +20,6 @@ fn live(table: &Table) -> String {
         name => table.lives(name),
     }
 }
-
-/// The order tables.
-const ORDER_TABLES: [(&str, &[&str], &str); 4] = [
-    ("orders", &["id"], "true"),
-    ("order_line_items", &["order_id", "uid"], "true"),
-    ("order_return_line_items", &["order_id", "uid"], "true"),
-    ("order_tenders", &["order_id", "id"], "true"),
-];
 
 type Rows = BTreeMap<String, Map<String, Value>>;
 
@@ -51,10 +43,10 @@ pub(crate) async fn assert_equal_truth(client: &Client, square: &Account) {
 /// The same for the order tables.
 pub(crate) async fn assert_orders_equal_truth(client: &Client, account: &Account) {
     let truth = account.truth().await;
-    for (table, key, live) in ORDER_TABLES {
-        let expected = by_key(&truth[table], key);
-        let found = read(client, table, key, live, &expected).await;
-        compare(table, &found, &expected);
+    for table in orders::store::TABLES {
+        let expected = by_key(&truth[table.name], table.key);
+        let found = read(client, table.name, table.key, "true", &expected).await;
+        compare(table.name, &found, &expected);
     }
 }
 

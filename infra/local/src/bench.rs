@@ -24,7 +24,7 @@ struct Cost {
     raw_mb: f64,
 }
 
-/// Imports that many orders, then twice as many, and says what both cost. Answers
+/// Imports that many orders, then twice as many, and says what both cost. Returns
 /// whether both came in.
 ///
 /// # Errors

@@ -45,6 +45,19 @@ impl Checkout {
         &self.root
     }
 
+    /// The names of the Lambda functions, each of which has its folder.
+    ///
+    /// # Errors
+    /// `Io` if the folders cannot be read.
+    pub fn functions(&self) -> Result<Vec<String>, StackError> {
+        let folders = std::fs::read_dir(self.root.join("functions"));
+        let folders = folders.map_err(StackError::io("while looking for the functions"))?;
+        let names = folders.filter_map(|folder| folder.ok()?.file_name().into_string().ok());
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// A binary of this workspace.
     pub(crate) fn binary(&self, name: &str) -> Result<PathBuf, StackError> {
         existing(

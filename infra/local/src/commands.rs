@@ -1,5 +1,5 @@
 //! What each command does, and what it says while it does so. Every command
-//! answers whether all went well; what went wrong has been said by then.
+//! returns whether all went well; what went wrong has been said by then.
 
 use std::io::Write;
 use std::os::unix::process::parent_id;
@@ -155,13 +155,14 @@ fn warn_about_token(settings: &Settings) {
 
 /// Writes each function's log beside the other logs.
 async fn keep_function_logs(stack: &Stack) -> PathBuf {
-    for function in deploy::FUNCTIONS {
+    // A log that cannot be kept must not hide what it would have told.
+    let functions = local::Checkout::find().and_then(|checkout| checkout.functions());
+    for function in functions.unwrap_or_default() {
         let name = format!("{}-{function}", deploy::STACK);
         if let Ok(lines) = stack.aws().function_log(&name).await
             && !lines.is_empty()
         {
-            // A log that cannot be kept must not hide what it would have told.
-            let _ = std::fs::write(stack.log(function), lines.join("\n") + "\n");
+            let _ = std::fs::write(stack.log(&function), lines.join("\n") + "\n");
         }
     }
     let log = stack.log("api");

@@ -21,18 +21,6 @@ use crate::guard::{Guard, log_end};
 /// The stack's name, from which those of its functions and machines derive.
 pub const STACK: &str = "square-sync";
 const BUCKET: &str = "square-sync-deployment";
-/// The functions of the template; each is a crate and a binary of this name.
-pub const FUNCTIONS: [&str; 9] = [
-    "preflight",
-    "locations",
-    "catalog",
-    "inventory",
-    "publish",
-    "orders",
-    "migrate",
-    "finish",
-    "api",
-];
 
 /// Deploys the template with these parameters and gives the stack's outputs.
 pub(crate) async fn deploy(
@@ -91,7 +79,7 @@ fn complaint(log: &Path) -> String {
 /// are the checkout's, by link. Returns where the template belongs.
 fn lay_out(checkout: &Checkout, scratch: &Path) -> Result<PathBuf, StackError> {
     let package = scratch.join("package");
-    for name in FUNCTIONS {
+    for name in &checkout.functions()? {
         let directory = package.join("target/lambda").join(name);
         std::fs::create_dir_all(&directory)
             .map_err(StackError::io("while making the package's directories"))?;

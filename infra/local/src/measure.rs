@@ -12,7 +12,7 @@ use comfy_table::{CellAlignment, Table};
 use serde_json::json;
 
 use crate::api::{Api, ImportRequest, SyncRequest, Wanted};
-use crate::deploy::{FUNCTIONS, STACK};
+use crate::deploy::STACK;
 use crate::error::StackError;
 use crate::http;
 use crate::stack::{Options, Stack};
@@ -27,7 +27,8 @@ const STARTS: usize = 20;
 /// starting.
 pub async fn measure(stack_dir: &Path, say: impl Fn(&str)) -> Result<bool, StackError> {
     let options = Options::quiet(stack_dir.join("measure"));
-    let root = crate::Checkout::find()?.root().to_path_buf();
+    let checkout = crate::Checkout::find()?;
+    let (root, functions) = (checkout.root(), checkout.functions()?);
     let stack = Stack::start(options).await?;
     let mut table = Table::new();
     table.set_header([
@@ -39,12 +40,12 @@ pub async fn measure(stack_dir: &Path, say: impl Fn(&str)) -> Result<bool, Stack
         "memory",
         "when idle",
     ]);
-    let idle: Vec<Starts> = starts(&stack, &say).await?;
+    let idle: Vec<Starts> = starts(&stack, &functions, &say).await?;
     work(&stack, &say).await?;
-    for (function, starts) in FUNCTIONS.iter().zip(idle) {
+    for (function, starts) in functions.iter().zip(idle) {
         table.add_row([
-            (*function).to_owned(),
-            archive(&root, function),
+            function.clone(),
+            archive(root, function),
             millis(starts.cold_median),
             millis(starts.cold_max),
             millis(starts.warm_median),
@@ -68,9 +69,13 @@ struct Starts {
     memory_kib: u64,
 }
 
-async fn starts(stack: &Stack, say: &impl Fn(&str)) -> Result<Vec<Starts>, StackError> {
+async fn starts(
+    stack: &Stack,
+    functions: &[String],
+    say: &impl Fn(&str),
+) -> Result<Vec<Starts>, StackError> {
     let mut all = Vec::new();
-    for function in FUNCTIONS {
+    for function in functions {
         say(&format!("Starting {function} {STARTS} times"));
         let (mut cold, mut warm) = (Vec::new(), Vec::new());
         for _ in 0..STARTS {

@@ -4,25 +4,7 @@
 
 use std::collections::BTreeMap;
 
-/// The functions' settings that travel as parameters.
-const NAMES: [&str; 16] = [
-    "SQUARE_ENVIRONMENT",
-    "SQUARE_MAX_REQUESTS_PER_SECOND",
-    "SQUARE_CONCURRENCY",
-    "LOCATION_SYNC_TIMEOUT",
-    "CATALOG_SYNC_TIMEOUT",
-    "INVENTORY_SYNC_TIMEOUT",
-    "ORDERS_SYNC_TIMEOUT",
-    "CATALOG_BATCH_SIZE",
-    "INVENTORY_BATCH_SIZE",
-    "ORDERS_BATCH_SIZE",
-    "RECONCILE_AFTER",
-    "DELETION_GUARD_PERCENT",
-    "HISTORICAL_ORDERS_CONCURRENCY",
-    "BACKUPS_KEPT",
-    "DATABASE_STORAGE_LIMIT_BYTES",
-    "LOG_LEVEL",
-];
+const TEMPLATE: &str = include_str!("../../template.yaml");
 
 /// The token that the simulated account accepts unless told otherwise.
 const SIMULATED_TOKEN: &str = "sim-token";
@@ -102,10 +84,8 @@ impl Settings {
     /// The template's parameters for the settings that are set.
     #[must_use]
     pub(crate) fn parameters(&self) -> BTreeMap<String, String> {
-        NAMES
-            .iter()
-            .filter_map(|name| Some((parameter(name), self.get(name)?.to_owned())))
-            .collect()
+        let set = |name: &str| Some((name.to_owned(), self.get(&variable(name))?.to_owned()));
+        settings(TEMPLATE).filter_map(set).collect()
     }
 }
 
@@ -125,15 +105,32 @@ fn looks_like_squares(token: &str) -> bool {
     token.starts_with("EAAA") || token.starts_with("sq0atp-")
 }
 
-/// `LOCATION_SYNC_TIMEOUT` is the parameter `LocationSyncTimeout`.
-fn parameter(variable: &str) -> String {
+/// The template's parameters that become variables of every function.
+fn settings(template: &str) -> impl Iterator<Item = &str> {
+    let globals = template.split("\nResources:").next().unwrap_or_default();
+    let values = globals.lines().filter_map(|line| {
+        let (name, value) = line.trim().split_once(": !Ref ")?;
+        let is_variable = name
+            .chars()
+            .all(|letter| letter.is_ascii_uppercase() || letter == '_');
+        is_variable.then_some(value)
+    });
+    values.filter(|name| {
+        let declared = |kind| globals.contains(&format!("\n  {name}:\n    Type: {kind}\n"));
+        declared("String") || declared("Number")
+    })
+}
+
+/// `LocationSyncTimeout` is set by `LOCATION_SYNC_TIMEOUT`.
+fn variable(parameter: &str) -> String {
+    let mut variable = String::new();
+    for letter in parameter.chars() {
+        if letter.is_ascii_uppercase() && !variable.is_empty() {
+            variable.push('_');
+        }
+        variable.push(letter.to_ascii_uppercase());
+    }
     variable
-        .split('_')
-        .map(|word| {
-            let (first, rest) = word.split_at(1);
-            format!("{first}{}", rest.to_lowercase())
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -207,11 +204,26 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_is_a_parameter_of_the_template() {
-        let template = include_str!("../../template.yaml");
-        for name in NAMES {
-            let declared = format!("\n  {}:\n    Type:", parameter(name));
-            assert!(template.contains(&declared), "{name}");
+    fn the_settings_are_those_parameters_that_every_function_is_given() {
+        let names: Vec<&str> = settings(TEMPLATE).collect();
+        for (name, set_by) in [
+            ("LogLevel", "LOG_LEVEL"),
+            ("CatalogBatchSize", "CATALOG_BATCH_SIZE"),
+            (
+                "SquareMaxRequestsPerSecond",
+                "SQUARE_MAX_REQUESTS_PER_SECOND",
+            ),
+        ] {
+            assert!(names.contains(&name), "{names:?}");
+            assert_eq!(variable(name), set_by);
+        }
+        for name in [
+            "DatabaseUrl",
+            "DatabaseUrlSecret",
+            "AWS::StackName",
+            "ScheduleState",
+        ] {
+            assert!(!names.contains(&name), "{name}");
         }
     }
 

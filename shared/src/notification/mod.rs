@@ -143,7 +143,7 @@ async fn close_and_read(database: &Database, ended: &Ended) -> Result<Option<Sum
 }
 
 /// Closes the record of a run whose execution ended without doing so, and frees
-/// its lease. Answers whether it did.
+/// its lease. Returns whether it did.
 async fn close(client: &mut Object, ended: &Ended) -> Result<bool, SyncError> {
     let run_id = ended.name.as_str();
     let status = store::find(client, run_id).await?.map(|run| run.status);

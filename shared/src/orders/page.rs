@@ -12,7 +12,7 @@ use super::rows::OrderRows;
 use super::store::{self, Fate};
 use crate::error::SyncError;
 use crate::postgres::{self, unstorable};
-use crate::run::stats::Counts;
+use crate::run::stats::{self, Counts};
 use crate::square::{Broken, OrderWithSource, Page};
 use crate::staging::quarantine::{self, Aside};
 use crate::times::{Now, floor};
@@ -272,7 +272,7 @@ impl Batch {
         ids.extend(noted);
     }
 
-    /// Writes the page, and answers what it did.
+    /// Writes the page, and returns what it did.
     ///
     /// # Errors
     /// The database's.
@@ -313,7 +313,7 @@ impl Batch {
         // What waits on has been counted by the run that it came in.
         if self.origin == Origin::Listed {
             let aside = self.fresh.iter().filter(|id| !fates.contains_key(*id));
-            figures.orders.quarantined = i64::try_from(aside.count()).unwrap_or(i64::MAX);
+            figures.orders.quarantined = stats::count(aside.count());
         }
         Ok(figures)
     }

@@ -15,7 +15,7 @@ use super::rows::{OrderRow, OrderRows};
 use crate::error::SyncError;
 use crate::postgres::plan::{self, Access};
 use crate::postgres::sql::prefixed;
-use crate::run::stats::Counts;
+use crate::run::stats::{self, Counts};
 use crate::staging::column::{names, values};
 use crate::staging::page_table::{self, PageTable};
 
@@ -61,6 +61,9 @@ pub const TENDERS: PageTable = PageTable {
 
 /// How pages reach the tables.
 pub const ACCESS: Access = page_table::ACCESS;
+
+/// All of them, parents first.
+pub const TABLES: [&PageTable; 4] = [&ORDERS, &LINES, &RETURNED, &TENDERS];
 
 /// The tables below `orders`.
 const PARTS: [&PageTable; 3] = [&LINES, &RETURNED, &TENDERS];
@@ -187,7 +190,7 @@ pub async fn apply(
         .collect();
     for (id, fate) in &mut fates {
         let lines = given.get(id.as_str()).copied().unwrap_or(0);
-        let lines = i64::try_from(lines).unwrap_or(i64::MAX);
+        let lines = stats::count(lines);
         fate.order.unchanged = 1 - fate.order.created - fate.order.updated;
         fate.lines.unchanged = lines - fate.lines.created - fate.lines.updated;
     }

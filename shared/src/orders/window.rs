@@ -258,7 +258,7 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// Writes a page with its place and its figures; answers how many orders it
+    /// Writes a page with its place and its figures; returns how many orders it
     /// counted, or nothing if another invocation was faster.
     async fn commit(
         &mut self,
@@ -283,7 +283,7 @@ impl<'a> Reading<'a> {
         Ok(Some(figures.orders.given()))
     }
 
-    /// The window is read; with the last one, so is the step. Answers false if
+    /// The window is read; with the last one, so is the step. Returns false if
     /// another invocation has read on meanwhile.
     async fn finish(&mut self, client: &mut Object) -> Result<bool, SyncError> {
         let run_id = &self.context.run.run_id;

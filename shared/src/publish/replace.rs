@@ -10,6 +10,7 @@ use crate::locations::store::LOCATIONS;
 use crate::part::Part;
 use crate::postgres::plan::{self, Access};
 use crate::postgres::sql::{prefixed, same_key};
+use crate::run::stats;
 use crate::staging::table::{ALL_NAMED, Table};
 
 /// PostgreSQL's longest name.
@@ -131,7 +132,7 @@ pub(super) async fn analyze(transaction: &Transaction<'_>) -> Result<(), SyncErr
 
 fn add(rows: &mut Rows, table: &Table, count: u64) {
     if table.is_object {
-        *rows.entry(table.data_type).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
+        *rows.entry(table.data_type).or_default() += stats::count(count);
     }
 }
 
@@ -238,7 +239,7 @@ pub(super) async fn keep_needed_locations(
         )
         .await?;
     Access::Sets.enter(transaction).await?;
-    Ok(i64::try_from(rows).unwrap_or(i64::MAX))
+    Ok(stats::count(rows))
 }
 
 /// Per table, how many rows were live in the copy, and how many of them are gone.

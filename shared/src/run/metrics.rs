@@ -13,6 +13,7 @@ use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::stats;
 use super::summary::{self, Summary};
 
 const NAMESPACE: &str = "SquareSync";
@@ -105,7 +106,7 @@ fn run_metrics(run: &Summary) -> Vec<Metric> {
         run.duration_ms
             .map(|millis| ("Duration", "Milliseconds", figure(millis))),
     );
-    let count = |count: u64| figure(i64::try_from(count).unwrap_or(i64::MAX));
+    let count = |count: u64| figure(stats::count(count));
     metrics.extend([
         ("Requests", "Count", count(run.square.requests)),
         ("Retries", "Count", count(run.square.retries)),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::lease::{self, Lease};
+use super::stats;
 use super::store;
 use crate::error::SyncError;
 use crate::postgres::Database;
@@ -26,7 +27,7 @@ pub struct Progress {
 impl Progress {
     /// That many more objects were read.
     pub fn add(&self, objects: usize) {
-        let objects = i64::try_from(objects).unwrap_or(i64::MAX);
+        let objects = stats::count(objects);
         self.done.fetch_add(objects, Ordering::Relaxed);
     }
 

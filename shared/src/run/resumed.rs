@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_postgres::types::Json;
 
-use super::stats::{Counts, Stats, StepOutput};
+use super::stats::{self, Counts, Stats, StepOutput};
 use crate::error::SyncError;
 use crate::square::Counters;
 use crate::text;
@@ -89,8 +89,6 @@ impl<N: Default + Debug + Serialize + DeserializeOwned + Sync> Resumed<N> {
         scope: &str,
         warnings: Vec<String>,
     ) -> StepOutput {
-        let rows: i64 = self.stats.values().map(Counts::given).sum();
-        let rows = u64::try_from(rows).unwrap_or(0);
         StepOutput {
             run_id: run_id.to_owned(),
             step: step.to_owned(),
@@ -98,7 +96,7 @@ impl<N: Default + Debug + Serialize + DeserializeOwned + Sync> Resumed<N> {
             stats: self.stats.clone(),
             square: self.square,
             duration_ms: self.duration_ms,
-            rows_per_second: rows.saturating_mul(1000) / self.duration_ms.max(1),
+            rows_per_second: stats::per_second(&self.stats, self.duration_ms),
             warnings: text::within_limits(warnings),
             staged: None,
         }

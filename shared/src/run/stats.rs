@@ -62,8 +62,8 @@ pub struct Written {
 
 /// A number of rows, as figures have it.
 #[must_use]
-pub fn count(rows: u64) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
+pub fn count(rows: impl TryInto<i64>) -> i64 {
+    rows.try_into().unwrap_or(i64::MAX)
 }
 
 /// Figures by data type: `locations`, `categories`, `items`, `variations`, `inventory`.
@@ -77,6 +77,13 @@ pub fn total<'a>(stats: impl IntoIterator<Item = &'a Stats>) -> Counts {
         total.add(counts);
     }
     total
+}
+
+/// The objects that were given, in each second.
+#[must_use]
+pub fn per_second(stats: &Stats, milliseconds: u64) -> u64 {
+    let given: i64 = stats.values().map(Counts::given).sum();
+    u64::try_from(given).unwrap_or(0).saturating_mul(1000) / milliseconds.max(1)
 }
 
 /// A step's answer: the state's output in the console, and the row in `sync_steps`.

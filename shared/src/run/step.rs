@@ -13,7 +13,7 @@ use super::lease::{self, Lease};
 use super::metrics;
 use super::progress::{self, Progress};
 use super::share::Asking;
-use super::stats::{Counts, StagedStep, Stats, StepOutput};
+use super::stats::{self, StagedStep, Stats, StepOutput};
 use super::store::{self, Run};
 use crate::env::Env;
 use crate::error::SyncError;
@@ -108,7 +108,7 @@ pub async fn perform<O: DeserializeOwned>(
     let deadline = step.deadline();
     let own = env.for_run(&input.run_id, deadline)?;
     let context = open((&own, &env.database), &client, &input, (step, deadline)).await?;
-    store::start_step(&client, &context.run.run_id, step.name).await?;
+    store::start_step(&client, &context.run.run_id, step.name, false).await?;
     drop(client);
     let progress = Some((&context.progress, &context.square));
     // Boxed, because it is moved about.
@@ -137,7 +137,7 @@ pub async fn perform_part<O>(
     let deadline = step.deadline();
     let own = env.for_run(&input.run_id, deadline)?;
     let context = open((&own, &env.database), &client, &input, (step, deadline)).await?;
-    store::begin_part(&client, &context.run.run_id, step.name).await?;
+    store::start_step(&client, &context.run.run_id, step.name, true).await?;
     drop(client);
     let work = Box::pin(work(&context));
     let result = context.drive(step, None, work).await;
@@ -411,17 +411,15 @@ impl StepContext<'_> {
         warnings: Vec<String>,
     ) -> StepOutput {
         let elapsed = self.started.elapsed();
-        let rows: i64 = stats.values().map(Counts::given).sum();
         let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        let rows_per_second = u64::try_from(rows).unwrap_or(0).saturating_mul(1000) / millis.max(1);
         StepOutput {
             run_id: self.run.run_id.clone(),
             step: self.step.to_owned(),
             scope: scope.to_owned(),
+            rows_per_second: stats::per_second(&stats, millis),
             stats,
             square: self.square.counters(),
             duration_ms: millis,
-            rows_per_second,
             warnings: text::within_limits(warnings),
             staged: None,
         }

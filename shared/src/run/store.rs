@@ -165,7 +165,7 @@ pub(crate) async fn set_succeeded(
     Ok(succeeded == 1)
 }
 
-/// The run ended badly; the first reason stays. Answers whether this call ended it.
+/// The run ended badly; the first reason stays. Returns whether this call ended it.
 pub(crate) async fn set_failed(
     client: &impl GenericClient,
     run_id: &str,
@@ -297,41 +297,24 @@ pub(crate) async fn step(
     }))
 }
 
-/// The step starts, or starts again.
+/// A call begins to work on the step, alone or as one of several. In the second case,
+/// what those before it have noted stays.
 pub(crate) async fn start_step(
     client: &impl GenericClient,
     run_id: &str,
     step: &str,
+    is_part: bool,
 ) -> Result<(), SyncError> {
     client
         .execute(
             "update sync_steps set status = 'running', attempts = attempts + 1,
-                 progress_done = 0, progress_total = null,
+                 progress_done = case when $3 then progress_done else 0 end,
+                 progress_total = case when $3 then progress_total end,
                  started_at = coalesce(started_at, clock_timestamp()), finished_at = null,
                  error_name = null, error_message = null
              where run_id = $1 and step = $2 and status <> 'succeeded'
                  and exists (select from sync_runs where run_id = $1 and status = 'running')",
-            &[&run_id, &step],
-        )
-        .await?;
-    Ok(())
-}
-
-/// Another call begins to work on a step that takes several; what the calls before
-/// it have noted stays.
-pub(crate) async fn begin_part(
-    client: &impl GenericClient,
-    run_id: &str,
-    step: &str,
-) -> Result<(), SyncError> {
-    client
-        .execute(
-            "update sync_steps set status = 'running', attempts = attempts + 1,
-                 started_at = coalesce(started_at, clock_timestamp()), finished_at = null,
-                 error_name = null, error_message = null
-             where run_id = $1 and step = $2 and status <> 'succeeded'
-                 and exists (select from sync_runs where run_id = $1 and status = 'running')",
-            &[&run_id, &step],
+            &[&run_id, &step, &is_part],
         )
         .await?;
     Ok(())
@@ -356,7 +339,7 @@ pub(crate) async fn set_progress(
     Ok(())
 }
 
-/// The step's result, written in the transaction that it tells of. Answers false
+/// The step's result, written in the transaction that it tells of. Returns false
 /// if another invocation of the same step has committed its own before.
 pub(crate) async fn succeed_step(
     client: &impl GenericClient,

@@ -23,7 +23,7 @@ pub struct PageTable {
     /// The temporary table's name.
     pub(crate) staged: &'static str,
     /// The primary key: the id, or the parent's and one more column.
-    pub(crate) key: &'static [&'static str],
+    pub key: &'static [&'static str],
     pub(crate) columns: &'static [&'static str],
     /// Where a staged parent lists those of this table's keys, without its own, that it
     /// still has; empty for the parent.
