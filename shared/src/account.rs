@@ -1,5 +1,5 @@
-//! What each part of the account is, for all that goes over the parts: refresh,
-//! backup, preview, guard, validation, freshness, the page and the tests.
+//! The definition of each part of the account, for all that goes over the parts:
+//! refresh, backup, preview, guard, validation, freshness, the page and the tests.
 //!
 //! A part that says nothing here does not compile. What can still be forgotten: its
 //! state and its function in `infra` (`make lint` finds a state without its function,
@@ -58,7 +58,7 @@ pub fn lists() -> Vec<&'static str> {
     Part::ALL.into_iter().filter_map(list).collect()
 }
 
-/// Where Square is asked for it.
+/// Returns the endpoint at which Square is asked for it.
 #[must_use]
 pub fn endpoint(part: Part) -> &'static Endpoint {
     match part {

@@ -1,4 +1,4 @@
-//! What a function needs of the world: its settings, Square and the database.
+//! The world as a function needs it: its settings, Square and the database.
 //!
 //! Closing a run needs the database alone: a wrong setting of anything else must
 //! not keep it from being recorded.
@@ -20,7 +20,7 @@ use crate::square::Square;
 /// The settings that may be given as the ARN of a secret: `<NAME>_SECRET_ARN`.
 const SECRETS: [&str; 2] = ["SQUARE_ACCESS_TOKEN", "DATABASE_URL"];
 
-/// What a step works with.
+/// The settings and the clients that a step works with.
 pub struct Env {
     pub settings: Settings,
     pub database: Database,
@@ -127,8 +127,8 @@ fn variable_of_process(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// How the functions call AWS: over ring, so that one crypto library serves all,
-/// and with limits on waiting.
+/// Returns the configuration of the functions' calls to AWS: over ring, so that one
+/// crypto library serves all, and with limits on waiting.
 pub async fn aws_config() -> SdkConfig {
     let http = Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))

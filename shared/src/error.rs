@@ -16,7 +16,7 @@ pub enum SyncError {
     #[error("{setting} {problem}. Set it in the function's environment and deploy again.")]
     ConfigInvalid { setting: String, problem: String },
 
-    /// What the caller sent cannot be carried out. The message names the field.
+    /// The caller's input cannot be carried out. The message names the field.
     #[error("{field}: {problem}.")]
     InputInvalid { field: String, problem: String },
 
@@ -211,8 +211,8 @@ impl SyncError {
     }
 }
 
-/// What the Lambda runtime posts: without this, Step Functions would see a type
-/// name of the runtime instead of ours.
+/// The error that the Lambda runtime posts: without this, Step Functions would see a
+/// type name of the runtime instead of ours.
 impl From<SyncError> for Diagnostic {
     fn from(error: SyncError) -> Self {
         Self {

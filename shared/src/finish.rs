@@ -27,7 +27,7 @@ use crate::validation;
 /// Lambda gives the function three minutes.
 const TIMEOUT: Duration = Duration::from_secs(175);
 
-/// What the state machine hands over.
+/// The input from the state machine.
 #[derive(Debug, Deserialize)]
 pub struct Input {
     pub run_id: String,
@@ -40,7 +40,7 @@ pub struct Input {
     /// The execution's own input, for a run whose record could not be written.
     #[serde(default)]
     pub request: Value,
-    /// What a state caught; none after a good run.
+    /// The error that a state caught; none after a good run.
     #[serde(default)]
     pub failure: Option<Caught>,
 }
@@ -55,7 +55,7 @@ pub struct Caught {
     pub cause: String,
 }
 
-/// How the run ended.
+/// The outcome of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     pub run_id: String,
@@ -76,8 +76,8 @@ pub struct ErrorOutput {
     pub step: String,
 }
 
-/// What closing runs and telling of them needs. The database comes with the first
-/// event that wants it: a mail can be sent without.
+/// The means to close runs and to tell of them. The database comes with the first event
+/// that wants it: a mail can be sent without.
 pub struct Closing {
     notices: Notices,
     database: OnceCell<Database>,
@@ -163,7 +163,7 @@ pub async fn close(
     close_failed(&mut client, &input, caught).await
 }
 
-/// What is done about what a good run left, before it is closed.
+/// The work on what a good run left, before it is closed.
 struct Checks {
     /// Over sessions that end with the checks.
     of_run: Database,

@@ -1,5 +1,5 @@
-//! What a warm function keeps from event to event, and when it drops it: a secret in
-//! it may have been replaced.
+//! The environment that a warm function keeps from event to event, and drops when a
+//! secret in it may have been replaced.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ pub fn is_tried_anew(error: &SyncError) -> bool {
     is_refusal(error) && IS_KEPT.try_with(|is_kept| *is_kept).unwrap_or(false)
 }
 
-/// What a function works with, kept from event to event: until a secret in it
-/// may be no longer the right one.
+/// The environment of a function, kept from event to event: until a secret in it may be
+/// no longer the right one.
 pub(crate) struct Kept<E>(Mutex<Option<Arc<E>>>);
 
 impl<E> Default for Kept<E> {
@@ -56,7 +56,7 @@ impl<E> Kept<E> {
         work(env).await
     }
 
-    /// What is kept, or a new one; and whether it is new.
+    /// Returns the one that is kept, or a new one; and whether it is new.
     async fn take(
         &self,
         prepare: &impl AsyncFn() -> Result<E, SyncError>,

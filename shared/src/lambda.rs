@@ -60,8 +60,8 @@ where
     .await
 }
 
-/// What every line of an invocation's log says: whose it is, and where to look
-/// further. Of the highest level, so that no filter takes it away.
+/// Returns the span that says in every line of an invocation's log whose it is, and
+/// where to look further. Of the highest level, so that no filter takes it away.
 fn span(function: &str, payload: &Value, context: &Context) -> Span {
     // A state's input names the run one way, EventBridge's event another.
     let text = |ours: &str, events: &str| {

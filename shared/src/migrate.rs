@@ -17,7 +17,7 @@ use crate::square::Counters;
 /// A call may take as long as Lambda allows, less what it needs to say so.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(890);
 
-/// What the state machine hands over.
+/// The input from the state machine.
 #[derive(Debug, Deserialize)]
 pub struct Input {
     #[serde(flatten)]
@@ -25,7 +25,7 @@ pub struct Input {
     pub work: Work,
 }
 
-/// What is to be done.
+/// The work to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {

@@ -1,5 +1,5 @@
-//! Which parts of an account the sync copies: the one list of them. What each part
-//! is stands in `account`.
+//! The parts of an account that the sync copies: the one list of them. Each one's
+//! definition stands in `account`.
 
 use serde::{Deserialize, Serialize};
 
@@ -43,8 +43,8 @@ impl Part {
         }
     }
 
-    /// What a complete sync is made of. Orders join it by request, and in scheduled
-    /// runs once the history is in.
+    /// Returns the parts that a complete sync is made of. Orders join it by request,
+    /// and in scheduled runs once the history is in.
     #[must_use]
     pub fn staged() -> Vec<Self> {
         let staged = Self::ALL.into_iter();

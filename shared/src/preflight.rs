@@ -25,12 +25,12 @@ use crate::run::store::Run;
 use crate::run::{lease, store};
 use crate::square::{Counters, Square, TokenStatus};
 
-/// What the state machine hands over.
+/// The input from the state machine.
 #[derive(Debug, Deserialize)]
 pub struct Input {
     /// The execution's name.
     pub run_id: String,
-    /// Which state machine it is.
+    /// The kind of run that the state machine is for.
     #[serde(default)]
     pub kind: Kind,
     #[serde(default)]
@@ -42,7 +42,7 @@ pub struct Input {
     pub request: Value,
 }
 
-/// What the next states need, and the console shows.
+/// The output that the next states need, and the console shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     pub run_id: String,
@@ -60,7 +60,7 @@ pub struct Output {
     pub note: Option<String>,
 }
 
-/// How long a database may take to wake up: a paused Aurora needs half a minute.
+/// The time that a database may take to wake up: a paused Aurora needs half a minute.
 pub const WAKE_UP: Duration = Duration::from_secs(45);
 /// A token must outlive the run.
 const TOKEN_LEFT_MIN: SignedDuration = SignedDuration::from_hours(1);
@@ -139,7 +139,7 @@ async fn earlier_result(client: &Object, run_id: &str) -> Result<Option<Output>,
         .transpose()
 }
 
-/// What the schedule starts keeps orders fresh as well, once their history is in,
+/// Has what the schedule starts keep orders fresh as well, once their history is in,
 /// unless an import is at work on them: that must not hold up the rest.
 async fn with_orders(client: &Object, request: Request) -> Result<Request, SyncError> {
     let is_open = request.trigger == Trigger::Schedule

@@ -17,17 +17,17 @@ use crate::error::SyncError;
 pub struct Settings {
     /// Square's bearer token.
     pub square_access_token: SecretString,
-    /// Where Square answers: production, sandbox or an override.
+    /// Square's address: production, sandbox or an override.
     pub square_base_url: Url,
     /// PostgreSQL's connection string; it holds a password.
     pub database_url: SecretString,
-    /// How long the locations step may take.
+    /// Time limit of the locations step.
     pub location_sync_timeout: Duration,
-    /// How long the catalog step may take.
+    /// Time limit of the catalog step.
     pub catalog_sync_timeout: Duration,
-    /// How long the inventory step may take.
+    /// Time limit of the inventory step.
     pub inventory_sync_timeout: Duration,
-    /// How long one call of the orders step may take.
+    /// Time limit of one call of the orders step.
     pub orders_sync_timeout: Duration,
     /// Catalog objects a page (1 to 1000).
     pub catalog_batch_size: u32,

@@ -1,4 +1,4 @@
-//! What a step says of text: that PostgreSQL cannot hold some of it (see
+//! Text in a step's messages: that PostgreSQL cannot hold some of it (see
 //! `square::gate`, which takes that out of every answer), and Square's own words.
 
 /// The longest foreign text that stands in a message, in characters.
@@ -31,7 +31,7 @@ pub fn within_limits(mut messages: Vec<String>) -> Vec<String> {
     messages
 }
 
-/// What a step should warn of in whose answers so many characters were replaced or
+/// Returns the warning of a step in whose answers so many characters were replaced or
 /// removed.
 #[must_use]
 pub fn warning(cleaned: u64) -> Option<String> {

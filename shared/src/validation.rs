@@ -73,7 +73,7 @@ const SUDDEN: &str = "
     group by now.data_type, now.changes
     having count(*) >= 5 and now.changes > 100 and now.changes > 10 * max(before.changes)";
 
-/// What an operator should know of this run.
+/// Returns what an operator should know of this run.
 pub(crate) async fn warnings(client: &Object, run: &Run) -> Result<Vec<String>, SyncError> {
     let mut warnings = Vec::new();
     for row in client.query(&counts(), &[&run.run_id]).await? {

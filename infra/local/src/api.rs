@@ -11,12 +11,12 @@ use crate::aws::Aws;
 use crate::error::StackError;
 use crate::http;
 
-/// How often a run is asked after.
+/// The interval at which a run is asked after.
 const POLL: Duration = Duration::from_millis(400);
-/// How long a run may stay open after its execution has ended.
+/// The time that a run may stay open after its execution has ended.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// What to sync and how; the defaults are the API's.
+/// The parts to sync, and the way to do it; the defaults are the API's.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SyncRequest {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -33,7 +33,7 @@ pub struct SyncRequest {
     pub idempotency_key: Option<String>,
 }
 
-/// Which orders of the past to import; the defaults are the API's.
+/// The orders of the past to import; the defaults are the API's.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ImportRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +46,7 @@ pub struct ImportRequest {
     pub idempotency_key: Option<String>,
 }
 
-/// What to ask for.
+/// The run to ask for.
 #[derive(Debug, Clone)]
 pub enum Wanted {
     Sync(SyncRequest),
@@ -75,7 +75,7 @@ pub struct Started {
     pub status_url: String,
 }
 
-/// What a step did to one data type's rows.
+/// Counts of what a step did to one data type's rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Counts {
@@ -86,7 +86,7 @@ pub struct Counts {
     pub quarantined: i64,
 }
 
-/// How far a step is, in Square's objects.
+/// The progress of a step, in Square's objects.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default)]
 pub struct Progress {
@@ -97,7 +97,7 @@ pub struct Progress {
     pub windows: Option<Windows>,
 }
 
-/// How many windows an import has, and how many are read.
+/// The number of an import's windows, and of those that are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Windows {
@@ -105,7 +105,7 @@ pub struct Windows {
     pub total: u64,
 }
 
-/// What a step asked of Square.
+/// The requests of a step to Square.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default)]
 pub struct SquareUse {

@@ -16,7 +16,8 @@ use crate::http;
 
 /// The region that everything local is in.
 pub(crate) const REGION: &str = "us-east-1";
-/// What a process may inherit: how to reach the internet and whom to trust there.
+/// The variables that a process may inherit, such as how to reach the internet and whom
+/// to trust there.
 const INHERITED: [&str; 9] = [
     "PATH",
     "LANG",
@@ -35,7 +36,7 @@ pub struct Aws {
     endpoint: String,
 }
 
-/// What Step Functions says about an execution.
+/// An execution as Step Functions describes it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Execution {
@@ -99,7 +100,7 @@ impl Aws {
         Ok((aws, service))
     }
 
-    /// Where it answers.
+    /// Returns its address.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
@@ -184,7 +185,7 @@ impl Aws {
         http::text("StartExecution", &answer, "/executionArn", "executionArn")
     }
 
-    /// What became of an execution.
+    /// Returns what became of an execution.
     ///
     /// # Errors
     /// As [`Aws::call`].

@@ -11,7 +11,7 @@ use crate::api::{Api, ImportRequest, Wanted};
 use crate::error::StackError;
 use crate::stack::{Options, Stack};
 
-/// What one import cost.
+/// The cost of one import.
 struct Cost {
     orders: i64,
     lines: i64,
@@ -28,7 +28,7 @@ struct Cost {
 /// whether both came in.
 ///
 /// # Errors
-/// What kept a stack from standing, or its API from answering.
+/// The error that kept a stack from standing, or its API from answering.
 pub async fn bench(stack_dir: &Path, orders: u32, say: impl Fn(&str)) -> Result<bool, StackError> {
     let mut costs = Vec::new();
     for orders in [orders, orders.saturating_mul(2)] {

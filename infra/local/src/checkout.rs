@@ -1,4 +1,4 @@
-//! Where things lie in the checkout: what `make` installed and built, and what
+//! The places of things in the checkout: what `make` installed and built, and what
 //! the stack deploys. It is found from the working directory upwards, so that
 //! a checkout can be moved without building it again.
 

@@ -1,5 +1,5 @@
-//! What each command does, and what it says while it does so. Every command
-//! returns whether all went well; what went wrong has been said by then.
+//! The work of each command, and what it says meanwhile. Every command returns whether
+//! all went well; what went wrong has been said by then.
 
 use std::io::Write;
 use std::os::unix::process::parent_id;
@@ -124,7 +124,7 @@ fn failure(title: &str, message: &str) -> String {
     format!("{rule}\n✗ {title}\n\n  {message}\n{rule}")
 }
 
-/// Where everything is, and how to sign in.
+/// Says where everything is, and how to sign in.
 fn introduce(file: &StackFile) {
     say(&format!(
         "\n  page      {page}\n  sign in   {user} / {password}\n  API       {api}\n            Authorization: Bearer $(make -s token)\n  database  {database}\n  Square    {square}\n  AWS       {aws}\n",

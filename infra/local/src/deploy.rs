@@ -67,7 +67,7 @@ pub(crate) async fn deploy(
     aws.outputs(STACK).await
 }
 
-/// What SAM complains of: its last word, or the end of its log.
+/// Returns SAM's complaint: its last error, or the end of its log.
 fn complaint(log: &Path) -> String {
     let end = log_end(log);
     let error = end.rfind("Error: ").and_then(|at| end.get(at..));

@@ -36,11 +36,11 @@ for service in $services; do kill -s KILL -- "-${service#*:}" 2>/dev/null; done
 rm -rf -- "$1" "$2"
 "#;
 
-/// How long a process that lives is waited for. One that dies is told of at once, so
-/// this ends only what would never end: no machine is too slow for it.
+/// The longest wait for a process that lives. One that dies is told of at once, so this
+/// ends only what would never end: no machine is too slow for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
-/// How long a start waits for an earlier stack in the same directory to end.
+/// The time that a start waits for an earlier stack in the same directory to end.
 const LOCK_PATIENCE: Duration = Duration::from_secs(12);
 
 /// The signal that makes a service end in good order.
@@ -117,7 +117,7 @@ impl Guard {
         Ok(metadata.uid() == 0)
     }
 
-    /// Where a service's output goes.
+    /// Returns the path of the log for a service's output.
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.logs.join(format!("{name}.log"))
     }
@@ -191,7 +191,7 @@ impl Service {
         }
     }
 
-    /// What to say if the process has ended.
+    /// Returns the error to report if the process has ended.
     pub(crate) fn ended(&mut self) -> Option<StackError> {
         match self.process.try_wait() {
             Ok(None) => None,

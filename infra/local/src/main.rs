@@ -12,7 +12,7 @@ use local::api::{ImportRequest, SyncRequest, Wanted};
 #[derive(Parser)]
 #[command(name = "local", about = "The local stack of Square Sync")]
 struct Cli {
-    /// Where stack.json and the logs go
+    /// The directory of stack.json and the logs
     #[arg(long, env = "STACK_DIR", default_value = ".local", global = true)]
     stack_dir: PathBuf,
     #[command(subcommand)]
@@ -29,7 +29,7 @@ enum Command {
     Token,
     /// Measure an import of orders, and one of twice as many
     Bench {
-        /// How many orders the first import has
+        /// The number of orders in the first import
         #[arg(long, default_value_t = 100_000)]
         orders: u32,
     },
@@ -90,7 +90,7 @@ struct Sync {
     migrate: bool,
 }
 
-/// What only a complete sync takes.
+/// Options that only a complete sync takes.
 const COMPLETE_SYNC: [&str; 5] = [
     "full_refresh",
     "reconcile",
@@ -99,8 +99,8 @@ const COMPLETE_SYNC: [&str; 5] = [
     "allow_mass_deletion",
 ];
 
-/// What only an import takes. That the others require `historical_orders` does not
-/// keep them from standing beside what it conflicts with: clap then waives it.
+/// Options that only an import takes. That the others require `historical_orders` does
+/// not keep them from standing beside what it conflicts with: clap then waives it.
 const IMPORT: [&str; 4] = ["historical_orders", "from", "to", "location_ids"];
 
 impl From<Sync> for Wanted {

@@ -23,8 +23,8 @@ const STARTS: usize = 20;
 /// Measures every function on a stack of its own, and says the table.
 ///
 /// # Errors
-/// What kept the stack from standing, its API from answering, or a function from
-/// starting.
+/// The error that kept the stack from standing, its API from answering, or a function
+/// from starting.
 pub async fn measure(stack_dir: &Path, say: impl Fn(&str)) -> Result<bool, StackError> {
     let options = Options::quiet(stack_dir.join("measure"));
     let checkout = crate::Checkout::find()?;

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use crate::error::StackError;
 
-/// Where the gateway listens if nobody says otherwise.
+/// The port at which the gateway listens if nobody says otherwise.
 const GATEWAY: u16 = 4600;
 
 /// A port that no other stack takes while this is held.

@@ -17,7 +17,7 @@ use crate::{ports, random};
 
 const DATABASE: &str = "square_sync";
 
-/// Who PostgreSQL runs as where the stack itself is root.
+/// The user that PostgreSQL runs as where the stack itself is root.
 #[derive(Debug, Clone, Copy)]
 struct User {
     uid: u32,

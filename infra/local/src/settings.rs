@@ -1,4 +1,4 @@
-//! What the environment of `make run` decides: which Square, which database,
+//! The decisions of `make run`'s environment: which Square, which database,
 //! and every setting of the functions. Settings travel as the template's
 //! parameters, the same way they do on AWS; the functions inherit nothing.
 
@@ -11,7 +11,7 @@ const SIMULATED_TOKEN: &str = "sim-token";
 const PRODUCTION: &str = "https://connect.squareup.com";
 const SANDBOX: &str = "https://connect.squareupsandbox.com";
 
-/// What the environment says; absent and empty variables are the same.
+/// The variables of the environment; absent and empty ones are the same.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     variables: BTreeMap<String, String>,
@@ -49,7 +49,7 @@ impl Settings {
             .filter(|value| !value.is_empty())
     }
 
-    /// Which Square account to copy. Square itself is asked only with what
+    /// Returns the Square account to copy. Square itself is asked only with what
     /// looks like a token of Square's, or with `SQUARE_ENVIRONMENT` set.
     #[must_use]
     pub fn square_account(&self) -> SquareAccount {

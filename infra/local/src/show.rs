@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::api::{Progress, Run, Step};
 
-/// How often plain lines tell of a step that goes on.
+/// The interval at which plain lines tell of a step that goes on.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Shows one run.
@@ -26,7 +26,7 @@ pub enum Show {
 }
 
 impl Default for Show {
-    /// What fits the standard streams.
+    /// Chooses what fits the standard streams.
     fn default() -> Self {
         if std::io::stderr().is_terminal() && std::io::stdout().is_terminal() {
             Self::Bars {
@@ -141,7 +141,7 @@ fn windows(progress: &Progress) -> String {
     })
 }
 
-/// What was read so far. How many orders an import has is an estimate.
+/// Says what was read so far. The number of an import's orders is an estimate.
 fn objects(progress: &Progress) -> String {
     match (progress.done, progress.total, progress.windows) {
         (done, Some(total), Some(_)) => format!(", {done} of about {total} orders"),
@@ -152,7 +152,7 @@ fn objects(progress: &Progress) -> String {
     }
 }
 
-/// How long the step will still take.
+/// Says how long the step will still take.
 fn left(progress: &Progress) -> String {
     progress.seconds_left.map_or_else(String::new, |seconds| {
         let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);

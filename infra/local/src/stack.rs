@@ -22,15 +22,15 @@ use crate::{deploy, ports};
 /// page lies at its root path as it does on AWS.
 const DOMAIN: &str = "app.localhost";
 
-/// How to start a stack.
+/// The options for starting a stack.
 #[derive(Clone)]
 pub struct Options {
-    /// Where `stack.json` and the logs go.
+    /// The directory of `stack.json` and the logs.
     pub stack_dir: PathBuf,
     /// The gateway's port; any free one if it is `Some(0)`, the usual one or
     /// else any free one if it is `None`.
     pub port: Option<u16>,
-    /// Which Square, which database, and the functions' settings.
+    /// The choice of Square and of the database, and the functions' settings.
     pub settings: Settings,
     /// The simulator's arguments.
     pub sim_args: Vec<String>,
@@ -148,7 +148,7 @@ impl Stack {
     }
 }
 
-/// What the parts of a stack leave to tell.
+/// The parts of a stack once they have started.
 struct Parts {
     claim: Claim,
     aws: Aws,

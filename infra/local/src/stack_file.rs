@@ -41,7 +41,7 @@ pub struct StackFile {
 }
 
 impl StackFile {
-    /// Where the file lies in a stack's directory.
+    /// Returns the file's path in a stack's directory.
     #[must_use]
     pub fn path(stack_dir: &Path) -> PathBuf {
         stack_dir.join("stack.json")

@@ -45,7 +45,7 @@ pub(super) const ITEMS: [Column<ItemRow>; 13] = [
     column("deleted_at", |_| &None::<Timestamp>),
 ];
 
-/// What only staging has of an item.
+/// The columns of an item that only staging has.
 pub(super) const ITEMS_IN_STAGING: [Column<ItemRow>; 2] = [
     column("variation_ids", |row| &row.variation_ids),
     column("categories", |row| &row.categories),
@@ -85,7 +85,7 @@ pub(super) const VARIATIONS: [Column<VariationRow>; 20] = [
     column("deleted_at", |_| &None::<Timestamp>),
 ];
 
-/// What only staging has of a variation.
+/// The columns of a variation that only staging has.
 pub(super) const VARIATIONS_IN_STAGING: [Column<VariationRow>; 2] = [
     column("item_seq", |row| &row.item_seq),
     column("overrides", |row| &row.overrides),

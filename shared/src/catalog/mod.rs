@@ -81,7 +81,7 @@ struct Reader<'a, 'c> {
     told: Told,
 }
 
-/// What lists have told of the catalog's own time.
+/// The catalog's own time, as lists have told it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Told {
     /// `latest_time`.
@@ -195,7 +195,7 @@ impl<'a, 'c> Reader<'a, 'c> {
         Ok(())
     }
 
-    /// What changed after `begin_time`.
+    /// Reads what changed after `begin_time`.
     async fn list_changes(&mut self, begin_time: Option<Timestamp>) -> Result<(), SyncError> {
         let list = self.request(TYPES.to_vec(), begin_time);
         self.read(vec![list]).await?;
@@ -273,7 +273,7 @@ mod tests {
         Timestamp::from_second(1_577_836_800 + second).unwrap()
     }
 
-    /// What a list told whose pages said and held these seconds, at second 100.
+    /// Returns what a list told whose pages said and held these seconds, at second 100.
     fn told(pages: &[(Option<i64>, &[i64])]) -> Told {
         let mut told = Told::default();
         for (said, changes) in pages {

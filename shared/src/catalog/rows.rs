@@ -76,7 +76,7 @@ pub struct CategoryRow {
     pub is_deleted: bool,
 }
 
-/// Where an object is sold.
+/// The locations at which an object is sold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Presence {
     pub at_all_locations: bool,

@@ -33,8 +33,8 @@ pub(super) fn complete_item_ids(access: Access) -> String {
     )
 }
 
-/// What was set aside of objects that are deleted: of those nothing else matters, and
-/// no later copy can come.
+/// Removes what was set aside of objects that are deleted: of those nothing else
+/// matters, and no later copy can come.
 pub(super) fn deleted_asides() -> Vec<String> {
     let of_table = |table: &&'static Table| {
         format!(
@@ -51,7 +51,7 @@ pub(super) fn deleted_asides() -> Vec<String> {
     tables.map(of_table).collect()
 }
 
-/// What Square gives of a deleted item's variations is as deleted as the item.
+/// Marks what Square gives of a deleted item's variations as deleted, like the item.
 pub(super) fn follow_deleted_items(access: Access) -> String {
     format!(
         "

@@ -86,7 +86,7 @@ async fn staged_catalog_asks(
     Ok(staged.is_some_and(|staged| staged.wants_inventory))
 }
 
-/// How far the one list for all locations went.
+/// The reach of the one list for all locations.
 enum Unsplit {
     /// To its end, within one page.
     All,

@@ -10,13 +10,13 @@ use crate::text::shorten;
 /// Locations that the warning names at most.
 const NAMED: usize = 20;
 
-/// Which of these zones reports take for UTC. Parameter: the zones, null for none.
+/// Positions of zones that reports take for UTC. Parameter: the zones, null for none.
 pub const UNKNOWN: &str = "
     select position from unnest($1::text[]) with ordinality as given (zone, position)
     where zone is null or lower(zone) not in (select name from known_time_zones)
     order by position";
 
-/// What the step should warn of: locations whose days are not those of their clock.
+/// Returns the step's warning of locations whose days are not those of their clock.
 pub(super) async fn warning(
     client: &impl GenericClient,
     rows: &[LocationRow],

@@ -1,5 +1,5 @@
-//! What somebody who is told of an error can do about it, beyond what the error's
-//! own message says.
+//! Advice on what somebody who is told of an error can do about it, beyond what the
+//! error's own message says.
 
 const BY_ITSELF: &str = "Nothing yet: the next scheduled sync tries again by itself. If more of \
 these mails come, look at the status page of the service that is named above.";
@@ -8,7 +8,7 @@ after it, the next one catches up by itself.";
 const REPORT: &str = "If the next scheduled sync fails too, report it with the run's id: a fault \
 of the program or of an answer does not pass by itself.";
 
-/// What to do about an error of that name.
+/// Returns the advice on an error of that name.
 pub(crate) fn for_error(name: &str) -> &'static str {
     match name {
         "SquareRateLimited" | "SquareUnavailable" | "DatabaseUnavailable" => BY_ITSELF,

@@ -1,4 +1,4 @@
-//! What EventBridge says when an execution ends.
+//! The event that EventBridge sends when an execution ends.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -47,7 +47,7 @@ impl Ended {
         Self::deserialize(detail).map_err(|error| SyncError::input("detail", error.to_string()))
     }
 
-    /// What the run is; the state machine's name ends with it.
+    /// Returns the run's kind; the state machine's name ends with it.
     pub(crate) fn kind(&self) -> Kind {
         let machine = self.state_machine_arn.replace('-', "_");
         [Kind::HistoricalOrders, Kind::Migration, Kind::Restore]
@@ -62,7 +62,7 @@ impl Ended {
         serde_json::from_str(input).unwrap_or(Value::Null)
     }
 
-    /// How it failed, for a run that has no record of that.
+    /// Returns the run's failure, for a run that has no record of it.
     pub(crate) fn failure(&self) -> Failure {
         let (name, message) = match self.status {
             Status::TimedOut => (
@@ -84,7 +84,7 @@ step had committed is undone; start the run again.",
         }
     }
 
-    /// What the event alone tells, where the database does not.
+    /// Returns what the event alone tells of the run, where the database does not.
     pub(crate) fn summary(&self) -> Summary {
         let kind = self.kind();
         let request = Request::parse(kind, self.request()).unwrap_or_default();

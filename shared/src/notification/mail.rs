@@ -140,7 +140,7 @@ fn recovered(body: &mut String, run: &Summary) {
     ages(body, run);
 }
 
-/// What a run that did not end well leaves behind.
+/// Describes what a run that did not end well leaves behind.
 fn kept(run: &Summary) -> String {
     let text = match (run.kind.as_str(), run.mode.as_str()) {
         _ if run.dry_run => "It was a preview and was not to change anything.",
@@ -162,7 +162,7 @@ they read; the tables of this step and of those after it are as they were, whole
     text.to_owned()
 }
 
-/// How old each data type is.
+/// Writes how old each data type is.
 fn ages(body: &mut String, run: &Summary) {
     if run.freshness.is_empty() {
         put(body, "The database could not be asked how old the data is.");
@@ -218,7 +218,7 @@ fn links(body: &mut String, run: &Summary, page: Option<&str>) {
     );
 }
 
-/// What the run is, in a few words.
+/// Names the run in a few words.
 fn title(run: &Summary) -> &'static str {
     match (run.kind.as_str(), run.mode.as_str()) {
         _ if run.dry_run => "A preview",

@@ -26,7 +26,7 @@ use crate::run::request::Request;
 use crate::run::summary::{self, Summary};
 use crate::run::{start, store};
 
-/// Who is told of what; by default nobody of anything.
+/// The notices to send, and to whom; by default none to anybody.
 #[derive(Default)]
 pub struct Notices {
     topic: Option<Topic>,
@@ -34,7 +34,7 @@ pub struct Notices {
     success: bool,
     /// Whether the first success after failures is told.
     recovery: bool,
-    /// Where the admin page is.
+    /// The public address below which the admin page is.
     page: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What is told, and in which words.
+//! The ends of runs that are told of, and the words for them.
 
 use jiff::Timestamp;
 

@@ -148,9 +148,9 @@ pub(super) async fn heal(client: &impl GenericClient) -> Result<u64, SyncError> 
     Ok(client.execute(HEAL, &[]).await?)
 }
 
-/// Where no orders have been read yet: scheduled runs leave out these locations until
-/// their orders have been, and thereby know later ones from them. Returns how many
-/// were noted.
+/// Notes locations where no orders have been read yet: scheduled runs leave them out
+/// until their orders have been, and thereby know later ones from them. Returns how
+/// many were noted.
 ///
 /// # Errors
 /// The database's.

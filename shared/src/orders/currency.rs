@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Where an order's currency is looked for, in this order; then anywhere in it.
+/// The fields in which an order's currency is looked for, in this order; then anywhere
+/// in it.
 const FIELDS: [&str; 12] = [
     "total_money",
     "total_tax_money",
@@ -51,7 +52,7 @@ pub(super) fn settle(
     }
 }
 
-/// How deep an amount stands in an order, at most.
+/// The greatest depth at which an amount stands in an order.
 const DEPTH_MAX: u32 = 16;
 
 /// An order's JSON, without what no value of ours can hold: a number beyond a float,

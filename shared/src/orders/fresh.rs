@@ -39,7 +39,7 @@ pub struct Output {
     pub done: bool,
 }
 
-/// What the step's calls note for the next one.
+/// The note of the step's calls for the next one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
     /// None before the first page, and in a note of an older release.
@@ -50,7 +50,7 @@ struct Note {
     has_asked: bool,
     /// Chunks that are read to their end.
     chunks: usize,
-    /// Where the chunk after them stands: all orders updated before are in.
+    /// The place of the chunk after them: all orders updated before are in.
     place: Option<Timestamp>,
     /// Orders that are counted and may come again from there.
     place_ids: Vec<String>,
@@ -63,7 +63,7 @@ struct Note {
     cleaned: u64,
 }
 
-/// What the step's first call has found to do. Later calls keep to it: watermarks
+/// The work that the step's first call has found. Later calls keep to it: watermarks
 /// move with each page, so they would group the locations anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Plan {
@@ -226,12 +226,12 @@ struct Reading<'a> {
     intake: Intake,
     told: Counters,
     cleaned: u64,
-    /// What the step's record holds, unless another invocation has changed it.
+    /// The note in the step's record, unless another invocation has changed it.
     stored: Note,
     note: Note,
 }
 
-/// What came to its end.
+/// The part of the work that came to its end.
 enum Finished {
     Chunk,
     Step(Output),

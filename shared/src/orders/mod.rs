@@ -44,7 +44,7 @@ pub use rederive::Rederived;
 pub(crate) use rederive::Rederiving;
 pub use window::Output as WindowOutput;
 
-/// What the state machine hands over.
+/// The input from the state machine.
 #[derive(Debug, Deserialize)]
 pub struct Input {
     #[serde(flatten)]
@@ -53,7 +53,7 @@ pub struct Input {
     pub work: Work,
 }
 
-/// What is to be done.
+/// The work to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(tag = "work", rename_all = "snake_case")]
 pub enum Work {

@@ -21,7 +21,7 @@ pub(super) struct NamelessOrders(HashMap<(String, Timestamp), Vec<Nameless>>);
 /// One of them.
 #[derive(Debug)]
 struct Nameless {
-    /// What quarantine calls it.
+    /// Its name in quarantine.
     name: String,
     /// None where it is still to come: that is no evidence.
     updated_at: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! What an order took of tax, tip and service charge, less what it gave back.
+//! The tax, tip and service charge that an order took, less what it gave back.
 
 use crate::square::orders::{Order, OrderMoneyAmounts, OrderReturn, OrderReturnPart};
 use crate::square::wire::Money;
@@ -27,7 +27,8 @@ impl Net {
         net.or(sold.with(returned, subtract))
     }
 
-    /// What came back of one sale: as Square has added it up, else its parts.
+    /// Returns the amounts that came back of one sale: as Square has added them up,
+    /// else from its parts.
     fn returned(back: &OrderReturn) -> Self {
         let lines = || back.return_line_items.iter().flatten();
         let parts = Self {

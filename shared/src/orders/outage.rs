@@ -16,13 +16,13 @@ use crate::error::SyncError;
 use crate::kept;
 use crate::run::step::StepInput;
 
-/// How often the state machine calls a window whose error may pass.
+/// The number of times that the state machine calls a window whose error may pass.
 pub const TRIES: i32 = 3;
 
-/// What passes by itself, and the database lives to note.
+/// Errors that pass by themselves, and that the database is there to note.
 const PASSING: [&str; 2] = ["SquareRateLimited", "SquareUnavailable"];
 
-/// What no window can be without, and no further try cures.
+/// Errors that no window can escape, and that no further try cures.
 const CERTAIN: [&str; 4] = [
     "ConfigInvalid",
     "DatabaseSchemaOutdated",
@@ -37,7 +37,7 @@ pub struct CutOff {
     pub message: String,
 }
 
-/// What the run's other windows show.
+/// The signs of an outage that the run's other windows show.
 struct Signs {
     first: CutOff,
     is_certain: bool,

@@ -26,7 +26,7 @@ pub(crate) const LINE_ITEMS: &str = "line_items";
 /// does, soon after: it was changed meanwhile, or the list had to start over.
 const SEEN_MAX: usize = 500_000;
 
-/// What one call knows while it takes in pages.
+/// Everything that one call knows while it takes in pages.
 pub(crate) struct Intake {
     /// Locations that orders may refer to, with their currencies.
     locations: HashMap<String, Option<String>>,
@@ -53,7 +53,7 @@ pub(crate) struct Batch {
     origin: Origin,
 }
 
-/// Where a batch's orders come from.
+/// The origin of a batch's orders.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Origin {
     /// Square listed them.
@@ -108,7 +108,7 @@ impl Latest {
     }
 }
 
-/// What a page did.
+/// The figures of a page.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) orders: Counts,

@@ -31,12 +31,12 @@ use crate::text::shorten;
 use crate::times::Now;
 use crate::{locations, postgres};
 
-/// What is to be read, for the state machine's Map.
+/// The windows to be read, for the state machine's Map.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Output {
     #[serde(flatten)]
     pub step: StepOutput,
-    /// How many windows may be read side by side.
+    /// The number of windows that may be read side by side.
     pub concurrency: u32,
     pub windows: Vec<Planned>,
 }
@@ -229,9 +229,10 @@ async fn newest_change(
     Ok(None)
 }
 
-/// What is asked for, as far as it can be done: orders to come are not read by having
-/// been asked for. And whether more was asked for, so that orders of times still to come
-/// are wanted, too. None if there is nothing, or no location has any order.
+/// Returns the span that is asked for, as far as it can be read: orders to come are not
+/// read by having been asked for. And whether more was asked for, so that orders of
+/// times still to come are wanted, too. None if there is nothing, or no location has
+/// any order.
 fn wanted_span(request: &Request, newest: &BTreeMap<String, Timestamp>) -> Option<(Span, bool)> {
     let end = spans::after(*newest.values().max()?);
     let asked = request.to.map(spans::floor);
@@ -243,7 +244,7 @@ fn wanted_span(request: &Request, newest: &BTreeMap<String, Timestamp>) -> Optio
     (span.from < span.to).then_some((span, is_open))
 }
 
-/// What each location lacks of the wanted span.
+/// Returns the parts of the wanted span that each location lacks.
 async fn missing(
     transaction: &Transaction<'_>,
     wanted: Span,

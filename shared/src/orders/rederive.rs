@@ -24,7 +24,7 @@ use crate::square::Order;
 /// Orders a batch: as many as fit a short transaction and little memory.
 const BATCH: i64 = 1_000;
 
-/// What became of the order tables.
+/// The result of deriving the order tables anew.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rederived {
     #[serde(flatten)]
@@ -33,12 +33,12 @@ pub struct Rederived {
     pub done: bool,
 }
 
-/// What the calls note for the next one.
+/// The note of the calls for the next one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
     /// The id of the last order that was gone over.
     place: Option<String>,
-    /// How many orders there were when it began.
+    /// The number of orders when it began.
     total: Option<i64>,
     /// Orders that this release cannot read; their rows stay as they are.
     unreadable: i64,

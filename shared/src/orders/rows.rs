@@ -59,7 +59,7 @@ pub struct OrderRow {
     pub raw: Option<Json<Box<RawValue>>>,
 }
 
-/// What sold and returned lines have in common.
+/// The columns that sold and returned lines have in common.
 #[derive(Debug)]
 pub struct LineRow {
     pub order_id: String,

@@ -42,7 +42,7 @@ impl Span {
     }
 }
 
-/// What none of `done` covers of `wanted`, in order.
+/// Returns the parts of `wanted` that none of `done` covers, in order.
 #[must_use]
 pub fn missing(wanted: Span, done: &[Span]) -> Vec<Span> {
     let mut done = done.to_vec();

@@ -59,7 +59,7 @@ pub const TENDERS: PageTable = PageTable {
     children: &[],
 };
 
-/// How pages reach the tables.
+/// The way in which pages reach the tables.
 pub const ACCESS: Access = page_table::ACCESS;
 
 /// All of them, parents first.
@@ -98,7 +98,7 @@ pub async fn locations(client: &Object) -> Result<HashMap<String, Option<String>
 
 const LOCATIONS: &str = "select id, currency from locations";
 
-/// What became of one order.
+/// The outcome of writing one order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fate {
     pub order: Counts,
@@ -107,7 +107,7 @@ pub struct Fate {
     pub is_outdated: bool,
 }
 
-/// Where the rows come from.
+/// The origin of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// Square gave the orders just now.

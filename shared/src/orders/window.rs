@@ -21,7 +21,7 @@ use crate::run::stats::{StepOutput, total};
 use crate::run::step::{self, Step, StepContext, StepInput, hand_over_at};
 use crate::square::{Counters, OrderTime, SearchOrders, read_ahead};
 
-/// How far the window has come.
+/// The window's progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Output {
     pub run_id: String,
@@ -38,7 +38,7 @@ pub struct Output {
     pub outage: Option<CutOff>,
 }
 
-/// What the import's calls note in their step's record.
+/// The note of the import's calls in their step's record.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Note {
     windows: Windows,
@@ -46,7 +46,7 @@ pub(super) struct Note {
     cleaned: u64,
 }
 
-/// How many windows there are, and how many are done.
+/// The number of windows, and of those that are done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Windows {
     done: i64,
@@ -61,7 +61,7 @@ pub(super) struct Summary {
     windows: Windows,
 }
 
-/// What the import's calls did, all together.
+/// Sums up what the import's calls did, all together.
 pub(super) fn summary(resumed: &Resumed<Note>, run_id: &str) -> Summary {
     let warnings = crate::text::warning(resumed.note.cleaned);
     Summary {
@@ -213,7 +213,8 @@ impl Window {
         }
     }
 
-    /// What another invocation would have changed.
+    /// Returns what another invocation would have changed: the place, and the number of
+    /// ids at it.
     fn standing(&self) -> (Option<Timestamp>, i32) {
         let ids = i32::try_from(self.place_ids.len()).unwrap_or(i32::MAX);
         (self.place, ids)
@@ -236,7 +237,7 @@ struct Reading<'a> {
     context: &'a StepContext<'a>,
     window: Window,
     intake: Intake,
-    /// What the step's record has been told of the requests to Square.
+    /// The requests to Square that the step's record has been told of.
     told: Counters,
     cleaned: u64,
 }
@@ -382,7 +383,7 @@ const MOVE_PLACE: &str = "
 /// For the test that prepares every statement.
 pub(super) const STATEMENTS: [&str; 2] = [MOVE_PLACE, DONE_SHARE];
 
-/// Which part of the import's time, over all its locations, has been read.
+/// The share of the import's time, over all its locations, that has been read.
 /// Parameter: run id.
 const DONE_SHARE: &str = "
     with windows as (

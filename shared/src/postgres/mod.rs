@@ -39,8 +39,8 @@ pub const CONNECTED_WITHIN: Duration = Duration::from_secs(15);
 /// After how long without a word from the server a connection counts as lost, be it
 /// that we wait for its word or that it has not taken ours.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// How often a silent server is asked for a sign of life. The kernel's own pace
-/// would be two hours.
+/// The interval at which a silent server is asked for a sign of life. The kernel's own
+/// pace would be two hours.
 const PROBE: Duration = Duration::from_secs(10);
 
 /// Session limits. The statement limit is a backstop: a call's own, shorter time ends
@@ -53,7 +53,7 @@ const SESSION: &str = "set search_path = public; \
     set idle_in_transaction_session_timeout = '120s'; \
     set client_min_messages = 'warning'";
 
-/// What the database's clock says.
+/// Returns the time by the database's clock.
 ///
 /// # Errors
 /// The database's.
@@ -62,8 +62,8 @@ pub async fn now(client: &impl GenericClient) -> Result<Now, SyncError> {
     Ok(Now::at(row.get(0)))
 }
 
-/// What the server is to do about a function that is no more: look for it while a
-/// statement runs, and ask a silent connection for a sign of life. Not every server
+/// The server's settings against a function that is no more: to look for it while a
+/// statement runs, and to ask a silent connection for a sign of life. Not every server
 /// can, for its version or its system.
 const WATCH: &str = "do $$
     declare setting text[];

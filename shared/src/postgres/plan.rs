@@ -26,7 +26,7 @@ use crate::error::SyncError;
 pub(super) const SESSION: &str =
     "set enable_nestloop = off; set enable_mergejoin = off; set jit = off";
 
-/// How a statement reaches the data tables from the rows that were staged.
+/// A statement's way from the rows that were staged to the data tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Whole tables against all that was listed.

@@ -20,16 +20,16 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::SyncError;
 
-/// What our sessions are called that belong to no run, and how the names of the
-/// others begin.
+/// The name of our sessions that belong to no run, and the beginning of the others'
+/// names.
 pub(super) const NAME: &str = "square-sync";
 /// PostgreSQL's longest name.
 const NAME_MAX: usize = 63;
 
-/// How long a session may take to end by itself: nothing keeps one that is idle.
+/// The time that a session may take to end by itself: nothing keeps one that is idle.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long ending them, or leaving them to the next call, may take, with a database
-/// that may be away.
+/// The time that ending them, or leaving them to the next call, may take, with a
+/// database that may be away.
 pub(super) const LIMIT: Duration = Duration::from_secs(2);
 
 /// The name of a run's sessions.

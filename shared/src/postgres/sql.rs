@@ -9,7 +9,7 @@ pub(crate) fn prefixed(columns: &[&str], prefix: &str) -> String {
     columns.join(", ")
 }
 
-/// What becomes of a row whose key is there already: these columns change.
+/// Returns the clause for a row whose key is there already: these columns change.
 pub(crate) fn or_change(key: &[&str], columns: &[&str]) -> String {
     let assignments: Vec<String> = columns
         .iter()

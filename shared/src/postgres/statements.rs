@@ -1,6 +1,6 @@
-//! Which statement of a migration failed. PostgreSQL does not say it for a script
-//! that is sent as a whole, so after a failure the script is tried once more,
-//! statement by statement, in a transaction that is rolled back.
+//! The statement at which a migration failed. PostgreSQL does not name it for a script
+//! that is sent as a whole, so after a failure the script is tried once more, statement
+//! by statement, in a transaction that is rolled back.
 
 use tokio_postgres::Client;
 

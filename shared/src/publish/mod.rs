@@ -32,7 +32,7 @@ use crate::staging::guard;
 /// As long as Lambda allows, less what it takes to say so.
 const TIMEOUT: Duration = Duration::from_secs(890);
 
-/// What the state machine hands over.
+/// The input from the state machine.
 #[derive(Debug, Deserialize)]
 pub struct Input {
     #[serde(flatten)]
@@ -40,7 +40,7 @@ pub struct Input {
     pub work: Work,
 }
 
-/// What is to be done.
+/// The work to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
@@ -60,7 +60,7 @@ pub enum Output {
     Held { run_id: String },
 }
 
-/// What is kept of a preview beside its figures.
+/// The record of a preview: the step's figures, and samples of rows beside them.
 #[derive(Debug, Serialize)]
 struct Previewed<'a> {
     #[serde(flatten)]
@@ -150,7 +150,7 @@ async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
         .await
 }
 
-/// What the run's steps have staged, in their order.
+/// Returns what the run's steps have staged, in their order.
 async fn staged_steps(client: &Object, run_id: &str) -> Result<Vec<(Part, StagedStep)>, SyncError> {
     let rows = client
         .query(

@@ -1,4 +1,4 @@
-//! What a preview shows: of each data type some rows that would be created,
+//! A preview's samples: of each data type some rows that would be created,
 //! changed, column by column, and deleted.
 
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ pub(super) struct Sample {
 struct Change {
     /// The row's key.
     key: JsonRow,
-    /// What would change, by column.
+    /// The changes, by column.
     changes: BTreeMap<String, FromTo>,
 }
 

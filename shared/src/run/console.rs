@@ -1,4 +1,4 @@
-//! Where an execution is to be seen.
+//! The address at which an execution is to be seen.
 
 /// The execution's page in the console of its partition; none for a text that is
 /// no ARN.

@@ -1,4 +1,4 @@
-//! How old the data is: when what the tables hold was last asked of Square.
+//! The age of the data: when what the tables hold was last asked of Square.
 //!
 //! A step counts from its beginning, for that is when it asked, and an import from
 //! its own; a step that only staged counts once its run has published. Putting a
@@ -58,7 +58,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
     vec![("freshness", FRESHNESS)]
 }
 
-/// How fresh one data type is.
+/// The freshness of one data type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Freshness {
     /// The name of a part.
@@ -70,7 +70,7 @@ pub struct Freshness {
     pub age_seconds: Option<i64>,
 }
 
-/// How fresh each data type is, in the order in which they are synced.
+/// Reads how fresh each data type is, in the order in which they are synced.
 ///
 /// # Errors
 /// The database's.

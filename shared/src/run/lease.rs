@@ -17,7 +17,7 @@ use super::store::{self, yields};
 use crate::error::SyncError;
 use crate::postgres::sessions;
 
-/// What a run holds: all its leases, under one token.
+/// The leases that a run holds, all under one token.
 #[derive(Debug, Clone)]
 pub struct Lease {
     pub run_id: String,
@@ -166,7 +166,7 @@ async fn take(
     Ok(Some(Taken { lease, from }))
 }
 
-/// Who holds any of the leases at this moment.
+/// Returns the run that holds any of the leases at this moment.
 ///
 /// # Errors
 /// Any of the database's.

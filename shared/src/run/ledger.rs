@@ -1,4 +1,4 @@
-//! How many rows an attempt has in staging, counted as they are written.
+//! The number of rows that an attempt has in staging, counted as they are written.
 //!
 //! Staging is shared and unlogged: another invocation of the same step may empty
 //! it, and so does a crash of PostgreSQL. An attempt that applied what was left

@@ -31,7 +31,7 @@ impl Progress {
         self.done.fetch_add(objects, Ordering::Relaxed);
     }
 
-    /// How many objects there probably are; 0 for unknown.
+    /// Sets how many objects there probably are; 0 for unknown.
     pub fn expect(&self, objects: i64) {
         self.total.store(objects, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! What a run was asked to do: by the schedule, by the API, or by hand in the
-//! console, where `{}` must do.
+//! The request for a run: by the schedule, by the API, or by hand in the console, where
+//! `{}` must do.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub const ORDERS_LEASE: &str = "orders";
 /// Leases that one run holds together, in the order of their names.
 pub type LeaseNames = &'static [&'static str];
 
-/// What a run is: one state machine each.
+/// The kind of a run: one state machine each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -59,7 +59,7 @@ impl Kind {
             .ok_or_else(|| SyncError::Internal(format!("this release knows no run of kind {name}")))
     }
 
-    /// What the ids of its runs begin with.
+    /// Returns the beginning of its runs' ids.
     #[must_use]
     pub fn prefix(self) -> &'static str {
         match self {
@@ -71,7 +71,7 @@ impl Kind {
     }
 }
 
-/// Who or what started the run.
+/// The person or program that started the run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trigger {
@@ -319,7 +319,7 @@ impl Request {
         Some(words.join(" "))
     }
 
-    /// Who asked, for the history.
+    /// Names the one who asked, for the history.
     #[must_use]
     pub fn requester(&self) -> &str {
         self.requested_by.as_deref().unwrap_or(match self.trigger {

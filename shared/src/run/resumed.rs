@@ -17,12 +17,12 @@ use crate::error::SyncError;
 use crate::square::Counters;
 use crate::text;
 
-/// What a step's calls have done so far.
+/// The work of a step's calls so far.
 #[derive(Debug, Default)]
 pub struct Resumed<N> {
     pub stats: Stats,
     pub square: Counters,
-    /// Where to go on, and what else the next call must know.
+    /// The place to go on from, and what else the next call must know.
     pub note: N,
     /// Milliseconds since the step's first call began.
     pub duration_ms: u64,

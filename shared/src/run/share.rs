@@ -16,11 +16,11 @@ use crate::error::SyncError;
 use crate::postgres::Database;
 use crate::square::Square;
 
-/// How often a call looks how many ask besides it.
+/// The interval at which a call looks how many ask besides it.
 const RENEWAL: Duration = Duration::from_secs(2);
-/// How long a share lasts that is not renewed: the call has died.
+/// The time that a share lasts without being renewed: the call has died.
 const LASTS: Duration = Duration::from_secs(20);
-/// What all shares may add up to until everybody has looked again.
+/// The most that all shares may add up to until everybody has looked again.
 const ALL_MAX: f64 = 1.5;
 
 /// A call that may ask Square.

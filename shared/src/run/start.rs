@@ -13,7 +13,7 @@ use super::{lease, store};
 use crate::error::SyncError;
 use crate::postgres::sessions;
 
-/// What became of a request for a run.
+/// The outcome of a request for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Queued {
     /// A new run, recorded and holding its lease: start its execution now.

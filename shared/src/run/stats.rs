@@ -1,4 +1,4 @@
-//! What a step did, in figures that add up.
+//! The work of a step, in figures that add up.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::ledger::Ledger;
 use crate::square::Counters;
 
-/// What became of one data type's objects. Created, updated and unchanged make
-/// up what Square gave, less what was quarantined; deleted counts rows newly marked.
+/// Counts of one data type's objects. Created, updated and unchanged make up what
+/// Square gave, less what was quarantined; deleted counts rows newly marked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub created: i64,
@@ -53,7 +53,7 @@ impl Counts {
     }
 }
 
-/// How many rows a statement inserted and changed.
+/// The numbers of rows that a statement inserted and changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Written {
     pub created: i64,
@@ -66,7 +66,8 @@ pub fn count(rows: impl TryInto<i64>) -> i64 {
     rows.try_into().unwrap_or(i64::MAX)
 }
 
-/// Figures by data type: `locations`, `categories`, `items`, `variations`, `inventory`.
+/// Figures by data type: `locations`, `categories`, `items`, `variations`, `inventory`,
+/// `orders`, `line_items`.
 pub type Stats = BTreeMap<String, Counts>;
 
 /// The figures of all types together.
@@ -99,21 +100,21 @@ pub struct StepOutput {
     pub rows_per_second: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// Where its rows wait to be published, in a run whose steps only stage.
+    /// Its rows that wait to be published, in a run whose steps only stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staged: Option<Box<StagedStep>>,
 }
 
-/// What a step has left in staging for `publish`.
+/// The rows that a step has left in staging for `publish`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StagedStep {
     /// Sets its rows in staging apart.
     pub attempt: i64,
-    /// How many there are, per table.
+    /// The number of rows, per table.
     pub rows: Ledger,
     /// Whether everything was listed, or only what changed.
     pub listed_all: bool,
-    /// Where the list's watermark will stand.
+    /// The position that the list's watermark will have.
     pub position: Option<Timestamp>,
     /// Whether what is staged asks for all counts to be listed.
     #[serde(default)]

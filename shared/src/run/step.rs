@@ -1,4 +1,4 @@
-//! What every step does around its work: find the run, take up the lease, beat,
+//! The frame around every step's work: find the run, take up the lease, beat,
 //! stop in time, and leave a record that a second call finds.
 
 use std::pin::pin;
@@ -21,16 +21,16 @@ use crate::postgres::Database;
 use crate::square::{Counters, Square};
 use crate::text;
 
-/// What the state machine hands to a step.
+/// The input from the state machine to a step.
 #[derive(Debug, Clone, Deserialize)]
 pub struct StepInput {
     pub run_id: String,
-    /// How often the execution was redriven; tells a redriven step from a late one.
+    /// Redrives of the execution so far; they tell a redriven step from a late one.
     #[serde(default)]
     pub redrive_count: i32,
 }
 
-/// What a step has to work with.
+/// The means that a step has for its work.
 pub struct StepContext<'a> {
     pub env: &'a Env,
     pub run: Run,
@@ -49,7 +49,7 @@ pub struct StepContext<'a> {
     started: Instant,
 }
 
-/// Which step it is and how long it may take.
+/// The name of a step, and the time that it may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
     pub name: &'static str,
@@ -63,7 +63,7 @@ pub struct Step {
 /// Left of the Lambda's time when the step stops itself: enough to have the database
 /// roll back and to say so.
 const MARGIN: Duration = Duration::from_secs(5);
-/// How long each question and note about a failure may take: there are two, and no
+/// The time that each question and note about a failure may take: there are two, and no
 /// more than `MARGIN` in which the database may be the one that failed.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
@@ -73,7 +73,7 @@ impl Step {
         (Instant::now() + self.timeout).min(self.lambda_deadline - MARGIN)
     }
 
-    /// What it says then.
+    /// Returns the error with which the step stops itself.
     pub(crate) fn timed_out(&self) -> SyncError {
         SyncError::StepTimeout {
             step: self.name.to_owned(),

@@ -320,7 +320,7 @@ pub(crate) async fn start_step(
     Ok(())
 }
 
-/// How far the step is, and what it asked of Square so far.
+/// Notes how far the step is, and what it has asked of Square so far.
 pub(crate) async fn set_progress(
     client: &impl GenericClient,
     run_id: &str,
@@ -361,7 +361,7 @@ pub(crate) async fn succeed_step(
     Ok(written == 1)
 }
 
-/// How many objects a step has read that leaves the figures to a later one.
+/// Notes how many objects a step has read that leaves the figures to a later one.
 pub(crate) async fn set_done(
     client: &impl GenericClient,
     run_id: &str,
@@ -416,7 +416,7 @@ pub(crate) async fn all_stats(
         .collect())
 }
 
-/// What the steps warned of.
+/// Returns the warnings and notes of the steps that succeeded.
 pub(crate) async fn step_warnings(
     client: &impl GenericClient,
     run_id: &str,
@@ -436,7 +436,7 @@ pub(crate) async fn step_warnings(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Which execution the run is, if that is not known yet.
+/// Notes the run's execution, if it is not known yet.
 pub(crate) async fn set_arn(
     client: &impl GenericClient,
     run_id: &str,

@@ -1,5 +1,4 @@
-//! What there is to tell of a run once it has ended: to a person, and to the
-//! dashboard.
+//! The summary of a run that has ended: for a person, and for the dashboard.
 
 use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
@@ -79,19 +78,19 @@ pub struct Summary {
     pub duration_ms: Option<i64>,
     pub execution_arn: Option<String>,
     pub failure: Option<Failure>,
-    /// Who stopped it through the API.
+    /// The one who stopped it through the API.
     pub stopped_by: Option<String>,
     pub warnings: Vec<String>,
     /// The figures of all steps, by data type.
     pub stats: Stats,
-    /// What all steps asked of Square.
+    /// The requests of all steps to Square.
     pub square: Counters,
     /// Objects that wait in quarantine now.
     pub quarantine_waiting: i64,
     /// Objects that this run was the first to put there.
     pub quarantine_added: i64,
     pub freshness: Vec<Freshness>,
-    /// How many runs before this one failed, one after another.
+    /// The number of runs before this one that failed, one after another.
     pub failures_before: i64,
     /// When the first of them ended.
     pub failing_since: Option<Timestamp>,

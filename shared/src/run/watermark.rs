@@ -1,4 +1,4 @@
-//! How far each list has been read, in Square's own times.
+//! The position up to which each list has been read, in Square's own times.
 //!
 //! A position is read back with an overlap, because changes of the same moment,
 //! or slow to appear, may come after it. Once the overlap has been read again, by a
@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::error::SyncError;
 use crate::times::{Now, floor};
 
-/// Where the last run left a list.
+/// The state in which the last run left a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watermark {
     /// None before the first run.

@@ -20,7 +20,7 @@ use super::problem;
 use super::refusal::SquareError;
 use crate::text::shorten;
 
-/// What a body turned out to be.
+/// The answer that a body turned out to be.
 #[derive(Debug)]
 pub(super) enum Answer<R> {
     Read(R),
@@ -140,7 +140,7 @@ fn list_body<'de, T: Deserialize<'de>>(
 }
 
 impl<T> ListBody<T> {
-    /// What the answer is. One without any list is an empty page; one that lacks the
+    /// Returns the answer. One without any list is an empty page; one that lacks the
     /// list but holds another is not what was asked for.
     fn into_answer<U>(
         self,

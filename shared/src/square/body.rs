@@ -49,7 +49,7 @@ pub(super) async fn read(
     })
 }
 
-/// Where the chunks go.
+/// The destination of the chunks.
 enum Sink {
     Plain(Vec<u8>),
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),

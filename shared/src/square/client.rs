@@ -39,7 +39,7 @@ pub struct Square {
     pub(super) pace: Arc<Pace>,
 }
 
-/// What all copies share.
+/// The parts of a client that all its copies share.
 pub(super) struct Link {
     pub(super) http: reqwest::Client,
     pub(super) base_url: Url,
@@ -111,14 +111,14 @@ impl Square {
         self.pace.asked().await;
     }
 
-    /// What this copy's requests cost so far.
+    /// Returns the cost of this copy's requests so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.tally.read()
     }
 
-    /// How many characters were taken out of this copy's answers so far, because
-    /// PostgreSQL cannot hold them.
+    /// Returns how many characters of this copy's answers were taken out or replaced so far,
+    /// because PostgreSQL cannot hold them.
     #[must_use]
     pub fn cleaned(&self) -> u64 {
         self.tally.cleaned.load(Ordering::Relaxed)

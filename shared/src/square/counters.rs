@@ -1,4 +1,4 @@
-//! What a step's requests to Square cost, for its statistics.
+//! The cost of a step's requests to Square, for its statistics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,7 +30,7 @@ impl Counters {
         self.pages += other.pages;
     }
 
-    /// What came since `before`, which is an earlier reading of the same counters.
+    /// Returns what came since `before`, an earlier reading of the same counters.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         Self {

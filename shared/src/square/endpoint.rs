@@ -15,7 +15,7 @@ pub struct Endpoint {
     pub(super) array: &'static str,
 }
 
-/// How an operation is asked for.
+/// The HTTP method of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
     Get,

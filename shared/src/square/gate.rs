@@ -7,7 +7,7 @@
 //! answer that is no JSON even so is mended word by word, so that one value in it
 //! costs one object and not the page.
 
-/// What a half of a surrogate pair becomes, as an escape of the same length.
+/// The replacement of half a surrogate pair, as an escape of the same length.
 const REPLACEMENT: &[u8] = br"\ufffd";
 
 /// Takes out of a body what PostgreSQL cannot hold. Returns how many characters
@@ -56,7 +56,7 @@ fn as_utf8(body: &mut Vec<u8>) -> u64 {
     changed
 }
 
-/// What becomes of an escape.
+/// The fate of an escape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Keep,

@@ -166,7 +166,7 @@ impl<Q: Serialize + Sync> List<Q> {
     }
 }
 
-/// Where a list stands.
+/// The place that a list has come to.
 #[derive(Default)]
 struct Place {
     /// Leads to the next page; none for the first.

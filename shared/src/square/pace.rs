@@ -1,4 +1,4 @@
-//! How fast requests leave: evenly, at a rate that may change at any moment.
+//! The pace at which requests leave: evenly, at a rate that may change at any moment.
 //!
 //! Written by hand rather than with `governor`, whose limits are fixed when they
 //! are made: the account's limit is shared with whoever else asks Square, and how

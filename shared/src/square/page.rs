@@ -35,7 +35,7 @@ impl<T> Page<T> {
 /// An object that does not fit our types, kept whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// What did not fit.
+    /// A description of what did not fit.
     pub problem: String,
     /// The object's JSON as Square sent it.
     pub payload: String,

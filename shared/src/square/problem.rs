@@ -1,4 +1,4 @@
-//! What did not fit in an object, said without the object's data.
+//! A description of what did not fit in an object, without the object's data.
 //!
 //! serde's own messages quote the value they stumbled over, and that may be a
 //! customer's name. A problem is kept in tables and logs, so it names the place

@@ -1,4 +1,4 @@
-//! How Square says no, and what that means for us.
+//! Square's ways of saying no, and what they mean for us.
 //!
 //! Square's own errors are a small JSON envelope with a category and a code.
 //! Gateways on the way answer in HTML or plain text, so the status decides and
@@ -97,7 +97,7 @@ pub(super) fn errors_in(body: &[u8]) -> Vec<SquareError> {
     serde_json::from_slice::<Envelope>(body).map_or_else(|_| Vec::new(), |body| body.errors)
 }
 
-/// What is known about the request that was refused.
+/// The request that was refused, as far as it is known.
 pub(super) struct Asked<'a> {
     pub(super) endpoint: &'a Endpoint,
     pub(super) has_cursor: bool,
@@ -229,7 +229,7 @@ fn without(text: &str, token: &SecretString) -> String {
     }
 }
 
-/// What went wrong below HTTP, without the address (it may hold credentials).
+/// Describes what went wrong below HTTP, without the address (it may hold credentials).
 pub(super) fn describe_transport(error: &reqwest::Error) -> Failure {
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {

@@ -22,7 +22,7 @@ use super::refusal::{Asked, Failure, describe_transport, errors_in};
 use super::retry::{self, Attempts, Next};
 use crate::error::SyncError;
 
-/// What is sent; the same bytes in every attempt.
+/// The request that is sent; the same bytes in every attempt.
 pub(super) struct Call {
     pub(super) endpoint: &'static Endpoint,
     /// JSON, or nothing.

@@ -38,7 +38,7 @@ pub(super) struct Policy {
     pub(super) retry_after_max: Duration,
     /// Pages of one list. Far above any account; it only ends a list that does not end.
     pub(super) page_count_max: u32,
-    /// How often a list starts over because its cursor expired.
+    /// The number of times that a list starts over because its cursor expired.
     pub(super) restarts_max: u32,
 }
 
@@ -59,7 +59,7 @@ impl Default for Policy {
     }
 }
 
-/// What to do after a failed attempt.
+/// The next move after a failed attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Send the request again after this wait.

@@ -1,4 +1,4 @@
-//! What the access token may do.
+//! The status of the access token: what it may do, and until when.
 
 use bytes::Bytes;
 use jiff::Timestamp;

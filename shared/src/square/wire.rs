@@ -1,4 +1,4 @@
-//! What the objects that Square sends have in common; each list's own stand with it.
+//! The types that Square's objects have in common; each list's own stand with it.
 //!
 //! Every enum is text and every field is optional but those without which there
 //! is no row, because Square adds fields and values without a new version, and
@@ -21,7 +21,7 @@ pub struct Money {
     pub currency: Option<String>,
 }
 
-/// What is good to know and no data: nothing, if it cannot be read.
+/// Reads what is good to know and no data: nothing, if it cannot be read.
 pub(super) fn or_none<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     source: D,
 ) -> Result<Option<T>, D::Error> {

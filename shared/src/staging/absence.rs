@@ -1,4 +1,4 @@
-//! What a whole listing lacks. Square promises no snapshot of a list, so absence
+//! Rows that a whole listing lacks. Square promises no snapshot of a list, so absence
 //! alone is a weak reason to delete: an object may have slipped between two pages.
 //!
 //! A row is marked as deleted for one of three reasons: Square's tombstone; Square's

@@ -82,7 +82,7 @@ pub(crate) async fn check_unsaid(
     judge_absence(table.name, unsaid, unsaid, percent)
 }
 
-/// How many live rows a table has left, counted no further than that.
+/// Counts the live rows that a table has left, no further than `enough`.
 async fn left(transaction: &Transaction<'_>, table: &Table, enough: i64) -> Result<i64, SyncError> {
     let (name, lives) = (table.name, table.lives(table.name));
     let sql = format!("select count(*) from (select from {name} where {lives} limit $1) rows");

@@ -1,5 +1,5 @@
-//! What every staged step does, from its list's watermark to its result. A step reads
-//! its lists in between, and says how its rows are applied.
+//! The course of every staged step, from its list's watermark to its result. A step
+//! reads its lists in between, and says how its rows are applied.
 
 use deadpool_postgres::{Object, Transaction};
 use jiff::{SignedDuration, Timestamp};
@@ -25,7 +25,7 @@ use crate::times::Now;
 pub(crate) struct List {
     /// The name of its watermark.
     pub(crate) name: &'static str,
-    /// How long after the time that it carries a change may show up.
+    /// The longest delay between the time that a change carries and its appearance.
     pub(crate) overlap: SignedDuration,
 }
 
@@ -179,7 +179,7 @@ impl<'a> Intake<'a> {
         table.dedupe(client, attempt, &mut self.ledger).await
     }
 
-    /// How the rows are looked up where they are applied.
+    /// Returns the way in which the rows are looked up where they are applied.
     pub(crate) fn access(&self) -> Access {
         Access::of(self.lists_all)
     }

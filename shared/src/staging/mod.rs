@@ -1,5 +1,5 @@
-//! Where a step leaves what Square lists until its list has ended, and how it gets
-//! from there into the tables.
+//! The place where a step leaves what Square lists until its list has ended, and the
+//! way from there into the tables.
 //!
 //! - `table` says what a table is, and makes its statements.
 //! - `column` names a column beside its place in a row.

@@ -12,7 +12,7 @@ use crate::error::SyncError;
 use crate::postgres::plan::Access;
 use crate::postgres::sql::{or_change, prefixed, values};
 
-/// How pages reach the tables: of all there is, they name a few rows.
+/// The way in which pages reach the tables: of all there is, they name a few rows.
 pub(crate) const ACCESS: Access = Access::LookUps;
 
 /// A table and the temporary table that its rows are copied into.
@@ -25,8 +25,8 @@ pub struct PageTable {
     /// The primary key: the id, or the parent's and one more column.
     pub key: &'static [&'static str],
     pub(crate) columns: &'static [&'static str],
-    /// Where a staged parent lists those of this table's keys, without its own, that it
-    /// still has; empty for the parent.
+    /// The column in which a staged parent lists those of this table's keys, without
+    /// its own, that it still has; empty for the parent.
     pub(crate) kept: &'static str,
     pub(crate) children: &'static [&'static PageTable],
 }

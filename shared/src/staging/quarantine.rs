@@ -14,7 +14,7 @@ use crate::postgres::plan::Access;
 use crate::run::ledger::Ledger;
 use crate::square::{Broken, ID_BYTES_MAX};
 
-/// What is known of an object's id.
+/// An object's id, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Name {
     Known(String),
@@ -220,7 +220,7 @@ const KEEP: &str = "
     do update set reason = excluded.reason, payload = excluded.payload,
         replayable = excluded.replayable, run_id = excluded.run_id, last_seen_at = now()";
 
-/// How many objects are tried again at a time.
+/// The number of objects that are tried again at a time.
 const BATCH: i64 = 1_000;
 
 /// Objects of these data types that could not be read when they came, in the order
@@ -265,7 +265,7 @@ pub async fn resolve(
     Ok(())
 }
 
-/// How many distinct objects of this run's pages went to quarantine.
+/// Counts the distinct objects of this run's pages that went to quarantine.
 ///
 /// # Errors
 /// The database's.
@@ -284,7 +284,7 @@ pub async fn count(
     Ok(row.get(0))
 }
 
-/// What a whole listing should warn of that holds objects without an id.
+/// Returns the warning of a whole listing that holds objects without an id.
 ///
 /// # Errors
 /// The database's.

@@ -26,7 +26,7 @@ pub struct Table {
     /// The column that says which of two copies is newer; a copy older than the
     /// table's own row is left alone, unless that row is of a time still to come.
     pub version: &'static str,
-    /// What makes one staged copy win over another of the same key: expressions, the
+    /// The expressions that make one staged copy win over another of the same key: the
     /// first that differs decides, and the greatest wins.
     pub rank: &'static [&'static str],
     /// Whether staged rows marked as deleted are tombstones, which carry no data.
@@ -40,7 +40,7 @@ pub struct Table {
     /// The column with the id of the object that holds the rows at Square, and that
     /// object's data type.
     pub held_by: Option<(&'static str, &'static str)>,
-    /// Which absent rows are there all the same: a query for their ids, as `id`, by
+    /// The absent rows that are there all the same: a query for their ids, as `id`, by
     /// what else the same listing holds. Parameter: attempt.
     pub vouched: Option<&'static str>,
 }
@@ -176,7 +176,7 @@ impl Table {
         })
     }
 
-    /// How many live rows are staged. Parameter: attempt.
+    /// Counts the live rows that are staged. Parameter: attempt.
     #[must_use]
     pub fn staged_sql(&self) -> String {
         let live = if self.has_tombstones {
@@ -225,7 +225,7 @@ impl Table {
         ))
     }
 
-    /// How many rows live, and how many of them a whole listing lacks. Parameter: attempt.
+    /// Counts live rows, and of them those a whole listing lacks. Parameter: attempt.
     #[must_use]
     pub fn absent_count_sql(&self) -> String {
         format!(

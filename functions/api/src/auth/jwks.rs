@@ -38,7 +38,7 @@ pub(crate) struct Key {
 pub(crate) enum Source {
     /// At this address.
     Address(Url),
-    /// Where the issuer's discovery document says.
+    /// At the address that the issuer's discovery document names.
     Discovery { issuer: String, document: Url },
 }
 

@@ -1,4 +1,4 @@
-//! Who asks, and whether they may.
+//! The identity of those who ask, and whether they may.
 //!
 //! A script shows a token of the configured OpenID Connect issuer, which `guard`
 //! judges by the issuer's public keys (`jwks`). A browser shows the `session` that

@@ -1,5 +1,5 @@
-//! Who is signed in, kept in a sealed cookie: the server remembers nothing, and
-//! nobody but the server can read or make one.
+//! The session of a person who is signed in, kept in a sealed cookie: the server
+//! remembers nothing, and nobody but the server can read or make one.
 //!
 //! A session ends after eight hours. In between it is only as good as the
 //! issuer's last word: when that expires it is asked again with the refresh token,

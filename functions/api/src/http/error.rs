@@ -23,10 +23,11 @@ pub(crate) struct ErrorBody {
     error: Problem,
 }
 
-/// What went wrong, and what to do about it.
+/// The problem, and what to do about it.
 #[derive(Debug, Serialize, ToSchema)]
 struct Problem {
-    /// Who must act; the names that runs and state machines use, and a few of HTTP's.
+    /// The error's name, which tells who must act: one that runs and state machines
+    /// use, or one of a few of HTTP's.
     #[schema(example = "InputInvalid")]
     name: &'static str,
     /// A sentence for people.
@@ -106,7 +107,7 @@ impl ApiError {
         self.status
     }
 
-    /// What happened and what to do.
+    /// Returns the message: what happened and what to do.
     pub(crate) fn message(&self) -> &str {
         &self.problem.message
     }

@@ -57,7 +57,8 @@ pub(crate) async fn home() -> Redirect {
     Redirect::to(HOME)
 }
 
-/// Where there is nothing: a page for browsers that went astray, JSON for scripts.
+/// Says that there is nothing at an address: in a page to browsers that went astray, in
+/// JSON to scripts.
 pub(crate) async fn not_found(request: Request) -> Response {
     let is_page = request.method() == Method::GET && request.uri().path().starts_with(HOME);
     if is_page {

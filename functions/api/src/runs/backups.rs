@@ -54,7 +54,7 @@ pub(crate) async fn list(
     Ok(Json(Backups { backups }))
 }
 
-/// Which backup to put back.
+/// The backup to put back.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Restore {

@@ -16,8 +16,8 @@ use crate::caller::Caller;
 use crate::http::body;
 use crate::http::error::ApiError;
 
-/// What to sync, and how. Everything is optional: `{}` asks for an incremental
-/// sync of locations, catalog and inventory.
+/// The parts to sync, and the way to do it. Everything is optional: `{}` asks for an
+/// incremental sync of locations, catalog and inventory.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CompleteSync {

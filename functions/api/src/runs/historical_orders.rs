@@ -23,8 +23,8 @@ const LOCATIONS_MAX: usize = 1_000;
 /// Square's own are shorter.
 const LOCATION_ID_CHARS_MAX: usize = 50;
 
-/// Which orders to import. Everything is optional: `{}` asks for all since 2018.
-/// What an earlier import has read is not asked for again.
+/// The orders to import. Everything is optional: `{}` asks for all since 2018. Times
+/// that an earlier import has read are not asked for again.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct HistoricalOrders {

@@ -37,11 +37,11 @@ const STATUSES: [&str; 6] = [
 ];
 const TRIGGERS: [&str; 3] = ["admin", "schedule", "api"];
 
-/// Which part of the history. Read as text, so that a wrong value is named.
+/// The part of the history to show. Read as text, so that a wrong value is named.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Window {
-    /// How many runs, 1 to 100.
+    /// The number of runs, 1 to 100.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
     limit: Option<String>,
     /// The `next` of the page before; left out, the newest runs.
@@ -54,7 +54,7 @@ pub(crate) struct Window {
     trigger: Option<String>,
 }
 
-/// What stopping a run came to.
+/// The outcome of stopping a run.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Stopped {
     run_id: String,

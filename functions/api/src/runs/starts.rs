@@ -30,12 +30,12 @@ pub(crate) struct Started {
     run_id: String,
     /// Its execution in Step Functions.
     execution_arn: String,
-    /// Where to follow it, below the API's own address.
+    /// The path at which to follow it, below the API's own address.
     #[schema(example = "/admin/runs/sync-20261122T180000Z-3fa2c1")]
     status_url: String,
 }
 
-/// What a request for a run may be answered.
+/// The answers that a request for a run may get.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "it only describes")]
 pub(crate) enum StartResponses {

@@ -192,7 +192,7 @@ pub(crate) struct StepRow {
     pub(crate) square: SquareView,
 }
 
-/// How many windows an import has, and how many are read.
+/// The number of an import's windows, and of those that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Windows)]
 pub(crate) struct WindowsView {
@@ -200,7 +200,7 @@ pub(crate) struct WindowsView {
     pub(crate) total: i64,
 }
 
-/// What a step asked of Square.
+/// The requests of a step to Square.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
 #[schema(as = SquareUse)]
 #[serde(default)]

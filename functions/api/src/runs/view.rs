@@ -23,9 +23,9 @@ pub(crate) struct RunView {
     pub(crate) mode: String,
     /// Whether it only showed what it would change.
     pub(crate) dry_run: bool,
-    /// What started it: `admin`, `schedule` or `api`.
+    /// The trigger that started it: `admin`, `schedule` or `api`.
     pub(crate) trigger: String,
-    /// Who asked for it.
+    /// The name of whoever asked for it.
     pub(crate) requested_by: String,
     /// `queued`, `running`, `succeeded`, `failed`, `stopped` or `skipped`.
     pub(crate) status: String,
@@ -43,7 +43,7 @@ pub(crate) struct RunView {
     pub(crate) console_url: Option<String>,
     /// Why it failed, if it did.
     pub(crate) error: Option<RunErrorView>,
-    /// What an operator should look at although the run went on.
+    /// Matters that an operator should look at although the run went on.
     pub(crate) warnings: Vec<String>,
     /// All it is to do, in order, from the start.
     pub(crate) steps: Vec<StepView>,
@@ -64,7 +64,7 @@ pub(crate) struct RunErrorView {
     /// The name that the state machine shows as well.
     #[schema(example = "SquareUnauthorized")]
     pub(crate) name: String,
-    /// What happened and what to do.
+    /// The message: what happened and what to do.
     pub(crate) message: String,
     /// The step in which it happened, if one was under way.
     pub(crate) step: Option<String>,
@@ -85,26 +85,26 @@ pub(crate) struct StepView {
     /// From its beginning to its end, or to now.
     pub(crate) duration_ms: Option<i64>,
     pub(crate) progress: Progress,
-    /// What became of each data type's objects.
+    /// Counts of what became of each data type's objects.
     pub(crate) stats: BTreeMap<String, CountsView>,
     pub(crate) square: SquareView,
 }
 
-/// How far a step is, in objects read.
+/// The progress of a step, in objects read.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Progress {
     pub(crate) done: i64,
     /// None while it is not known how many there are; an estimate for the orders of
     /// the past.
     pub(crate) total: Option<i64>,
-    /// How long the rest will take, if it goes on as it did so far.
+    /// The seconds that the rest will take, if it goes on as it did so far.
     pub(crate) seconds_left: Option<i64>,
     /// Windows of the import of historical orders.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) windows: Option<WindowsView>,
 }
 
-/// What became of the objects that Square gave.
+/// Counts of what became of the objects that Square gave.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Counts)]
 pub(crate) struct CountsView {

@@ -1,4 +1,4 @@
-//! What the tests ask as a browser does: with cookies and its word on where a
+//! The tests' requests as a browser makes them: with cookies and its word on where a
 //! request comes from.
 
 use axum::Router;
@@ -13,11 +13,11 @@ use tower::ServiceExt;
 
 use crate::auth::session::{self, Session};
 
-/// What seals the cookies.
+/// The key that seals the cookies.
 pub(crate) const KEY: &str = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk";
 pub(crate) const SESSION: &str = "__Host-square-sync";
 
-/// What came back.
+/// The answer that came back.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,

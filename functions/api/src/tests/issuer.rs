@@ -41,7 +41,7 @@ pub(crate) fn sign(kid: &str, claims: &Value) -> String {
 
 pub(crate) struct Issuer {
     pub(crate) address: String,
-    /// How often its keys were asked for.
+    /// The number of times that its keys were asked for.
     pub(crate) questions: Arc<AtomicUsize>,
     pub(crate) away: Arc<AtomicBool>,
     says: Arc<Mutex<(StatusCode, Value)>>,
@@ -116,7 +116,7 @@ impl Issuer {
         }
     }
 
-    /// What an admin's access token holds in Cognito.
+    /// Returns the claims that an admin's access token holds in Cognito.
     pub(crate) fn claims(&self) -> Value {
         let now = get_current_timestamp();
         json!({
@@ -163,7 +163,7 @@ impl Issuer {
         *self.says.lock().unwrap() = (status, body);
     }
 
-    /// What it was asked since the last call.
+    /// Returns what it was asked since the last call.
     pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.asked.lock().unwrap())
     }

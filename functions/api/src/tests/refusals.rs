@@ -1,5 +1,5 @@
-//! Who is sent away, at every route there is: the lists are the router's own, so
-//! a new route is in them too.
+//! The callers that are sent away, at every route there is: the lists are the router's
+//! own, so a new route is in them too.
 
 use super::browser::{Answer, KEY, SESSION, get, sealed, sealed_as, send, session};
 use super::*;
@@ -12,7 +12,7 @@ const METHODS: [Method; 5] = [
     Method::PATCH,
     Method::DELETE,
 ];
-/// What a browser says of a form on a page of ours.
+/// The header by which a browser tells of a form on a page of ours.
 const OURS: (&str, &str) = ("sec-fetch-site", "same-origin");
 
 /// The methods and addresses of these routes.
@@ -35,7 +35,7 @@ async fn all(routes: Routes) -> Vec<(Method, String)> {
     found
 }
 
-/// How somebody who is not signed in is answered by a script's route.
+/// Expects that a script's route has refused somebody who is not signed in.
 fn assert_no_script(answer: &Answer, what: &str) {
     assert_eq!(answer.status, 401, "{what}");
     assert_eq!(answer.headers[header::WWW_AUTHENTICATE], "Bearer", "{what}");
@@ -43,7 +43,7 @@ fn assert_no_script(answer: &Answer, what: &str) {
     assert_eq!(body["error"]["name"], "Unauthorized", "{what}");
 }
 
-/// And by a page's.
+/// Expects the same of a page's route.
 fn assert_no_page(answer: &Answer, method: &Method, path: &str) {
     if *method == Method::GET {
         assert_eq!(answer.status, 303, "{path}");

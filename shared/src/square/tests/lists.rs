@@ -1,4 +1,4 @@
-//! How a list of pages goes on and ends.
+//! The course and the end of a list of pages.
 
 use futures::{StreamExt, TryStreamExt};
 

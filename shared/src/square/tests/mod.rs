@@ -19,8 +19,8 @@ use server::Server;
 
 const TOKEN: &str = "EAAA-very-secret-token";
 
-/// How long anything is waited for that is to come: it only ends a test that would
-/// hang for ever, and so is longer than anything takes on the slowest machine.
+/// The longest wait for anything that is to come: it only ends a test that would hang
+/// for ever, and so is longer than anything takes on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
 /// The default policy with waits in milliseconds instead of seconds, and with

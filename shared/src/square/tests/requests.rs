@@ -1,4 +1,4 @@
-//! What a request looks like, and that good answers are read.
+//! The look of a request, and the reading of good answers.
 
 use futures::TryStreamExt;
 

@@ -1,4 +1,4 @@
-//! What is sent again, how often, and what is left when it does not help.
+//! Requests that are sent again, how often, and what is left when it does not help.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::square::retry::Policy;
 struct Fault {
     name: &'static str,
     reply: Reply,
-    /// What the error says if it is not cured.
+    /// The error's words if it is not cured.
     said: &'static str,
     policy: Policy,
 }

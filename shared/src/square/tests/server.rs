@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the server does with one request.
+/// The server's reply to one request.
 #[derive(Debug, Clone)]
 pub(super) enum Reply {
     /// Sends these bytes and keeps the connection open.

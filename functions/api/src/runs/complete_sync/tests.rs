@@ -1,4 +1,4 @@
-//! What a body may hold, and how a wrong one is answered.
+//! The fields that a body may hold, and the answer to a wrong one.
 
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
