@@ -121,17 +121,43 @@ fn what_square_does_not_give_again_waits_on() {
     });
 }
 
-/// Square is away in the middle of it: the run fails, and the next one goes on.
+/// Whatever Square says to this question, the orders' lists are read.
 #[test]
-fn an_interrupted_question_is_asked_by_the_next_run() {
+fn an_error_of_the_question_fails_no_run() {
     run(async {
         let world = world().await;
-        let fault = json!({"endpoint": AGAIN, "kind": "status", "status": 503});
+        for fault in [
+            json!({"endpoint": AGAIN, "kind": "status", "status": 503}),
+            json!({"endpoint": AGAIN, "kind": "status", "status": 403}),
+            json!({"endpoint": AGAIN, "kind": "malformed_json"}),
+            json!({"endpoint": AGAIN, "kind": "drop"}),
+        ] {
+            world.account.faults(json!([fault])).await;
+            world.account.change(json!([{"op": "add_order"}])).await;
+            let report = world
+                .sync(json!({"only": ["orders"], "reconcile": true}))
+                .await;
+            assert!(report.counts("orders").created >= 1, "{fault}");
+            world.account.clear_faults().await;
+        }
+        world
+            .sync(json!({"only": ["orders"], "reconcile": true}))
+            .await;
+        assert_eq!(world.number(WAITING).await, 1);
+        tables::assert_orders_equal_truth(&world.client, &world.account).await;
+    });
+}
+
+/// One id that Square refuses keeps none of the others waiting.
+#[test]
+fn a_refused_id_is_found_by_halves() {
+    run(async {
+        let world = world().await;
+        let fault = json!({"endpoint": AGAIN, "kind": "status", "status": 400, "body": "BROKEN"});
         world.account.faults(json!([fault])).await;
-        let (name, _) = world.fail(json!({"only": ["orders"]})).await;
-        assert_eq!(name, "SquareUnavailable");
-        world.account.clear_faults().await;
-        world.sync(json!({"only": ["orders"]})).await;
+        world
+            .sync(json!({"only": ["orders"], "reconcile": true}))
+            .await;
         assert_eq!(world.number(WAITING).await, 1);
         tables::assert_orders_equal_truth(&world.client, &world.account).await;
     });

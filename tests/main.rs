@@ -12,6 +12,7 @@ mod browser_harness;
 mod cancels;
 mod changes;
 mod deletion;
+mod elements;
 mod end_to_end;
 mod faults;
 mod figures;

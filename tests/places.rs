@@ -139,6 +139,15 @@ fn orders_of_times_still_to_come_are_imported_whenever_they_were_changed() {
         assert_eq!(world.number(beyond).await, 0);
         let third = world.import(json!({})).await;
         assert_eq!((third.calls, third.counts("orders").given()), (0, 0));
+
+        // As an earlier release left it, with nothing else to be read since.
+        let earlier = "update sync_order_windows set is_open = false;
+            delete from orders where created_at > now()";
+        world.client.batch_execute(earlier).await.unwrap();
+        world.import(json!({})).await;
+        assert_eq!(world.number(to_come).await, 7);
+        tables::assert_orders_equal_truth(&world.client, &world.account).await;
+        assert_eq!(world.import(json!({})).await.calls, 0);
     });
 }
 

@@ -1,10 +1,8 @@
 //! The definition of each part of the account, for all that goes over the parts:
 //! refresh, backup, preview, guard, validation, freshness, the page and the tests.
 //!
-//! A part that says nothing here does not compile. What can still be forgotten: its
-//! state and its function in `infra` (`make lint` finds a state without its function,
-//! the end-to-end tests a step that no state asks for), and its line in
-//! `Part::ALL`, which a test beside that list finds.
+//! A part that says nothing here does not compile. README, *Adding a part*, names what
+//! can still be forgotten, and what finds it.
 
 use deadpool_postgres::Transaction;
 

@@ -1,9 +1,9 @@
 //! The sync itself.
 //!
-//! One page of Square becomes rows like this: `square` reads it, the data type's
-//! `rows.rs` turns it into plain rows, its `store.rs` copies them into staging
-//! and, when the list has ended, applies them in one transaction. `run` keeps
-//! the record and the lease around that.
+//! One page of Square becomes rows like this: `square` reads it, the part's `rows.rs`
+//! turns it into plain rows, `staging` copies them aside, and when the list has ended,
+//! the part's `store.rs` applies them in one transaction. `run` keeps the record and the
+//! lease around that. Orders go page by page instead.
 
 pub mod account;
 pub mod catalog;

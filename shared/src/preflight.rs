@@ -282,14 +282,18 @@ async fn check_room(env: &Env, client: &Object, request: &Request) -> Result<(),
     let Some(limit) = env.settings.database_storage_limit_bytes else {
         return Ok(());
     };
+    let tables: Vec<&str> = account::all_tables()
+        .iter()
+        .map(|table| table.name)
+        .collect();
     let row = client
         .query_one(
             "select pg_database_size(current_database()) as used,
                  (select coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
                      from pg_class c join pg_namespace n on n.oid = c.relnamespace
                      where n.nspname = 'public' and c.relkind = 'r'
-                         and c.relname like any (array['locations', 'catalog%'])) as synced",
-            &[],
+                         and c.relname = any ($1)) as synced",
+            &[&tables],
         )
         .await?;
     let (used, synced): (i64, i64) = (row.get("used"), row.get("synced"));

@@ -52,7 +52,9 @@ impl Checkout {
     pub fn functions(&self) -> Result<Vec<String>, StackError> {
         let folders = std::fs::read_dir(self.root.join("functions"));
         let folders = folders.map_err(StackError::io("while looking for the functions"))?;
-        let names = folders.filter_map(|folder| folder.ok()?.file_name().into_string().ok());
+        let crates = folders.filter_map(Result::ok);
+        let crates = crates.filter(|folder| folder.path().join("Cargo.toml").is_file());
+        let names = crates.filter_map(|folder| folder.file_name().into_string().ok());
         let mut names: Vec<String> = names.collect();
         names.sort_unstable();
         Ok(names)

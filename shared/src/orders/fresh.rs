@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::anew::Anew;
 use super::chunks::{self, Chunk, OVERLAP};
-use super::page::{Batch, Figures, Given, Intake, LINE_ITEMS, ORDERS};
+use super::page::{Batch, Figures, Given, LINE_ITEMS, ORDERS, Sorter};
+use super::place::Place;
 use super::waiting::Waiting;
 use super::{spans, store};
 use crate::env::Env;
@@ -45,6 +46,9 @@ struct Note {
     /// None before the first page, and in a note of an older release.
     #[serde(default)]
     plan: Option<Plan>,
+    /// Batches of waiting orders that were tried again.
+    #[serde(default)]
+    tried: u64,
     /// Whether what cannot be read was asked for anew.
     #[serde(default)]
     has_asked: bool,
@@ -91,13 +95,14 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     };
     let mut reading = Reading {
         context,
-        intake: Intake::new(&client).await?,
+        sorter: Sorter::new(&client).await?,
         told: Counters::default(),
         cleaned: 0,
+        place: Place::new(note.place, &note.place_ids),
         stored: resumed.note,
         note,
     };
-    reading.intake.has_counted(&reading.note.place_ids);
+    reading.sorter.has_counted(&reading.note.place_ids);
     if !reading.replay(&mut client, &plan).await? {
         return reading.hand_over(&client).await;
     }
@@ -132,7 +137,7 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
                 }
                 Err(error) => return Err(error),
             };
-            let batch = reading.intake.sort(page, |_| true);
+            let batch = reading.sorter.sort(page, |_| true);
             let Some(counted) = reading.commit(&mut client, &chunk, &batch).await? else {
                 return reading.hand_over(&client).await;
             };
@@ -223,9 +228,11 @@ async fn listed(context: &StepContext<'_>, client: &mut Object) -> Result<Vec<St
 /// Fresh orders while one call reads them.
 struct Reading<'a> {
     context: &'a StepContext<'a>,
-    intake: Intake,
+    sorter: Sorter,
     told: Counters,
     cleaned: u64,
+    /// The place of the chunk that is being read.
+    place: Place,
     /// The note in the step's record, unless another invocation has changed it.
     stored: Note,
     note: Note,
@@ -245,18 +252,20 @@ impl Reading<'_> {
     /// meanwhile.
     async fn replay(&mut self, client: &mut Object, plan: &Plan) -> Result<bool, SyncError> {
         let mut waiting = Waiting::default();
-        while let Some(batch) = waiting.next(client, &mut self.intake).await? {
+        while let Some(batch) = waiting.next(client, &mut self.sorter).await? {
             if !self.write_waiting(client, &batch).await? {
                 return Ok(false);
             }
         }
-        if self.note.has_asked || !plan.chunks.iter().any(|chunk| chunk.looks_back) {
+        // A location without orders has no position, and seems new in every run.
+        let looks_back = |chunk: &Chunk| chunk.looks_back && chunk.position.is_some();
+        if self.note.has_asked || !plan.chunks.iter().any(looks_back) {
             return Ok(true);
         }
         let (square, run_id) = (&self.context.square, &self.context.run.run_id);
         let mut anew = Anew::load(client, square, run_id).await?;
-        while let Some(page) = anew.next().await? {
-            let batch = self.intake.sort_asked(page);
+        while let Some(page) = anew.next().await {
+            let batch = self.sorter.sort_asked(page);
             if !self.write_waiting(client, &batch).await? {
                 return Ok(false);
             }
@@ -274,6 +283,7 @@ impl Reading<'_> {
         let figures = batch
             .write(&mut transaction, &self.context.run.run_id)
             .await?;
+        self.note.tried += 1;
         if self.record(&transaction, &figures).await?.is_none() {
             return Ok(false);
         }
@@ -307,16 +317,17 @@ impl Reading<'_> {
     /// Moves the place on past a page. An order that was changed just now may still be
     /// listed by the change before: what it says of its time counts at the list's end.
     fn advance(&mut self, batch: &Batch, chunk: &Chunk) {
-        let now = self.intake.now;
+        let now = self.sorter.now;
         let known = |given: &Given| now.known(given.updated_at);
         let newest = batch.newest(known).map(spans::floor);
         self.note.moved |= newest > chunk.position;
         self.note.newest = self.note.newest.max(newest);
-        let rested = |given: &Given| known(given).filter(|time| *time < now.rested_since(OVERLAP));
-        let Note {
-            place, place_ids, ..
-        } = &mut self.note;
-        batch.advance(place, place_ids, rested);
+        let can_be = chunk.start_at..now.rested_since(OVERLAP);
+        self.place.pass(batch, |given| {
+            known(given).filter(|time| can_be.contains(time))
+        });
+        self.note.place = self.place.at;
+        self.note.place_ids = self.place.counted();
     }
 
     async fn move_watermarks(
@@ -380,6 +391,7 @@ impl Reading<'_> {
             cleaned: self.note.cleaned,
             ..Note::default()
         };
+        self.place = Place::new(None, &[]);
         let transaction = self.context.begin(client).await?;
         let recorded = self.record(&transaction, &Figures::default()).await?;
         transaction.commit().await?;
@@ -414,6 +426,7 @@ impl Reading<'_> {
             cleaned: self.note.cleaned,
             ..Note::default()
         };
+        self.place = Place::new(None, &[]);
         let Some(resumed) = self.record(&transaction, &Figures::default()).await? else {
             return Ok(Finished::ByAnother);
         };

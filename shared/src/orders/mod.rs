@@ -23,6 +23,7 @@ mod nameless;
 mod net;
 pub mod outage;
 mod page;
+mod place;
 mod plan;
 mod rederive;
 pub mod rows;

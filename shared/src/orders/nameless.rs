@@ -88,7 +88,7 @@ struct Line {
 
 /// Parameter: how many.
 const NAMELESS: &str = "
-    select object_id, payload #>> '{}' from sync_quarantine
+    select object_id, coalesce(payload #>> '{}', 'null') from sync_quarantine
     where data_type = 'orders' and resolved_at is null
         and (jsonb_typeof(payload -> 'id') is distinct from 'string' or payload ->> 'id' = '')
     order by id limit $1";

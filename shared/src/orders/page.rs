@@ -15,7 +15,7 @@ use crate::postgres::{self, unstorable};
 use crate::run::stats::{self, Counts};
 use crate::square::{Broken, OrderWithSource, Page};
 use crate::staging::quarantine::{self, Aside};
-use crate::times::{Now, floor};
+use crate::times::Now;
 
 /// As a data type, in statistics and in quarantine.
 pub(crate) const ORDERS: &str = "orders";
@@ -27,7 +27,7 @@ pub(crate) const LINE_ITEMS: &str = "line_items";
 const SEEN_MAX: usize = 500_000;
 
 /// Everything that one call knows while it takes in pages.
-pub(crate) struct Intake {
+pub(crate) struct Sorter {
     /// Locations that orders may refer to, with their currencies.
     locations: HashMap<String, Option<String>>,
     nameless: NamelessOrders,
@@ -50,12 +50,12 @@ pub(crate) struct Batch {
     fresh: HashSet<String>,
     /// Orders that came without their ids before, by the ids of those here.
     named: Vec<(String, String)>,
-    origin: Origin,
+    reason: Reason,
 }
 
-/// The origin of a batch's orders.
+/// The reason why a batch's orders are here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Origin {
+enum Reason {
     /// Square listed them.
     #[default]
     Listed,
@@ -68,7 +68,7 @@ enum Origin {
 /// When an order was made and changed.
 pub(crate) struct Given {
     /// Its id, or what it is counted by.
-    id: String,
+    pub(super) id: String,
     pub(crate) created_at: Option<Timestamp>,
     pub(crate) updated_at: Option<Timestamp>,
 }
@@ -115,7 +115,7 @@ pub(crate) struct Figures {
     pub(crate) lines: Counts,
 }
 
-impl Intake {
+impl Sorter {
     /// Reads what has to be known.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl Intake {
     /// Sorts out orders that wait in quarantine.
     pub(crate) fn sort_waiting(&mut self, orders: Vec<OrderWithSource>) -> Batch {
         Batch {
-            origin: Origin::Waiting,
+            reason: Reason::Waiting,
             ..self.sort(Page::of(orders), |_| true)
         }
     }
@@ -148,7 +148,7 @@ impl Intake {
     /// Sorts out what Square gives of orders that wait in quarantine.
     pub(crate) fn sort_asked(&mut self, page: Page<OrderWithSource>) -> Batch {
         Batch {
-            origin: Origin::Asked,
+            reason: Reason::Asked,
             ..self.sort(page, |_| true)
         }
     }
@@ -243,33 +243,29 @@ impl Batch {
         self.given.iter().filter_map(time).max()
     }
 
-    /// Moves the place from which an ascending list is to be read on past this page,
-    /// and to `ids` those of its orders that may come again from there. It goes by the
-    /// earlier of the last two orders: the time of a single one may not be the one that
-    /// it is listed by, and what is passed over on its word is lost.
-    pub(crate) fn advance(
-        &self,
-        place: &mut Option<Timestamp>,
-        ids: &mut Vec<String>,
-        time: impl Fn(&Given) -> Option<Timestamp>,
-    ) {
-        let before = *place;
-        let last = self.given.iter().rev().filter_map(&time).take(2);
-        *place = before.max(last.min().map(floor));
-        let (reached, has_moved) = (*place, *place != before);
-        let is_noted = |given: &&Given| {
-            let is_new = self.fresh.contains(&given.id);
-            match time(given) {
-                Some(time) if Some(time) < reached => is_new && Some(time) < before,
-                _ => is_new || has_moved,
-            }
-        };
-        let noted = self.given.iter().filter(is_noted);
-        let noted: Vec<String> = noted.map(|given| given.id.clone()).collect();
-        if has_moved {
-            ids.clear();
+    /// All its orders, as the list gave them; those that cannot be read come first.
+    pub(super) fn given(&self) -> &[Given] {
+        &self.given
+    }
+
+    /// Whether the order is counted here for the first time.
+    pub(super) fn is_new(&self, id: &str) -> bool {
+        self.fresh.contains(id)
+    }
+
+    /// A page of orders that were made at these times, all of them new.
+    #[cfg(test)]
+    pub(super) fn of_new(given: impl Iterator<Item = (String, Option<Timestamp>)>) -> Self {
+        let mut batch = Self::default();
+        for (id, created_at) in given {
+            batch.fresh.insert(id.clone());
+            batch.given.push(Given {
+                id,
+                created_at,
+                updated_at: None,
+            });
         }
-        ids.extend(noted);
+        batch
     }
 
     /// Writes the page, and returns what it did.
@@ -303,7 +299,7 @@ impl Batch {
             aside.keep(transaction, run_id).await?;
         }
         // An older copy than the table's does not stand for one that waits.
-        let is_placed = |fate: &Fate| self.origin == Origin::Waiting || !fate.is_outdated;
+        let is_placed = |fate: &Fate| self.reason == Reason::Waiting || !fate.is_outdated;
         let named = self.named.iter();
         let named = named.filter(|(id, _)| fates.get(id).is_some_and(is_placed));
         let placed = fates.iter().filter(|(_, fate)| is_placed(fate));
@@ -311,7 +307,7 @@ impl Batch {
         let placed: Vec<&str> = placed.map(String::as_str).collect();
         quarantine::resolve(transaction, ORDERS, &placed).await?;
         // What waits on has been counted by the run that it came in.
-        if self.origin == Origin::Listed {
+        if self.reason == Reason::Listed {
             let aside = self.fresh.iter().filter(|id| !fates.contains_key(*id));
             figures.orders.quarantined = stats::count(aside.count());
         }

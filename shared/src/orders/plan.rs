@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anew::Anew;
 use super::chunks;
-use super::page::{Batch, Intake, LINE_ITEMS, ORDERS};
+use super::page::{Batch, LINE_ITEMS, ORDERS, Sorter};
 use super::spans::{self, Span, Window};
 use super::waiting::Waiting;
 use super::window;
@@ -76,8 +76,8 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     transaction.execute(CUT, &[]).await?;
     let windows = match wanted_span(request, &newest) {
         Some((span, is_open)) => {
-            let missing = missing(&transaction, span, &location_ids).await?;
             let open_end = is_open.then_some(span.to);
+            let missing = missing(&transaction, span, open_end, &location_ids).await?;
             let windows = spans::windows(missing);
             close_unfinished(&transaction).await?;
             write(&transaction, run_id, windows, open_end).await?
@@ -113,13 +113,13 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
 /// Tries the orders again that wait in quarantine, and asks anew for those that cannot
 /// be read; the figures are the import's.
 async fn try_waiting(context: &StepContext<'_>, client: &mut Object) -> Result<(), SyncError> {
-    let (mut intake, mut waiting) = (Intake::new(client).await?, Waiting::default());
-    while let Some(batch) = waiting.next(client, &mut intake).await? {
+    let (mut sorter, mut waiting) = (Sorter::new(client).await?, Waiting::default());
+    while let Some(batch) = waiting.next(client, &mut sorter).await? {
         write_waiting(context, client, &batch).await?;
     }
     let mut anew = Anew::load(client, &context.square, &context.run.run_id).await?;
-    while let Some(page) = anew.next().await? {
-        write_waiting(context, client, &intake.sort_asked(page)).await?;
+    while let Some(page) = anew.next().await {
+        write_waiting(context, client, &sorter.sort_asked(page)).await?;
     }
     Ok(())
 }
@@ -248,15 +248,18 @@ fn wanted_span(request: &Request, newest: &BTreeMap<String, Timestamp>) -> Optio
 async fn missing(
     transaction: &Transaction<'_>,
     wanted: Span,
+    open_end: Option<Timestamp>,
     location_ids: &[String],
 ) -> Result<BTreeMap<String, Vec<Span>>, SyncError> {
     let mut done: BTreeMap<String, Vec<Span>> = BTreeMap::new();
     let rows = transaction
         .query(
             "select unnest(location_ids), begins_at,
-                 case when done_at is null then place else ends_at end
+                 case when done_at is null then place
+                     when ends_at = $1 and not is_open then ends_at - interval '1 microsecond'
+                     else ends_at end
              from sync_order_windows where done_at is not null or place is not null",
-            &[],
+            &[&open_end],
         )
         .await?;
     for row in rows {

@@ -9,7 +9,7 @@ use deadpool_postgres::Object;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::page::Intake;
+use super::page::Sorter;
 use super::rows::OrderRows;
 use super::store::{self, Origin};
 use super::waiting::Waiting;
@@ -135,9 +135,9 @@ impl Rederiving<'_> {
         hand_over: Instant,
     ) -> Result<Rederived, SyncError> {
         let run_id = self.run_id;
-        let (mut intake, mut waiting) = (Intake::new(client).await?, Waiting::default());
+        let (mut sorter, mut waiting) = (Sorter::new(client).await?, Waiting::default());
         loop {
-            let batch = waiting.next(client, &mut intake).await?;
+            let batch = waiting.next(client, &mut sorter).await?;
             let mut transaction = step::begin(client).await?;
             lease::fence(&transaction, self.lease).await?;
             let mut resumed: Resumed<Note> =

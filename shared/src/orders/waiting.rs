@@ -3,7 +3,7 @@
 
 use deadpool_postgres::Object;
 
-use super::page::{Batch, Intake};
+use super::page::{Batch, Sorter};
 use crate::error::SyncError;
 use crate::square::OrderWithSource;
 
@@ -26,7 +26,7 @@ impl Waiting {
     pub(crate) async fn next(
         &mut self,
         client: &Object,
-        intake: &mut Intake,
+        sorter: &mut Sorter,
     ) -> Result<Option<Batch>, SyncError> {
         let rows = client.query(NEXT, &[&self.number, &BATCH]).await?;
         let Some(last) = rows.last() else {
@@ -38,13 +38,13 @@ impl Waiting {
             let source = serde_json::from_str(row.get(1)).ok()?;
             OrderWithSource::read(source).ok()
         });
-        Ok(Some(intake.sort_waiting(orders.collect())))
+        Ok(Some(sorter.sort_waiting(orders.collect())))
     }
 }
 
 /// Parameters: the number to go on from, how many.
 const NEXT: &str = "
-    select id, payload #>> '{}' from sync_quarantine
+    select id, coalesce(payload #>> '{}', 'null') from sync_quarantine
     where data_type = 'orders' and resolved_at is null and id > $1
         and (not replayable or payload ->> 'location_id' in (select id from locations))
     order by id limit $2";

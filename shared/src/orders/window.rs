@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::outage::{self, CutOff};
-use super::page::{Batch, Figures, Given, Intake, LINE_ITEMS, ORDERS};
+use super::page::{Batch, Figures, Given, LINE_ITEMS, ORDERS, Sorter};
+use super::place::Place;
 use super::{spans, store};
 use crate::env::Env;
 use crate::error::SyncError;
@@ -78,8 +79,7 @@ struct Window {
     ends_at: Timestamp,
     /// Whether it brings orders of times still to come, too.
     is_open: bool,
-    place: Option<Timestamp>,
-    place_ids: Vec<String>,
+    place: Place,
     done: bool,
 }
 
@@ -116,7 +116,8 @@ async fn work(
     }
     let mut reading = Reading::new(context, &client, window).await?;
     let limit = context.env.settings.orders_batch_size;
-    let request = reading.window.request(&context.run.request, limit);
+    let end = reading.window.end(&context.run.request);
+    let request = reading.window.request(end, limit);
     let mut pages = read_ahead(vec![context.square.search_orders(request)], 1);
     let hand_over = hand_over_at(context.deadline);
     let mut orders = 0;
@@ -132,11 +133,10 @@ async fn work(
             let done = reading.finish(&mut client).await?;
             return Ok(reading.window.output(context, done, orders));
         };
-        let (ends_at, is_open) = (reading.window.ends_at, reading.window.is_open);
-        let batch = reading.intake.sort(page, |order| {
+        let batch = reading.sorter.sort(page, |order| {
             // The end belongs to the window that begins with it. Whatever else an order
             // says of its time: Square gives it in this window, and in no other.
-            is_open || order.created_at != Some(ends_at)
+            order.created_at != Some(end)
         });
         let Some(counted) = reading.commit(&mut client, &batch).await? else {
             // Another invocation has read on meanwhile: let the next call see.
@@ -181,23 +181,27 @@ impl Window {
             begins_at: row.get("begins_at"),
             ends_at: row.get("ends_at"),
             is_open: row.get("is_open"),
-            place: row.get("place"),
-            place_ids: row.get("place_ids"),
+            place: Place::new(row.get("place"), &row.get::<_, Vec<String>>("place_ids")),
             done: row.get("done"),
         })
     }
 
-    /// An open window ends with what was asked for, at the latest: its own end is only how
-    /// far it is done.
-    fn request(&self, asked: &Request, limit: u32) -> SearchOrders {
-        let asked = asked.to.unwrap_or(Timestamp::MAX);
-        let open_end = asked.min(spans::FUTURE_ENDS);
-        let ends_at = if self.is_open { open_end } else { self.ends_at };
+    /// Where what is read ends; the end itself is no part of it. An open window ends with
+    /// what was asked for, at the latest: its own end is only how far it is done.
+    fn end(&self, asked: &Request) -> Timestamp {
+        if self.is_open {
+            asked.to.unwrap_or(Timestamp::MAX).min(spans::FUTURE_ENDS)
+        } else {
+            self.ends_at
+        }
+    }
+
+    fn request(&self, end: Timestamp, limit: u32) -> SearchOrders {
         SearchOrders::ascending(
             self.location_ids.clone(),
             OrderTime::CreatedAt,
-            Some(self.place.unwrap_or(self.begins_at)),
-            Some(ends_at),
+            Some(self.place.at.unwrap_or(self.begins_at)),
+            Some(end),
             limit,
         )
     }
@@ -216,8 +220,8 @@ impl Window {
     /// Returns what another invocation would have changed: the place, and the number of
     /// ids at it.
     fn standing(&self) -> (Option<Timestamp>, i32) {
-        let ids = i32::try_from(self.place_ids.len()).unwrap_or(i32::MAX);
-        (self.place, ids)
+        let ids = i32::try_from(self.place.counted().len()).unwrap_or(i32::MAX);
+        (self.place.at, ids)
     }
 
     /// Moves the place on past a page. A time outside of the window says nothing of it.
@@ -228,7 +232,7 @@ impl Window {
                 .created_at
                 .filter(|time| (begins_at..ends_at).contains(time))
         };
-        batch.advance(&mut self.place, &mut self.place_ids, created_at);
+        self.place.pass(batch, created_at);
     }
 }
 
@@ -236,7 +240,7 @@ impl Window {
 struct Reading<'a> {
     context: &'a StepContext<'a>,
     window: Window,
-    intake: Intake,
+    sorter: Sorter,
     /// The requests to Square that the step's record has been told of.
     told: Counters,
     cleaned: u64,
@@ -248,12 +252,12 @@ impl<'a> Reading<'a> {
         client: &Object,
         window: Window,
     ) -> Result<Self, SyncError> {
-        let mut intake = Intake::new(client).await?;
-        intake.has_counted(&window.place_ids);
+        let mut sorter = Sorter::new(client).await?;
+        sorter.has_counted(&window.place.counted());
         Ok(Self {
             context,
             window,
-            intake,
+            sorter,
             told: Counters::default(),
             cleaned: 0,
         })
@@ -322,8 +326,8 @@ impl<'a> Reading<'a> {
                 MOVE_PLACE,
                 &[
                     &self.window.id,
-                    &self.window.place,
-                    &self.window.place_ids,
+                    &self.window.place.at,
+                    &self.window.place.counted(),
                     &done,
                     &place,
                     &place_ids,

@@ -387,6 +387,12 @@ impl StepContext<'_> {
         }
     }
 
+    /// Whether the step of no other part comes before this one in its run.
+    pub(crate) fn is_first(&self) -> bool {
+        let parts = self.run.request.parts();
+        parts.first().is_some_and(|part| part.name() == self.step)
+    }
+
     /// As `commit`, with an answer that says more than the step's figures.
     ///
     /// # Errors

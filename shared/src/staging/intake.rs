@@ -72,7 +72,7 @@ impl<'a> Intake<'a> {
             }
         };
         // What an earlier step of this run has set aside waits there for `publish`.
-        let keeps_quarantine = request.stages_only() && list.is_some();
+        let keeps_quarantine = request.stages_only() && !context.is_first();
         clear_staging(&client, tables, keeps_quarantine).await?;
         let now = postgres::now(&client).await?;
         Ok(Self {

@@ -242,7 +242,7 @@ pub async fn unreadable_after(
 
 /// Parameters: data types, the number to go on from, how many.
 const UNREADABLE: &str = "
-    select id, payload #>> '{}' from sync_quarantine
+    select id, coalesce(payload #>> '{}', 'null') from sync_quarantine
     where data_type = any ($1) and not replayable and resolved_at is null and id > $2
     order by id limit $3";
 
