@@ -169,7 +169,7 @@ fn what_passes_by_itself_does_not_fail_a_window() {
 
 /// A call that has read some orders when it hands over: its window does not end before.
 async fn handed_over(world: &World, event: Value) {
-    world.account.hold(ORDERS, 2).await;
+    world.account.hold(ORDERS, 3).await;
     // Lambda keeps five seconds; of the others, half is for reading. A machine on
     // which they are over before there is a page gets more of them.
     let mut time = Duration::from_secs(10);
@@ -179,7 +179,7 @@ async fn handed_over(world: &World, event: Value) {
             Ok(call) => break call,
             Err(error) => assert!(time < PATIENCE, "{error}"),
         }
-        world.account.hold(ORDERS, 2).await;
+        world.account.hold(ORDERS, 3).await;
         time *= 2;
     };
     assert_eq!(call["done"], false, "{call}");
