@@ -1,12 +1,21 @@
 //! A run's statistics as a table: one line a data type, with its step's time and
 //! requests beside the first.
 
-use std::collections::BTreeMap;
-
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use crate::api::{Counts, Run, Step};
 use crate::show::seconds;
+
+/// The order in which data types depend on each other; others follow by their names.
+const ORDER: [&str; 7] = [
+    "locations",
+    "categories",
+    "items",
+    "variations",
+    "inventory",
+    "orders",
+    "line_items",
+];
 
 /// A line under the heading and nothing else.
 const STYLE: TableStyle =
@@ -15,8 +24,7 @@ const STYLE: TableStyle =
 /// The statistics of all steps, and their sum; none if no step came that far.
 #[must_use]
 pub fn statistics(run: &Run) -> Option<String> {
-    let is_empty = |step: &Step| step.stats.as_ref().is_none_or(BTreeMap::is_empty);
-    if run.steps.iter().all(is_empty) {
+    if run.steps.iter().all(|step| sorted(step).is_empty()) {
         return None;
     }
     let mut table = Table::new();
@@ -32,9 +40,9 @@ pub fn statistics(run: &Run) -> Option<String> {
         "requests",
     ]);
     for step in &run.steps {
-        for (index, (name, counts)) in step.stats.iter().flatten().enumerate() {
+        for (index, (name, counts)) in sorted(step).into_iter().enumerate() {
             let (time, requests) = if index == 0 { effort(step) } else { blank() };
-            table.add_row(row(name, *counts, time, requests));
+            table.add_row(row(&name, counts, time, requests));
         }
     }
     if let Some(totals) = run.totals {
@@ -51,6 +59,19 @@ pub fn statistics(run: &Run) -> Option<String> {
         column.set_cell_alignment(CellAlignment::Right);
     }
     Some(table.to_string())
+}
+
+fn sorted(step: &Step) -> Vec<(String, Counts)> {
+    let mut stats: Vec<(String, Counts)> =
+        step.stats.clone().unwrap_or_default().into_iter().collect();
+    let place = |name: &str| {
+        ORDER
+            .iter()
+            .position(|known| *known == name)
+            .unwrap_or(ORDER.len())
+    };
+    stats.sort_by_key(|(name, _)| place(name));
+    stats
 }
 
 fn effort(step: &Step) -> (String, String) {
