@@ -85,3 +85,17 @@ pub(crate) async fn apply(
         Part::Orders => Err(SyncError::Internal("orders stage nothing".to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parts_data_types_are_those_of_its_tables_in_their_order() {
+        for part in Part::staged() {
+            let tables = tables(part).into_iter().filter(|table| table.is_object);
+            let data_types: Vec<&str> = tables.map(|table| table.data_type).collect();
+            assert_eq!(part.data_types(), data_types, "{}", part.name());
+        }
+    }
+}

@@ -4,14 +4,11 @@
 //! not keep it from being recorded.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_sdk_secretsmanager::Client;
 use tokio::time::Instant;
 
+use crate::aws::{self, Failure};
 use crate::error::SyncError;
 use crate::postgres::Database;
 use crate::settings::Settings;
@@ -32,7 +29,7 @@ impl Env {
     /// but Secrets Manager.
     ///
     /// # Errors
-    /// `ConfigInvalid` naming the setting.
+    /// `ConfigInvalid` naming the setting; `AwsUnavailable`.
     pub async fn from_environment() -> Result<Self, SyncError> {
         let variables = Variables::resolve(&SECRETS).await?;
         Self::new(Settings::read(|name| variables.get(name))?)
@@ -41,13 +38,13 @@ impl Env {
     /// The database alone.
     ///
     /// # Errors
-    /// `ConfigInvalid` naming the setting.
+    /// `ConfigInvalid` naming the setting; `AwsUnavailable`.
     pub async fn database_from_environment() -> Result<Database, SyncError> {
         let variables = Variables::resolve(&["DATABASE_URL"]).await?;
         let url = variables
             .get("DATABASE_URL")
             .ok_or_else(|| SyncError::config("DATABASE_URL", "is not set"))?;
-        Database::connect(&url.into())
+        Database::trusting(&url.into(), variables.get("DATABASE_CA_PEM").as_deref())
     }
 
     /// Prepares the clients for these settings.
@@ -56,7 +53,10 @@ impl Env {
     /// `ConfigInvalid` naming the setting.
     pub fn new(settings: Settings) -> Result<Self, SyncError> {
         Ok(Self {
-            database: Database::connect(&settings.database_url)?,
+            database: Database::trusting(
+                &settings.database_url,
+                settings.database_ca_pem.as_deref(),
+            )?,
             square: Square::new(&settings)?,
             settings,
         })
@@ -86,7 +86,8 @@ impl Variables {
     /// Fetches those of `names` that are given as `<NAME>_SECRET_ARN`.
     ///
     /// # Errors
-    /// `ConfigInvalid` naming the variable whose secret cannot be read.
+    /// `ConfigInvalid` naming the variable whose secret is missing, forbidden or no
+    /// text; `AwsUnavailable` if it cannot be asked for.
     pub async fn resolve(names: &[&str]) -> Result<Self, SyncError> {
         let mut secrets = HashMap::new();
         for name in names {
@@ -94,20 +95,8 @@ impl Variables {
             let Some(arn) = variable_of_process(&variable) else {
                 continue;
             };
-            let client = aws_sdk_secretsmanager::Client::new(&aws_config().await);
-            let secret = client
-                .get_secret_value()
-                .secret_id(&arn)
-                .send()
-                .await
-                .map_err(|error| {
-                    let reason = error.into_service_error();
-                    SyncError::config(
-                        &variable,
-                        format!("names a secret that cannot be read ({reason})"),
-                    )
-                })?;
-            let value = secret.secret_string().unwrap_or_default().to_owned();
+            let client = Client::new(&aws::config().await);
+            let value = secret(&client, &variable, &arn).await?;
             secrets.insert((*name).to_owned(), value);
         }
         Ok(Self { secrets })
@@ -127,20 +116,72 @@ fn variable_of_process(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Returns the configuration of the functions' calls to AWS: over ring, so that one
-/// crypto library serves all, and with limits on waiting.
-pub async fn aws_config() -> SdkConfig {
-    let http = Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(Duration::from_secs(3))
-                .operation_timeout(Duration::from_secs(20))
-                .build(),
-        )
-        .load()
+/// Returns the text of the secret that a variable names.
+async fn secret(client: &Client, variable: &str, arn: &str) -> Result<String, SyncError> {
+    let secret = client
+        .get_secret_value()
+        .secret_id(arn)
+        .send()
         .await
+        .map_err(|error| Failure::of(&error).about("Secrets Manager", variable, "secret"))?;
+    secret
+        .secret_string()
+        .map(str::to_owned)
+        .ok_or_else(|| SyncError::config(variable, "names a secret that holds no text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::aws::tests::{answering, at, away};
+
+    const VARIABLE: &str = "DATABASE_URL_SECRET_ARN";
+
+    async fn read(address: &str) -> Result<String, SyncError> {
+        let client = Client::new(&at(address, Duration::from_secs(60)).await);
+        secret(&client, VARIABLE, "arn:of:it").await
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_missing_forbidden_or_out_of_reach_is_called_so() {
+        let value = answering(200, r#"{"SecretString":"postgres://h/d"}"#).await;
+        assert_eq!(read(&value).await.unwrap(), "postgres://h/d");
+        for (status, body, name, says) in [
+            (
+                400,
+                r#"{"__type":"ResourceNotFoundException","message":"can't find it"}"#,
+                "ConfigInvalid",
+                "that does not exist",
+            ),
+            (
+                400,
+                r#"{"__type":"AccessDeniedException","message":"no identity-based policy"}"#,
+                "ConfigInvalid",
+                "may not use (AccessDeniedException: no identity-based policy)",
+            ),
+            (
+                400,
+                r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#,
+                "AwsUnavailable",
+                "Rate exceeded",
+            ),
+            (
+                200,
+                r#"{"SecretBinary":"AAAA"}"#,
+                "ConfigInvalid",
+                "holds no text",
+            ),
+        ] {
+            let error = read(&answering(status, body).await).await.unwrap_err();
+            assert_eq!(error.name(), name, "{error}");
+            let text = error.to_string();
+            assert!(text.contains(says), "{text}");
+            assert_eq!(text.contains(VARIABLE), name == "ConfigInvalid", "{text}");
+        }
+        let error = read(&away().await).await.unwrap_err();
+        assert_eq!(error.name(), "AwsUnavailable");
+        assert!(error.to_string().contains("NAT gateway"), "{error}");
+    }
 }

@@ -70,6 +70,10 @@ pub enum SyncError {
     )]
     SquarePageLimit { endpoint: String, detail: String },
 
+    /// A service of AWS that the function needs cannot be reached, or not at the moment.
+    #[error("{service} is unavailable: {detail}. It is asked again by itself.")]
+    AwsUnavailable { service: String, detail: String },
+
     /// PostgreSQL cannot be reached, or not at the moment.
     #[error(
         "The database is unavailable: {detail}. Check that it runs, that DATABASE_URL is right, and that its network lets this function in."
@@ -140,7 +144,7 @@ pub enum SyncError {
 
 impl SyncError {
     /// Every name, as it appears in state machines and API answers.
-    pub const NAMES: [&str; 18] = [
+    pub const NAMES: [&str; 19] = [
         "ConfigInvalid",
         "InputInvalid",
         "SquareUnauthorized",
@@ -150,6 +154,7 @@ impl SyncError {
         "SquareRejected",
         "SquareMalformed",
         "SquarePageLimit",
+        "AwsUnavailable",
         "DatabaseUnavailable",
         "DatabaseRejected",
         "DatabaseSchemaOutdated",
@@ -163,9 +168,10 @@ impl SyncError {
 
     /// The names that a later attempt can cure by itself: the state machine retries these.
     /// `StepTimeout` it tries once more, like a function that was cut short.
-    pub const RETRYABLE: [&str; 3] = [
+    pub const RETRYABLE: [&str; 4] = [
         "SquareRateLimited",
         "SquareUnavailable",
+        "AwsUnavailable",
         "DatabaseUnavailable",
     ];
 
@@ -182,6 +188,7 @@ impl SyncError {
             Self::SquareRejected { .. } => "SquareRejected",
             Self::SquareMalformed { .. } => "SquareMalformed",
             Self::SquarePageLimit { .. } => "SquarePageLimit",
+            Self::AwsUnavailable { .. } => "AwsUnavailable",
             Self::DatabaseUnavailable { .. } => "DatabaseUnavailable",
             Self::DatabaseRejected { .. } => "DatabaseRejected",
             Self::DatabaseSchemaOutdated { .. } => "DatabaseSchemaOutdated",
@@ -220,6 +227,22 @@ impl From<SyncError> for Diagnostic {
             error_message: error.to_string(),
         }
     }
+}
+
+/// An error with the causes behind it: the first alone often says only that something
+/// failed.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let cause = inner.to_string();
+        // Some repeat what is behind them.
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = inner.source();
+    }
+    text
 }
 
 #[cfg(test)]

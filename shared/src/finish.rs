@@ -232,7 +232,15 @@ async fn close_succeeded(
         return Err(ended("stopped meanwhile"));
     }
     let (stats, square) = (Stats::new(), Counters::default());
-    store::succeed_step(&transaction, run_id, "finish", &stats, &square, &result).await?;
+    store::succeed_step(
+        &transaction,
+        run_id,
+        ("finish", 0),
+        &stats,
+        &square,
+        &result,
+    )
+    .await?;
     transaction.commit().await?;
     metrics::run_ended(client, run_id).await;
     tracing::info!(run_id, output = %result, "run succeeded");
@@ -261,7 +269,7 @@ async fn close_failed(
         kind: input.kind,
         ..Request::default()
     });
-    store::insert(&transaction, run_id, &request).await?;
+    store::insert_ended(&transaction, run_id, &request).await?;
     let run = store::find(&transaction, run_id).await?;
     // By request, or because it made way for another run.
     let ended = run.map(|run| run.status);

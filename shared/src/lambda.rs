@@ -13,8 +13,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
-use tracing::{Instrument, Span, error_span};
-use tracing_subscriber::filter::LevelFilter;
+use tracing::{Instrument, Span, Subscriber, error_span};
+use tracing_subscriber::filter::{FilterFn, LevelFilter};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 use crate::error::SyncError;
 use crate::kept::Kept;
@@ -81,17 +83,59 @@ fn span(function: &str, payload: &Value, context: &Context) -> Span {
     )
 }
 
+/// Our crates, whose log lines `RUST_LOG` is about.
+const OURS: [&str; 10] = [
+    "shared",
+    "api",
+    "preflight",
+    "locations",
+    "catalog",
+    "inventory",
+    "publish",
+    "orders",
+    "migrate",
+    "finish",
+];
+
 /// One JSON line per event on standard output, where CloudWatch picks it up.
 /// `RUST_LOG` is the least important level that is written; `info` if it is none.
 pub fn start_logging() {
     let level = std::env::var("RUST_LOG").ok();
     let level = level.and_then(|level| level.parse::<LevelFilter>().ok());
     // A second call in one process (tests) keeps the first subscriber.
-    let _ = tracing_subscriber::fmt()
+    let _ = tracing::subscriber::set_global_default(log(
+        level.unwrap_or(LevelFilter::INFO),
+        std::io::stdout,
+    ));
+}
+
+/// Returns what writes the log from that level on. Below `info` it is only ever our
+/// own lines that are written: the runtime's and the clients' hold whole events,
+/// requests and answers, with the tokens, cookies and secrets in them.
+fn log<W>(level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let theirs = level.min(LevelFilter::INFO);
+    let is_written = FilterFn::new(move |metadata| {
+        let limit = if is_ours(metadata.target()) {
+            level
+        } else {
+            theirs
+        };
+        *metadata.level() <= limit
+    });
+    let lines = tracing_subscriber::fmt::layer()
         .json()
-        .with_max_level(level.unwrap_or(LevelFilter::INFO))
         .with_span_list(false)
-        .try_init();
+        .with_writer(writer);
+    tracing_subscriber::registry().with(lines.with_filter(is_written.with_max_level_hint(level)))
+}
+
+/// Whether a log line is of one of our crates, not only of one with such a beginning.
+fn is_ours(target: &str) -> bool {
+    let crate_name = target.split("::").next().unwrap_or_default();
+    OURS.contains(&crate_name)
 }
 
 /// The wall-clock deadline on the monotonic clock that timers use.
@@ -101,3 +145,6 @@ fn instant(deadline: SystemTime) -> Instant {
         .unwrap_or(Duration::ZERO);
     Instant::now() + left
 }
+
+#[cfg(test)]
+mod tests;

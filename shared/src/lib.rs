@@ -6,6 +6,7 @@
 //! lease around that. Orders go page by page instead.
 
 pub mod account;
+pub mod aws;
 pub mod catalog;
 pub mod env;
 pub mod error;
@@ -29,3 +30,4 @@ pub mod staging;
 pub mod text;
 pub mod times;
 pub mod validation;
+pub mod web;

@@ -51,6 +51,25 @@ impl Part {
         staged.filter(|part| part.is_staged()).collect()
     }
 
+    /// The data types that it brings, as figures name them, in their order.
+    #[must_use]
+    pub fn data_types(self) -> &'static [&'static str] {
+        match self {
+            Self::Locations => &["locations"],
+            Self::Catalog => &["categories", "items", "variations"],
+            Self::Inventory => &["inventory"],
+            Self::Orders => &["orders", "line_items"],
+        }
+    }
+
+    /// Returns the place of a data type in the order of the steps; one that is of no
+    /// part stands behind all others.
+    #[must_use]
+    pub fn place_of(data_type: &str) -> usize {
+        let mut all = Self::ALL.iter().flat_map(|part| part.data_types());
+        all.position(|one| *one == data_type).unwrap_or(usize::MAX)
+    }
+
     /// The part of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

@@ -18,7 +18,7 @@ use crate::env::Env;
 use crate::error::SyncError;
 use crate::merchant;
 use crate::part::Part;
-use crate::postgres::{schema, sessions};
+use crate::postgres::{ensure_sessions, schema, sessions};
 use crate::run::request::{Kind, ORDERS_LEASE, Request, Trigger};
 use crate::run::stats::Stats;
 use crate::run::store::Run;
@@ -74,6 +74,7 @@ const TOKEN_LEFT_WARN: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub async fn open(env: &Env, input: Input, deadline: Instant) -> Result<Output, SyncError> {
     let request = Request::parse(input.kind, input.request.clone())?;
     let mut client = connect(env).await?;
+    ensure_sessions(&env.database).await?;
     check_encoding(&client).await?;
     if request.kind == Kind::Migration {
         schema::ensure_not_newer(&env.database).await?;
@@ -84,25 +85,24 @@ pub async fn open(env: &Env, input: Input, deadline: Instant) -> Result<Output, 
         return Ok(result);
     }
     // Known by what was asked for, not by what becomes of it below.
-    let request = Request {
-        idempotency_key: request.repeat_key(),
-        ..request
-    };
+    let key = request.repeat_key();
     let request = with_orders(&client, request).await?;
-    let run = match record(&mut client, &input, &request).await? {
+    let run = match record(&mut client, &input, &request, key.as_deref()).await? {
         Opened::Run(run) => run,
         Opened::Skipped(output) => return Ok(output),
     };
     let square = env.square.for_step(deadline);
-    let note = if matches!(run.request.kind, Kind::Migration | Kind::Restore) {
+    let of_token = if matches!(run.request.kind, Kind::Migration | Kind::Restore) {
         // They work on what is stored and do not ask Square.
         None
     } else {
         check_room(env, &client, &run.request).await?;
         check_token(&client, &square, &run.request).await?
     };
+    let notes = [env.database.weakness().map(str::to_owned), of_token];
+    let notes: Vec<String> = notes.into_iter().flatten().collect();
     let output = Output {
-        note,
+        note: (!notes.is_empty()).then(|| notes.join(" ")),
         ..describe(&run.run_id, &run.request, "running")
     };
     succeed(&client, &output, &square.counters()).await?;
@@ -177,14 +177,22 @@ async fn record(
     client: &mut Object,
     input: &Input,
     request: &Request,
+    key: Option<&str>,
 ) -> Result<Opened, SyncError> {
     let run_id = input.run_id.as_str();
-    store::insert(client, run_id, request).await?;
+    store::insert(client, run_id, request, key).await?;
     let Some(run) = store::find(client, run_id).await? else {
-        let first = store::find_repeated(client, request).await?;
-        let first = first.unwrap_or_default();
+        let first = match key {
+            Some(key) => store::find_repeated(client, request, key).await?,
+            None => None,
+        };
+        let run = first.as_ref().map_or("", |first| &first.run_id);
+        if first.as_ref().is_some_and(|first| !first.is_same) {
+            let problem = format!("is that of another request, which started run {run}");
+            return Err(SyncError::input("idempotency_key", problem));
+        }
         return Ok(Opened::Skipped(Output {
-            note: Some(format!("Run {first} was started by the same request.")),
+            note: Some(format!("Run {run} was started by the same request.")),
             ..describe(run_id, request, "skipped")
         }));
     };
@@ -369,7 +377,8 @@ async fn succeed(client: &Object, output: &Output, square: &Counters) -> Result<
     let result =
         serde_json::to_value(output).map_err(|error| SyncError::Internal(error.to_string()))?;
     let stats = Stats::new();
-    store::succeed_step(client, &output.run_id, "preflight", &stats, square, &result).await?;
+    let ended = ("preflight", 0);
+    store::succeed_step(client, &output.run_id, ended, &stats, square, &result).await?;
     tracing::info!(run_id = output.run_id, output = %result, "run opened");
     Ok(())
 }

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::error::SyncError;
+use crate::web;
 
 /// The settings of one function.
 #[derive(Debug, Clone)]
@@ -21,6 +22,9 @@ pub struct Settings {
     pub square_base_url: Url,
     /// PostgreSQL's connection string; it holds a password.
     pub database_url: SecretString,
+    /// The certificates of those who vouch for the database's server, in PEM, in place
+    /// of the authorities that are built in.
+    pub database_ca_pem: Option<String>,
     /// Time limit of the locations step.
     pub location_sync_timeout: Duration,
     /// Time limit of the catalog step.
@@ -62,6 +66,7 @@ impl Settings {
             square_access_token: source.required("SQUARE_ACCESS_TOKEN")?.into(),
             square_base_url: source.square_base_url()?,
             database_url: source.required("DATABASE_URL")?.into(),
+            database_ca_pem: source.optional("DATABASE_CA_PEM"),
             location_sync_timeout: source.seconds("LOCATION_SYNC_TIMEOUT", 300)?,
             catalog_sync_timeout: source.seconds("CATALOG_SYNC_TIMEOUT", 600)?,
             inventory_sync_timeout: source.seconds("INVENTORY_SYNC_TIMEOUT", 600)?,
@@ -181,13 +186,9 @@ impl Source<'_> {
             .unwrap_or_else(|| host.to_owned());
         Url::parse(&text)
             .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or_else(|| {
-                SyncError::config(
-                    "SQUARE_BASE_URL",
-                    format!("is \"{text}\" and wants an http or https address"),
-                )
-            })
+            .filter(web::is_private)
+            // Not quoted: it may hold a password.
+            .ok_or_else(|| SyncError::config("SQUARE_BASE_URL", format!("wants {}", web::WANTED)))
     }
 }
 
@@ -228,6 +229,7 @@ mod tests {
             ("SQUARE_ACCESS_TOKEN", " "),
             ("SQUARE_ENVIRONMENT", "prod"),
             ("SQUARE_BASE_URL", "not a url"),
+            ("SQUARE_BASE_URL", "http://square.example"),
             ("CATALOG_SYNC_TIMEOUT", "0"),
             ("INVENTORY_BATCH_SIZE", "1001"),
             ("SQUARE_CONCURRENCY", "many"),
@@ -239,6 +241,19 @@ mod tests {
             assert_eq!(error.name(), "ConfigInvalid");
             assert!(error.to_string().contains(name), "{error}");
         }
+    }
+
+    #[test]
+    fn the_token_goes_in_clear_to_this_machine_alone() {
+        for url in [
+            "http://127.0.0.1:9",
+            "http://localhost:9",
+            "https://h.example",
+        ] {
+            read(&[("SQUARE_BASE_URL", url)]).unwrap();
+        }
+        let error = read(&[("SQUARE_BASE_URL", "http://u:hidden@h.example")]).unwrap_err();
+        assert!(!error.to_string().contains("hidden"), "{error}");
     }
 
     #[test]

@@ -31,10 +31,10 @@ pub fn within_limits(mut messages: Vec<String>) -> Vec<String> {
     messages
 }
 
-/// Returns the warning of a step in whose answers so many characters were replaced or
+/// Returns the note of a step in whose answers so many characters were replaced or
 /// removed.
 #[must_use]
-pub fn warning(cleaned: u64) -> Option<String> {
+pub fn note(cleaned: u64) -> Option<String> {
     (cleaned > 0).then(|| {
         format!(
             "{cleaned} character(s) that PostgreSQL cannot hold were removed (U+0000) or became \

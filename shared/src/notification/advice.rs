@@ -11,7 +11,9 @@ of the program or of an answer does not pass by itself.";
 /// Returns the advice on an error of that name.
 pub(crate) fn for_error(name: &str) -> &'static str {
     match name {
-        "SquareRateLimited" | "SquareUnavailable" | "DatabaseUnavailable" => BY_ITSELF,
+        "SquareRateLimited" | "SquareUnavailable" | "AwsUnavailable" | "DatabaseUnavailable" => {
+            BY_ITSELF
+        }
         "ConfigInvalid" | "SquareUnauthorized" | "SquareForbidden" | "DatabaseRejected" => {
             MEND_FIRST
         }

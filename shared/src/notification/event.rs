@@ -24,7 +24,7 @@ pub(crate) enum Status {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Ended {
     pub(crate) execution_arn: String,
-    state_machine_arn: String,
+    pub(crate) state_machine_arn: String,
     /// The execution's name, which is the run's id.
     pub(crate) name: String,
     pub(crate) status: Status,

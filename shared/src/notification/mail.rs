@@ -7,10 +7,11 @@ use jiff::Timestamp;
 
 use super::advice;
 use crate::run::console;
+use crate::run::stats;
 use crate::run::summary::Summary;
 
-/// Longest subject that SNS takes.
-const SUBJECT_CHARS: usize = 100;
+/// Longest subject that SNS takes: "less than 100 characters".
+const SUBJECT_CHARS: usize = 99;
 
 /// Why there is a mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,10 @@ fn failed(body: &mut String, occasion: Occasion, run: &Summary) {
     section(body, "What it means for the data", &kept(run));
     ages(body, run);
     section(body, "What to do", advice::for_error(name));
+    put(
+        body,
+        "As long as it goes on failing in this way, every sixth failure is told.",
+    );
 }
 
 fn stopped(body: &mut String, run: &Summary) {
@@ -180,7 +185,7 @@ fn ages(body: &mut String, run: &Summary) {
 
 fn figures(body: &mut String, run: &Summary) {
     heading(body, "Figures");
-    for (data_type, counts) in &run.stats {
+    for (data_type, counts) in stats::in_order(&run.stats) {
         let _ = writeln!(
             body,
             "  {data_type:<10} {} created, {} updated, {} deleted, {} unchanged, {} quarantined",
@@ -188,10 +193,12 @@ fn figures(body: &mut String, run: &Summary) {
         );
     }
     let _ = writeln!(body, "  {} requests to Square", run.square.requests);
-    if !run.warnings.is_empty() {
-        heading(body, "Warnings");
-        for warning in &run.warnings {
-            let _ = writeln!(body, "  {warning}");
+    for (title, texts) in [("Warnings", &run.warnings), ("Notes", &run.notes)] {
+        if !texts.is_empty() {
+            heading(body, title);
+        }
+        for text in texts {
+            let _ = writeln!(body, "  {text}");
         }
     }
     heading(body, "How old the data is");

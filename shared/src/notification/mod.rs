@@ -8,6 +8,7 @@
 
 mod advice;
 mod event;
+mod history;
 mod mail;
 
 use aws_sdk_sns::Client;
@@ -18,7 +19,8 @@ use serde_json::Value;
 use self::event::{Ended, Status};
 pub use self::mail::Mail;
 use self::mail::Occasion;
-use crate::env::{Variables, aws_config};
+use crate::aws::{self, Failure};
+use crate::env::Variables;
 use crate::error::SyncError;
 use crate::postgres::{Database, schema};
 use crate::run::metrics;
@@ -58,7 +60,7 @@ impl Notices {
         };
         let topic = match variables.get("NOTIFICATION_TOPIC_ARN") {
             Some(arn) => Some(Topic {
-                client: Client::new(&aws_config().await),
+                client: Client::new(&aws::config().await),
                 arn,
             }),
             None => None,
@@ -76,6 +78,7 @@ impl Notices {
         match status {
             // It made way for another run, and its end could not be told of.
             _ if run.status == "skipped" => None,
+            Status::Failed | Status::TimedOut if !is_news(run) => None,
             Status::Failed => Some(Occasion::Failed),
             Status::TimedOut => Some(Occasion::TimedOut),
             Status::Aborted => Some(Occasion::Stopped),
@@ -88,12 +91,22 @@ impl Notices {
     }
 }
 
+/// Whether a failure is worth a mail: the first of its name in a row is, and then every
+/// sixth, so that an outage overnight is told of a few times rather than every hour.
+fn is_news(run: &Summary) -> bool {
+    run.failures_alike == 0 || (run.failures_before + 1) % TOLD_EACH == 0
+}
+
+/// Of failures in a row one in so many is told.
+const TOLD_EACH: i64 = 6;
+
 /// Takes up EventBridge's report that an execution has ended. A database that is
 /// away keeps nobody from being told: that may be the very failure.
 ///
 /// # Errors
-/// `InputInvalid` for another event; `Internal` if SNS does not take the mail, so
-/// that Lambda tries again and at last leaves the event in the dead-letter queue.
+/// `InputInvalid` for another event; `AwsUnavailable` or `ConfigInvalid` if SNS does not
+/// take the mail, so that Lambda tries again and at last leaves the event in the
+/// dead-letter queue.
 pub async fn execution_ended(
     notices: &Notices,
     database: Result<&Database, SyncError>,
@@ -114,20 +127,21 @@ pub async fn execution_ended(
             if ended.status == Status::Succeeded {
                 return Ok(());
             }
-            ended.summary()
+            history::remembered(ended.summary(), &ended).await
         }
     };
-    let (Some(topic), Some(occasion)) = (&notices.topic, notices.occasion(ended.status, &run))
-    else {
-        return Ok(());
-    };
-    let mail = mail::compose(occasion, &run, notices.page.as_deref());
-    topic.publish(&mail, &run).await?;
-    tracing::info!(
-        run_id = run.run_id,
-        subject = mail.subject,
-        "notification sent"
-    );
+    if let (Some(topic), Some(occasion)) = (&notices.topic, notices.occasion(ended.status, &run)) {
+        let mail = mail::compose(occasion, &run, notices.page.as_deref());
+        topic.publish(&mail, &run).await?;
+        tracing::info!(
+            run_id = run.run_id,
+            subject = mail.subject,
+            "notification sent"
+        );
+    }
+    if matches!(ended.status, Status::Failed | Status::TimedOut) {
+        metrics::failure_told(&run.kind);
+    }
     Ok(())
 }
 
@@ -158,7 +172,7 @@ async fn close(client: &mut Object, ended: &Ended) -> Result<bool, SyncError> {
                 kind: ended.kind(),
                 ..Request::default()
             });
-            store::insert(client, run_id, &request).await?;
+            store::insert_ended(client, run_id, &request).await?;
             fail(client, ended).await
         }
         _ => Ok(false),
@@ -192,10 +206,8 @@ impl Topic {
                 .map_err(|error| SyncError::Internal(error.to_string()))?;
             request = request.message_attributes(name, attribute);
         }
-        request.send().await.map(drop).map_err(|error| {
-            let reason = error.into_service_error();
-            SyncError::Internal(format!("SNS did not take the notification ({reason})"))
-        })
+        let sent = request.send().await.map(drop);
+        sent.map_err(|error| Failure::of(&error).about("SNS", "NOTIFICATION_TOPIC_ARN", "topic"))
     }
 }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::run::freshness::Freshness;
+use crate::run::stats::Counts;
 use crate::run::store::Failure;
 
 /// A sync that failed at its second step.
@@ -114,7 +115,7 @@ fn a_subject_is_one_short_line_of_ascii_whatever_the_error_is_called() {
         ..failure
     });
     let subject = mail::compose(Occasion::Failed, &run, None).subject;
-    assert!(subject.len() <= 100, "{subject}");
+    assert!(subject.len() < 100, "{subject}");
     assert!(
         subject.chars().all(|char| matches!(char, ' '..='~')),
         "{subject}"
@@ -136,7 +137,7 @@ fn without_the_database_the_mail_says_that_it_does_not_know() {
 }
 
 #[test]
-fn failures_and_stops_are_always_told_and_successes_by_choice() {
+fn first_failures_and_stops_are_always_told_and_successes_by_choice() {
     let quiet = notices(false, false);
     let of = |notices: &Notices, status, run: &Summary| notices.occasion(status, run);
     assert_eq!(
@@ -173,6 +174,28 @@ fn failures_and_stops_are_always_told_and_successes_by_choice() {
 }
 
 #[test]
+fn of_failures_in_a_row_the_first_of_each_name_is_told_and_every_sixth() {
+    let quiet = notices(false, false);
+    let told = |before: i64, alike: i64, status| {
+        let run = Summary {
+            failures_before: before,
+            failures_alike: alike,
+            ..failed()
+        };
+        quiet.occasion(status, &run).is_some()
+    };
+    for status in [Status::Failed, Status::TimedOut] {
+        let night: Vec<i64> = (1..=20).filter(|n| told(n - 1, n - 1, status)).collect();
+        assert_eq!(night, [1, 6, 12, 18]);
+        // Another trouble is another event.
+        assert!(told(3, 0, status));
+        assert!(!told(3, 1, status));
+    }
+    // A stop is somebody's own doing.
+    assert!(told(3, 3, Status::Aborted));
+}
+
+#[test]
 fn a_skipped_start_and_a_preview_are_no_news() {
     let loud = notices(true, true);
     let skipped = Summary {
@@ -188,4 +211,32 @@ fn a_skipped_start_and_a_preview_are_no_news() {
     for run in [skipped, preview] {
         assert_eq!(loud.occasion(Status::Succeeded, &run), None);
     }
+}
+
+#[test]
+fn figures_stand_in_the_order_of_the_steps_and_notes_apart_from_warnings() {
+    let types = ["items", "locations", "orders", "line_items", "variations"];
+    let run = Summary {
+        stats: types
+            .map(|name| (name.to_owned(), Counts::default()))
+            .into(),
+        warnings: vec!["3 object(s) wait.".to_owned()],
+        notes: vec!["38 character(s) were removed.".to_owned()],
+        ..succeeded()
+    };
+    let body = mail::compose(Occasion::Succeeded, &run, None).body;
+    let places = [
+        "\n  locations ",
+        "\n  items ",
+        "\n  variations ",
+        "\n  orders ",
+        "\n  line_items ",
+        "\nWarnings\n  3 object(s) wait.\n",
+        "\nNotes\n  38 character(s) were removed.\n",
+    ];
+    let places = places.map(|part| body.find(part));
+    assert!(
+        places.iter().all(Option::is_some) && places.is_sorted(),
+        "{body}"
+    );
 }

@@ -155,13 +155,13 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
         }
         match reading.finish(&mut client, &plan, &chunk, is_last).await? {
             Finished::Chunk => {}
-            Finished::Step(output) => return Ok(output),
+            Finished::Step(output) => return Ok(*output),
             Finished::ByAnother => return reading.hand_over(&client).await,
         }
     }
     // There is no location at all.
     match reading.close(&mut client).await? {
-        Finished::Step(output) => Ok(output),
+        Finished::Step(output) => Ok(*output),
         _ => reading.hand_over(&client).await,
     }
 }
@@ -241,7 +241,7 @@ struct Reading<'a> {
 /// The part of the work that came to its end.
 enum Finished {
     Chunk,
-    Step(Output),
+    Step(Box<Output>),
     /// Another invocation of this step has read on meanwhile.
     ByAnother,
 }
@@ -363,7 +363,7 @@ impl Reading<'_> {
         self.cleaned = cleaned;
         resumed.note = self.note.clone();
         self.stored = self.note.clone();
-        let done = resumed.stats.get(ORDERS).map_or(0, |orders| orders.given());
+        let done = resumed.given(ORDERS);
         resumed
             .save(transaction, run_id, "orders", done, None)
             .await?;
@@ -431,7 +431,7 @@ impl Reading<'_> {
             return Ok(Finished::ByAnother);
         };
         let finished = if is_last {
-            Finished::Step(self.succeed(&transaction, &resumed).await?)
+            Finished::Step(Box::new(self.succeed(&transaction, &resumed).await?))
         } else {
             Finished::Chunk
         };
@@ -446,7 +446,7 @@ impl Reading<'_> {
         };
         let output = self.succeed(&transaction, &resumed).await?;
         transaction.commit().await?;
-        Ok(Finished::Step(output))
+        Ok(Finished::Step(Box::new(output)))
     }
 
     async fn succeed(
@@ -458,7 +458,8 @@ impl Reading<'_> {
         store::analyze(transaction, total([&resumed.stats]).written()).await?;
         let output = self.output(resumed, true);
         let (stats, square) = (&resumed.stats, &resumed.square);
-        step::succeed(transaction, run_id, "orders", stats, square, &output).await?;
+        let ended = ("orders", resumed.given(ORDERS));
+        step::succeed(transaction, run_id, ended, stats, square, &output).await?;
         Ok(output)
     }
 
@@ -469,9 +470,12 @@ impl Reading<'_> {
     }
 
     fn output(&self, resumed: &Resumed<Note>, done: bool) -> Output {
-        let warnings = text::warning(resumed.note.cleaned).into_iter().collect();
+        let run_id = &self.context.run.run_id;
         Output {
-            step: resumed.output(&self.context.run.run_id, "orders", "delta", warnings),
+            step: StepOutput {
+                notes: text::note(resumed.note.cleaned).into_iter().collect(),
+                ..resumed.output(run_id, "orders", "delta", Vec::new())
+            },
             done,
         }
     }

@@ -360,3 +360,14 @@ fn aside(rows: &OrderRows, sqlstate: &str) -> Aside {
         replayable: false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{LINE_ITEMS, ORDERS};
+    use crate::part::Part;
+
+    #[test]
+    fn the_data_types_of_orders_stand_where_figures_look_for_them() {
+        assert_eq!(Part::Orders.data_types(), [ORDERS, LINE_ITEMS]);
+    }
+}

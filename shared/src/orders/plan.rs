@@ -24,7 +24,7 @@ use crate::error::SyncError;
 use crate::run::lease;
 use crate::run::request::Request;
 use crate::run::resumed::Resumed;
-use crate::run::stats::{Counts, Stats, StepOutput};
+use crate::run::stats::{Stats, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::square::{OrderTime, SearchOrders, Square};
 use crate::text::shorten;
@@ -97,7 +97,8 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
         let resumed = Resumed::<window::Note>::load(&transaction, run_id, "orders").await?;
         let output = window::summary(&resumed, run_id);
         let (stats, square) = (&resumed.stats, &resumed.square);
-        step::succeed(&transaction, run_id, "orders", stats, square, &output).await?;
+        let ended = ("orders", resumed.given(ORDERS));
+        step::succeed(&transaction, run_id, ended, stats, square, &output).await?;
     }
     let output = Output {
         step: context.output("history", Stats::new(), warnings),
@@ -136,7 +137,7 @@ async fn write_waiting(
     let mut resumed = Resumed::<window::Note>::load(&transaction, run_id, "orders").await?;
     resumed.count(ORDERS, &figures.orders);
     resumed.count(LINE_ITEMS, &figures.lines);
-    let done = resumed.stats.get(ORDERS).map_or(0, Counts::given);
+    let done = resumed.given(ORDERS);
     resumed
         .save(&transaction, run_id, "orders", done, None)
         .await?;

@@ -17,7 +17,7 @@ use crate::error::SyncError;
 use crate::postgres::Database;
 use crate::run::lease::{self, Lease};
 use crate::run::resumed::Resumed;
-use crate::run::stats::{Counts, StepOutput, total};
+use crate::run::stats::{StepOutput, total};
 use crate::run::step::{self, hand_over_at};
 use crate::square::Order;
 
@@ -110,7 +110,7 @@ impl Rederiving<'_> {
                 resumed.count("line_items", &fate.lines);
             }
             resumed.note.place = Some(place);
-            let done = resumed.stats.get("orders").map_or(0, Counts::given);
+            let done = resumed.given("orders");
             resumed
                 .save(
                     &transaction,
@@ -150,14 +150,15 @@ impl Rederiving<'_> {
                 store::analyze(&transaction, written).await?;
                 let output = rederived(&resumed, run_id, true);
                 let (stats, square) = (&resumed.stats, &resumed.square);
-                step::succeed(&transaction, run_id, "rederive", stats, square, &output).await?;
+                let ended = ("rederive", resumed.given("orders"));
+                step::succeed(&transaction, run_id, ended, stats, square, &output).await?;
                 transaction.commit().await?;
                 return Ok(output);
             };
             let figures = batch.write(&mut transaction, run_id).await?;
             resumed.count("orders", &figures.orders);
             resumed.count("line_items", &figures.lines);
-            let done = resumed.stats.get("orders").map_or(0, Counts::given);
+            let done = resumed.given("orders");
             resumed
                 .save(&transaction, run_id, "rederive", done, None)
                 .await?;

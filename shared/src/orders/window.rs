@@ -21,6 +21,7 @@ use crate::run::resumed::Resumed;
 use crate::run::stats::{StepOutput, total};
 use crate::run::step::{self, Step, StepContext, StepInput, hand_over_at};
 use crate::square::{Counters, OrderTime, SearchOrders, read_ahead};
+use crate::text;
 
 /// The window's progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,9 +65,11 @@ pub(super) struct Summary {
 
 /// Sums up what the import's calls did, all together.
 pub(super) fn summary(resumed: &Resumed<Note>, run_id: &str) -> Summary {
-    let warnings = crate::text::warning(resumed.note.cleaned);
     Summary {
-        step: resumed.output(run_id, "orders", "history", warnings.into_iter().collect()),
+        step: StepOutput {
+            notes: text::note(resumed.note.cleaned).into_iter().collect(),
+            ..resumed.output(run_id, "orders", "history", Vec::new())
+        },
         windows: resumed.note.windows,
     }
 }
@@ -302,7 +305,8 @@ impl<'a> Reading<'a> {
             store::analyze(&transaction, total([&resumed.stats]).written()).await?;
             let output = summary(&resumed, run_id);
             let (stats, square) = (&resumed.stats, &resumed.square);
-            step::succeed(&transaction, run_id, "orders", stats, square, &output).await?;
+            let ended = ("orders", resumed.given(ORDERS));
+            step::succeed(&transaction, run_id, ended, stats, square, &output).await?;
         } else {
             self.save(&transaction, &resumed).await?;
         }
@@ -367,7 +371,7 @@ impl<'a> Reading<'a> {
         let run_id = &self.context.run.run_id;
         let row = transaction.query_one(DONE_SHARE, &[&run_id]).await?;
         let share: Option<f64> = row.get(0);
-        let done = resumed.stats.get(ORDERS).map_or(0, |orders| orders.given());
+        let done = resumed.given(ORDERS);
         let total = share.and_then(|share| estimate(done, share));
         resumed
             .save(transaction, run_id, "orders", done, total)

@@ -4,9 +4,11 @@
 //! primary message, the code and the names of the table and constraint do.
 
 use deadpool_postgres::PoolError;
+use rustls::Error as TlsError;
 use tokio_postgres::error::DbError;
 
-use crate::error::SyncError;
+use super::address::SETTING;
+use crate::error::{SyncError, with_causes};
 
 impl From<tokio_postgres::Error> for SyncError {
     fn from(error: tokio_postgres::Error) -> Self {
@@ -20,8 +22,11 @@ impl From<tokio_postgres::Error> for SyncError {
                     Self::DatabaseRejected { detail, sqlstate }
                 }
             }
-            None => Self::DatabaseUnavailable {
-                detail: without_server(&error),
+            None => match unproven(&error) {
+                Some(problem) => Self::config(SETTING, problem),
+                None => Self::DatabaseUnavailable {
+                    detail: with_causes(&error),
+                },
             },
         }
     }
@@ -87,11 +92,31 @@ fn describe(refusal: &DbError) -> String {
     format!("{} (SQLSTATE {code}{place}){hint}", refusal.message())
 }
 
-/// The driver's own words, with the operating system's reason behind them.
-fn without_server(error: &tokio_postgres::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
+/// What keeps the server from being taken for the right one. It does not pass: somebody
+/// set it up so, or is between.
+fn unproven(error: &tokio_postgres::Error) -> Option<String> {
+    let cause = std::error::Error::source(error)?;
+    let of_tls = cause
+        .downcast_ref::<std::io::Error>()
+        .and_then(|error| error.get_ref()?.downcast_ref::<TlsError>());
+    if let Some(TlsError::InvalidCertificate(why)) = of_tls {
+        return Some(format!(
+            "leads to a server whose certificate does not prove that it is the one named there \
+({why}). Without sslmode it must. Put the certificate of its authority into DATABASE_CA_PEM, name \
+the server as its certificate does, or ask for a weaker sslmode"
+        ));
+    }
+    // The driver has no type for these.
+    match cause.to_string().as_str() {
+        "server does not support TLS" => Some(
+            "leads to a server that has no TLS. Without sslmode a server beyond this machine must \
+have it. Turn it on there, or ask for sslmode=disable on a network that you trust"
+                .to_owned(),
+        ),
+        "no hostname provided for TLS handshake" => {
+            Some("wants a host beside hostaddr, for the certificate to prove".to_owned())
+        }
+        _ => None,
     }
 }
 

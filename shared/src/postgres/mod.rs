@@ -2,8 +2,10 @@
 //! use, because Lambda freezes processes and thaws them onto dead sockets, and
 //! whose sessions have a limit on everything that could hang.
 
+mod address;
 mod error;
 pub mod plan;
+mod pooling;
 pub mod schema;
 pub mod sessions;
 pub(crate) mod sql;
@@ -23,9 +25,11 @@ use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::sessions::{Calls, Current, Sessions};
+use self::tls::Access;
 use crate::error::SyncError;
 use crate::times::Now;
 pub(crate) use error::unstorable;
+pub(crate) use pooling::ensure_sessions;
 
 /// A step writes on one connection and beats its heart on another; the third
 /// lets progress pass while the second renews the lease.
@@ -43,12 +47,14 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// pace would be two hours.
 const PROBE: Duration = Duration::from_secs(10);
 
-/// Session limits. The statement limit is a backstop: a call's own, shorter time ends
-/// its statements with the call. `public` is where our tables are, whatever schema
-/// the role has of its own.
+/// The longest that a statement may take: a backstop, for a call's own, shorter time
+/// ends its statements with the call.
+const STATEMENT_MAX: Duration = Duration::from_secs(840);
+
+/// Session limits. `public` is where our tables are, whatever schema the role has of
+/// its own.
 const SESSION: &str = "set search_path = public; \
     set timezone = 'UTC'; \
-    set statement_timeout = '840s'; \
     set lock_timeout = '15s'; \
     set idle_in_transaction_session_timeout = '120s'; \
     set client_min_messages = 'warning'";
@@ -85,6 +91,8 @@ pub struct Database {
     pool: Pool,
     config: Config,
     tls: MakeRustlsConnect,
+    /// What the address leaves open to whoever is between.
+    weakness: Option<String>,
     /// The sessions of calls that are done, for those to come.
     rested: Arc<Mutex<Vec<Calls>>>,
     /// The sessions of a call; none where they belong to no call.
@@ -97,13 +105,39 @@ impl Database {
     /// # Errors
     /// `ConfigInvalid` if `DATABASE_URL` cannot be understood.
     pub fn connect(url: &SecretString) -> Result<Self, SyncError> {
-        let (config, tls) = tls::parse(url.expose_secret())?;
+        Self::trusting(url, None)
+    }
+
+    /// Prepares the pool; the server must prove who it is by the certificates in `ca`,
+    /// the text of `DATABASE_CA_PEM`, if there are any.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` if `DATABASE_URL` or `DATABASE_CA_PEM` cannot be understood.
+    pub fn trusting(url: &SecretString, ca: Option<&str>) -> Result<Self, SyncError> {
+        Self::open(url, ca, STATEMENT_MAX)
+    }
+
+    /// The same for somebody who waits no longer than that for a statement.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` if `DATABASE_URL` or `DATABASE_CA_PEM` cannot be understood.
+    pub fn open(
+        url: &SecretString,
+        ca: Option<&str>,
+        statement_max: Duration,
+    ) -> Result<Self, SyncError> {
+        let Access {
+            config,
+            tls,
+            weakness,
+        } = tls::parse(url.expose_secret(), ca)?;
         let config = within_limits(config);
         let connect = ConfigConnectImpl { tls: tls.clone() };
         Ok(Self {
-            pool: pool(&config, connect, None)?,
+            pool: pool(&config, connect, statement_max, None)?,
             config,
             tls,
+            weakness,
             rested: Arc::default(),
             calls: None,
         })
@@ -123,7 +157,12 @@ impl Database {
             let sessions = Sessions::new(self.tls.clone());
             let current = Current::new(run_id, deadline);
             Calls {
-                pool: pool(&self.config, sessions.clone(), Some(current.clone()))?,
+                pool: pool(
+                    &self.config,
+                    sessions.clone(),
+                    STATEMENT_MAX,
+                    Some(current.clone()),
+                )?,
                 sessions,
                 current,
             }
@@ -132,6 +171,7 @@ impl Database {
             pool: calls.pool.clone(),
             config: self.config.clone(),
             tls: self.tls.clone(),
+            weakness: self.weakness.clone(),
             rested: Arc::clone(&self.rested),
             calls: Some(calls),
         })
@@ -156,6 +196,12 @@ impl Database {
         let Some(calls) = &self.calls else { return };
         self.pool.close();
         calls.sessions.end().await;
+    }
+
+    /// Returns what every run is to be warned of: that nobody beyond this machine has to
+    /// prove to be the database.
+    pub(crate) fn weakness(&self) -> Option<&str> {
+        self.weakness.as_deref()
     }
 
     fn rested(&self) -> MutexGuard<'_, Vec<Calls>> {
@@ -190,6 +236,7 @@ fn within_limits(mut config: Config) -> Config {
 fn pool(
     config: &Config,
     connect: impl Connect + 'static,
+    statement_max: Duration,
     call: Option<Current>,
 ) -> Result<Pool, SyncError> {
     let manager = Manager::from_connect(
@@ -213,14 +260,14 @@ fn pool(
                     return Ok(());
                 }
                 // What an earlier call's plans were made for has changed.
-                let settings = [&settings(Some(&call)), "discard plans"].join("; ");
+                let settings = [&settings(statement_max, Some(&call)), "discard plans"].join("; ");
                 let set = client.batch_execute(&settings).await;
                 set.map_err(HookError::Backend)
             })
         }));
     }
     pool.post_create(Hook::async_fn(move |client, _| {
-        let settings = [&settings(call.as_ref()), WATCH].join("; ");
+        let settings = [&settings(statement_max, call.as_ref()), WATCH].join("; ");
         Box::pin(async move {
             let set = client.batch_execute(&settings).await;
             set.map_err(HookError::Backend)
@@ -232,8 +279,10 @@ fn pool(
 
 /// A session's settings. A call's statements have the time that it has, and a moment
 /// more: at its deadline it is the call that ends them, and says so under its own name.
-fn settings(call: Option<&Current>) -> String {
+fn settings(statement_max: Duration, call: Option<&Current>) -> String {
     let mut settings = [SESSION, plan::SESSION].join("; ");
+    let milliseconds = statement_max.as_millis();
+    settings += &format!("; set statement_timeout = {milliseconds}");
     if let Some((name, deadline)) = call.map(Current::name) {
         let name = name.replace('\'', "''");
         let left = deadline.saturating_duration_since(Instant::now()) + CONNECT_TIMEOUT;
@@ -274,9 +323,11 @@ mod tests {
     #[test]
     fn only_a_call_has_a_name_and_a_time_limit_of_its_own() {
         let (name, limit) = ("application_name", "statement_timeout = 5000");
-        assert!(!settings(None).contains(name));
+        let without = settings(Duration::from_secs(20), None);
+        assert!(!without.contains(name));
+        assert!(without.ends_with("statement_timeout = 20000"), "{without}");
         let call = Current::new("it's", Instant::now());
-        let own = settings(Some(&call));
+        let own = settings(STATEMENT_MAX, Some(&call));
         assert!(
             own.contains("'square-sync it''s'") && own.ends_with(limit),
             "{own}"

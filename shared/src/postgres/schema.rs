@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use tokio_postgres::Client;
 
 use super::{Database, statements};
-use crate::error::SyncError;
+use crate::error::{SyncError, with_causes};
 
 mod embedded {
     refinery::embed_migrations!("../migrations");
@@ -179,17 +179,7 @@ async fn migrate_to(client: &mut Client, runner: refinery::Runner) -> Result<(),
         None => "a migration failed".to_owned(),
     };
     Err(SyncError::DatabaseRejected {
-        detail: format!("{place}: {}", root_cause(&error)),
+        detail: format!("{place}: {}", with_causes(&error)),
         sqlstate: None,
     })
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
 }

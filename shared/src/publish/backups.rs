@@ -84,22 +84,36 @@ pub(super) async fn find(
     client: &impl GenericClient,
     backup_id: &str,
 ) -> Result<String, SyncError> {
-    let Some(row) = client.query_opt(VERSION, &[&backup_id]).await? else {
+    if !can_be_restored(client, backup_id).await? {
         let problem = format!("names no backup; GET /admin/backups lists them (\"{backup_id}\")");
         return Err(SyncError::input("backup_id", problem));
-    };
-    let (found, wanted): (i64, i64) = (row.get(0), schema::wanted());
-    if found != wanted {
-        return Err(SyncError::DatabaseSchemaOutdated {
-            found,
-            wanted,
-            todo: format!(
-                "That is the version of backup {backup_id}: it can be put back only by a release \
-of that version. A full refresh brings the account as it is now."
-            ),
-        });
     }
     Ok(schema_of(backup_id))
+}
+
+/// Whether there is a backup of that id.
+///
+/// # Errors
+/// `DatabaseSchemaOutdated` if it was made by another version of the schema.
+pub async fn can_be_restored(
+    client: &impl GenericClient,
+    backup_id: &str,
+) -> Result<bool, SyncError> {
+    let Some(row) = client.query_opt(VERSION, &[&backup_id]).await? else {
+        return Ok(false);
+    };
+    let (found, wanted): (i64, i64) = (row.get(0), schema::wanted());
+    if found == wanted {
+        return Ok(true);
+    }
+    Err(SyncError::DatabaseSchemaOutdated {
+        found,
+        wanted,
+        todo: format!(
+            "That is the version of backup {backup_id}: it can be put back only by a release \
+of that version. A full refresh brings the account as it is now."
+        ),
+    })
 }
 
 const RECORD: &str = "insert into sync_backups (backup_id, run_id, schema_version, bytes, rows)

@@ -9,6 +9,7 @@
 //! yields, ends that run's sessions too: a statement of theirs may hold locks.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use deadpool_postgres::GenericClient;
 
@@ -16,6 +17,11 @@ use super::request::LeaseNames;
 use super::store::{self, yields};
 use crate::error::SyncError;
 use crate::postgres::sessions;
+
+/// How long a lease lasts that no step renews, from the end of one step to the start of
+/// the next: Lambda may have to provide the next step's function anew, and meanwhile no
+/// other run may come in between.
+pub const BETWEEN_STEPS: Duration = Duration::from_secs(5 * 60);
 
 /// The leases that a run holds, all under one token.
 #[derive(Debug, Clone)]
@@ -125,7 +131,7 @@ async fn take(
          new as (select nextval('sync_lease_tokens') as token from standing)
          update sync_leases l
          set holder = $2, token = new.token,
-             expires_at = clock_timestamp() + interval '2 minutes'
+             expires_at = clock_timestamp() + make_interval(secs => $4)
          from before, new
          where l.name = before.name
              and (select bool_and(not is_held or makes_way) from before)
@@ -134,7 +140,10 @@ async fn take(
         yields("$2")
     );
     let taken = client
-        .query(&take, &[&names, &run_id, &though_ended])
+        .query(
+            &take,
+            &[&names, &run_id, &though_ended, &BETWEEN_STEPS.as_secs_f64()],
+        )
         .await?;
     let Some(token) = taken.first().map(|row| row.get(0)) else {
         return Ok(None);
@@ -227,10 +236,10 @@ pub async fn take_up(
     let own = client
         .query(
             "update sync_leases
-             set holder = $2, expires_at = clock_timestamp() + interval '2 minutes'
+             set holder = $2, expires_at = clock_timestamp() + make_interval(secs => $4)
              where name = any($1) and (token = $3 or holder = $2)
              returning token",
-            &[&names, &run_id, &token],
+            &[&names, &run_id, &token, &BETWEEN_STEPS.as_secs_f64()],
         )
         .await?;
     // Another call of this run may have taken them up anew a moment ago.
@@ -284,7 +293,8 @@ pub(super) async fn check(client: &impl GenericClient, lease: &Lease) -> Result<
     held(row.get::<_, i64>(0).unsigned_abs(), lease)
 }
 
-/// Keeps the leases while a step works.
+/// Keeps the leases while a step works, which says so every few seconds: one that is
+/// silent for two minutes is gone.
 ///
 /// # Errors
 /// `LeaseLost` if the token has moved on.
@@ -300,7 +310,8 @@ pub async fn renew(client: &impl GenericClient, lease: &Lease) -> Result<(), Syn
 }
 
 /// The last statement of every writing transaction: nothing commits under a
-/// token that has moved on.
+/// token that has moved on. It may be the step's last word, so the leases then last until
+/// the next one.
 ///
 /// # Errors
 /// `LeaseLost` if the token has moved on.
@@ -308,9 +319,14 @@ pub async fn fence(client: &impl GenericClient, lease: &Lease) -> Result<(), Syn
     let stands = client
         .execute(
             "update sync_leases set written_token = token,
-                 expires_at = clock_timestamp() + interval '2 minutes'
+                 expires_at = clock_timestamp() + make_interval(secs => $4)
              where name = any($1) and token = $2 and holder = $3",
-            &[&lease.names, &lease.token, &lease.run_id],
+            &[
+                &lease.names,
+                &lease.token,
+                &lease.run_id,
+                &BETWEEN_STEPS.as_secs_f64(),
+            ],
         )
         .await?;
     held(stands, lease)

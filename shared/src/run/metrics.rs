@@ -34,6 +34,18 @@ pub async fn run_ended(client: &impl GenericClient, run_id: &str) {
     }
 }
 
+/// Prints that the failure of a run of this kind was told, or that it was no news. The
+/// alarm behind the mails rings for a failure without.
+pub fn failure_told(kind: &str) {
+    let Some(stack) = stack() else { return };
+    let dimensions = [("Stack", stack.as_str()), ("Kind", kind)];
+    print(&[document(
+        Timestamp::now(),
+        &dimensions,
+        &[("FailuresTold", "Count", 1.0)],
+    )]);
+}
+
 /// Prints how much of its time-out a step has used.
 pub fn step_done(step: &str, elapsed: Duration, timeout: Duration) {
     let Some(stack) = stack() else { return };
@@ -83,11 +95,15 @@ pub fn of_run(stack: &str, run: &Summary, now: Timestamp) -> Vec<Value> {
             &metrics,
         ));
     }
-    let quarantine = [
+    let mut of_stack = vec![
         ("QuarantineOpen", "Count", figure(run.quarantine_waiting)),
         ("QuarantineAdded", "Count", figure(run.quarantine_added)),
     ];
-    documents.push(document(now, &[stack], &quarantine));
+    // For the alarm on silence: a run limited to some data types is no sign of life.
+    if run.status == "succeeded" && run.is_whole() {
+        of_stack.push(("WholeSyncs", "Count", 1.0));
+    }
+    documents.push(document(now, &[stack], &of_stack));
     documents
 }
 
@@ -230,6 +246,35 @@ mod tests {
         let variations = of("variations")[0];
         assert_eq!(variations["Created"], 3.0);
         assert_eq!(variations.get("Deleted"), None);
+    }
+
+    #[test]
+    fn only_a_sync_of_everything_is_a_sign_of_life() {
+        let whole = ["locations", "catalog", "inventory"];
+        let with_orders = ["locations", "catalog", "inventory", "orders"];
+        let parts: [(&str, &str, &[&str], bool); 7] = [
+            ("complete_sync", "succeeded", &whole, true),
+            ("complete_sync", "succeeded", &with_orders, true),
+            ("complete_sync", "succeeded", &["orders"], false),
+            ("complete_sync", "succeeded", &whole[1..], false),
+            ("complete_sync", "succeeded", &[], false),
+            ("complete_sync", "failed", &whole, false),
+            ("historical_orders", "succeeded", &["orders"], false),
+        ];
+        for (kind, status, steps, counts) in parts {
+            let run = Summary {
+                kind: kind.into(),
+                status: status.into(),
+                steps: steps.iter().map(|step| (*step).to_owned()).collect(),
+                ..run()
+            };
+            let documents = of_run("s", &run, Timestamp::UNIX_EPOCH);
+            let found = documents.iter().find(|document| {
+                document["WholeSyncs"] == 1.0
+                    && document["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == json!([["Stack"]])
+            });
+            assert_eq!(found.is_some(), counts, "{kind} {status} {steps:?}");
+        }
     }
 
     #[test]

@@ -13,6 +13,12 @@ pub const CATALOG_LEASE: &str = "catalog";
 /// The lease that guards orders.
 pub const ORDERS_LEASE: &str = "orders";
 
+/// The most characters that an `idempotency_key` may have.
+pub const KEY_CHARS_MAX: usize = 200;
+/// What the keys of schedules begin with: a character that no key of a request's own
+/// may hold, so that nobody can take a schedule's key before it comes.
+const SCHEDULED: &str = "\tschedule";
+
 /// Leases that one run holds together, in the order of their names.
 pub type LeaseNames = &'static [&'static str];
 
@@ -219,13 +225,13 @@ impl Request {
         {
             return Err(SyncError::input("to", "is not after from"));
         }
-        if let Some(key) = &self.idempotency_key
-            && (key.is_empty() || key.len() > 200)
-        {
-            return Err(SyncError::input(
-                "idempotency_key",
-                "wants 1 to 200 characters",
-            ));
+        if let Some(key) = &self.idempotency_key {
+            let is_key = (1..=KEY_CHARS_MAX).contains(&key.chars().count())
+                && !key.chars().any(char::is_control);
+            if !is_key {
+                let problem = format!("wants 1 to {KEY_CHARS_MAX} printable characters");
+                return Err(SyncError::input("idempotency_key", problem));
+            }
         }
         Ok(self)
     }
@@ -313,10 +319,34 @@ impl Request {
         if time.starts_with('<') {
             return None;
         }
-        let mut words = vec!["schedule", time];
+        let mut words = vec![SCHEDULED, time];
         words.extend(self.only.iter().flatten().map(|data_type| data_type.name()));
         words.extend(self.reconcile.then_some("reconcile"));
         Some(words.join(" "))
+    }
+
+    /// Whether another request asks for the same, whoever asks, and by which key.
+    #[must_use]
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        self.without_its_origin() == other.without_its_origin()
+    }
+
+    /// The request alone: what is asked for, in one order, and of whom it came left out.
+    fn without_its_origin(&self) -> Self {
+        let mut location_ids = self.location_ids.clone();
+        if let Some(ids) = &mut location_ids {
+            ids.sort();
+            ids.dedup();
+        }
+        Self {
+            trigger: Trigger::default(),
+            requested_by: None,
+            scheduled_time: None,
+            idempotency_key: None,
+            only: Some(self.parts()),
+            location_ids,
+            ..self.clone()
+        }
     }
 
     /// Names the one who asked, for the history.
@@ -439,12 +469,83 @@ mod tests {
         });
         assert_eq!(
             key(hourly).as_deref(),
-            Some("schedule 2026-11-22T18:00:00Z")
+            Some("\tschedule 2026-11-22T18:00:00Z")
         );
         assert_eq!(
             key(daily).as_deref(),
-            Some("schedule 2026-11-22T18:00:00Z locations catalog reconcile")
+            Some("\tschedule 2026-11-22T18:00:00Z locations catalog reconcile")
         );
+    }
+
+    #[test]
+    fn nobodys_own_key_can_be_a_schedules() {
+        let hourly = json!({"trigger": "schedule", "scheduled_time": "2026-11-22T18:00:00Z"});
+        let request = Request::parse(Kind::CompleteSync, hourly).unwrap();
+        let key = request.repeat_key().unwrap();
+        for kind in [Kind::CompleteSync, Kind::HistoricalOrders, Kind::Migration] {
+            let error = Request::parse(kind, json!({"idempotency_key": key})).unwrap_err();
+            assert!(error.to_string().starts_with("idempotency_key"), "{error}");
+            // It is the first character alone that keeps them apart.
+            let own = json!({"idempotency_key": key.trim_start()});
+            let own = Request::parse(kind, own).unwrap();
+            assert_ne!(own.repeat_key().unwrap(), key);
+        }
+    }
+
+    #[test]
+    fn a_keys_length_is_counted_in_characters() {
+        let read =
+            |key: String| Request::parse(Kind::Migration, json!({"idempotency_key": key})).is_ok();
+        for (key, is_taken) in [
+            ("ä".repeat(200), true),
+            ("ä".repeat(201), false),
+            (String::new(), false),
+            ("a b".to_owned(), true),
+            ("a\nb".to_owned(), false),
+            ("a\u{85}".to_owned(), false),
+        ] {
+            assert_eq!(read(key.clone()), is_taken, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn two_requests_are_the_same_whoever_asks_and_in_whatever_order() {
+        let read = |kind, input| Request::parse(kind, input).unwrap();
+        let sync = |input| read(Kind::CompleteSync, input);
+        let import = |input| read(Kind::HistoricalOrders, input);
+        let all = json!({"only": ["inventory", "catalog", "locations"], "trigger": "api",
+            "requested_by": "ada", "idempotency_key": "k"});
+        assert!(sync(json!({})).asks_the_same(&sync(all)));
+        let (ab, ba) = (
+            json!({"location_ids": ["A", "B"]}),
+            json!({"location_ids": ["B", "A"]}),
+        );
+        assert!(import(ab).asks_the_same(&import(ba)));
+
+        // Any field makes it another one, and the kind does.
+        let ours = [
+            sync(json!({})),
+            sync(json!({"only": ["catalog"]})),
+            sync(json!({"only": ["locations", "catalog", "inventory", "orders"]})),
+            sync(json!({"reconcile": true})),
+            sync(json!({"allow_mass_deletion": true})),
+            sync(json!({"full_refresh": true})),
+            sync(json!({"dry_run": true})),
+            sync(json!({"full_refresh": true, "dry_run": true})),
+            import(json!({})),
+            import(json!({"from": "2024-01-01T00:00:00Z"})),
+            import(json!({"to": "2024-01-01T00:00:00Z"})),
+            import(json!({"location_ids": ["A"]})),
+            read(Kind::Migration, json!({})),
+            read(Kind::Restore, json!({"backup_id": "a"})),
+            read(Kind::Restore, json!({"backup_id": "b"})),
+        ];
+        for (place, one) in ours.iter().enumerate() {
+            for (other_place, other) in ours.iter().enumerate() {
+                let same = one.asks_the_same(other);
+                assert_eq!(same, place == other_place, "{one:?} {other:?}");
+            }
+        }
     }
 
     #[test]

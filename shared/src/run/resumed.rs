@@ -74,6 +74,12 @@ impl<N: Default + Debug + Serialize + DeserializeOwned + Sync> Resumed<N> {
             .add(counts);
     }
 
+    /// Returns how many objects of a data type Square gave so far.
+    #[must_use]
+    pub fn given(&self, data_type: &str) -> i64 {
+        self.stats.get(data_type).map_or(0, Counts::given)
+    }
+
     /// Adds what a call asked of Square since it last told.
     pub fn asked(&mut self, counters: &Counters, told: &mut Counters) {
         self.square.add(&counters.since(told));
@@ -98,6 +104,7 @@ impl<N: Default + Debug + Serialize + DeserializeOwned + Sync> Resumed<N> {
             duration_ms: self.duration_ms,
             rows_per_second: stats::per_second(&self.stats, self.duration_ms),
             warnings: text::within_limits(warnings),
+            notes: Vec::new(),
             staged: None,
         }
     }

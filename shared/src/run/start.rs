@@ -4,11 +4,11 @@
 //! The lease is taken with the request, not with the first step, so two clicks
 //! at the same moment cannot both start: the second is told of the first.
 
-use deadpool_postgres::{Object, Transaction};
+use deadpool_postgres::{GenericClient, Object, Transaction};
 use jiff::Timestamp;
 
 use super::request::{Kind, Request};
-use super::store::Failure;
+use super::store::{Failure, Repeated};
 use super::{lease, store};
 use crate::error::SyncError;
 use crate::postgres::sessions;
@@ -20,6 +20,34 @@ pub enum Queued {
     New { run_id: String },
     /// The same request came before; this is its run.
     Repeated { run_id: String },
+    /// Another request came before under the same key; this is its run.
+    Conflict { run_id: String },
+}
+
+impl From<Repeated> for Queued {
+    fn from(first: Repeated) -> Self {
+        let Repeated { run_id, is_same } = first;
+        if is_same {
+            Self::Repeated { run_id }
+        } else {
+            Self::Conflict { run_id }
+        }
+    }
+}
+
+/// Finds the run whose key the request has, if it has one that is known.
+///
+/// # Errors
+/// The database's.
+pub async fn repeated(
+    client: &impl GenericClient,
+    request: &Request,
+) -> Result<Option<Queued>, SyncError> {
+    let Some(key) = request.repeat_key() else {
+        return Ok(None);
+    };
+    let first = store::find_repeated(client, request, &key).await?;
+    Ok(first.map(Queued::from))
 }
 
 /// Records a run and takes its leases, also from runs that yield.
@@ -27,19 +55,17 @@ pub enum Queued {
 /// # Errors
 /// `RunInProgress` naming the run that holds the lease; the database's.
 pub async fn queue(client: &mut Object, request: &Request) -> Result<Queued, SyncError> {
-    if request.repeat_key().is_some()
-        && let Some(run_id) = store::find_repeated(client, request).await?
-    {
-        return Ok(Queued::Repeated { run_id });
+    if let Some(first) = repeated(client, request).await? {
+        return Ok(first);
     }
     let run_id = new_run_id(request.kind)?;
     lease::make_way(client, request.leases(), &run_id, request.yields()).await?;
     let transaction = client.transaction().await?;
-    if !store::insert(&transaction, &run_id, request).await? {
+    let key = request.repeat_key();
+    if !store::insert(&transaction, &run_id, request, key.as_deref()).await? {
         // Somebody with the same key was a moment faster.
-        let first = store::find_repeated(&transaction, request).await?;
-        return first
-            .map(|run_id| Queued::Repeated { run_id })
+        return repeated(&transaction, request)
+            .await?
             .ok_or_else(|| SyncError::Internal("a new run's id was taken".to_owned()));
     }
     let from = lease::acquire(&transaction, request.leases(), &run_id).await?;

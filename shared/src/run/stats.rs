@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::Ledger;
+use crate::part::Part;
 use crate::square::Counters;
 
 /// Counts of one data type's objects. Created, updated and unchanged make up what
@@ -70,6 +71,17 @@ pub fn count(rows: impl TryInto<i64>) -> i64 {
 /// `orders`, `line_items`.
 pub type Stats = BTreeMap<String, Counts>;
 
+/// Returns the figures in the order of the steps.
+#[must_use]
+pub fn in_order(stats: &Stats) -> Vec<(&str, &Counts)> {
+    let mut types: Vec<(&str, &Counts)> = stats
+        .iter()
+        .map(|(data_type, counts)| (data_type.as_str(), counts))
+        .collect();
+    types.sort_by_key(|(data_type, _)| Part::place_of(data_type));
+    types
+}
+
 /// The figures of all types together.
 #[must_use]
 pub fn total<'a>(stats: impl IntoIterator<Item = &'a Stats>) -> Counts {
@@ -100,6 +112,9 @@ pub struct StepOutput {
     pub rows_per_second: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What it did of its own accord, for whoever wonders; nobody needs to act on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Its rows that wait to be published, in a run whose steps only stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staged: Option<Box<StagedStep>>,
@@ -119,4 +134,33 @@ pub struct StagedStep {
     /// Whether what is staged asks for all counts to be listed.
     #[serde(default)]
     pub wants_inventory: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_stand_in_the_order_of_the_steps() {
+        let names = [
+            "line_items",
+            "later",
+            "inventory",
+            "items",
+            "locations",
+            "categories",
+        ];
+        let stats = names.map(|name| (name.to_owned(), Counts::default()));
+        let stats = Stats::from(stats);
+        let ordered: Vec<&str> = in_order(&stats).into_iter().map(|(name, _)| name).collect();
+        let wanted = [
+            "locations",
+            "categories",
+            "items",
+            "inventory",
+            "line_items",
+            "later",
+        ];
+        assert_eq!(ordered, wanted);
+    }
 }

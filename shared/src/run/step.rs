@@ -244,21 +244,23 @@ pub(crate) async fn begin(client: &mut Object) -> Result<Transaction<'_>, SyncEr
     Ok(transaction)
 }
 
-/// Stores a step's result; once only.
+/// Stores a step's result; once only. `done` is its progress at the end, in the unit in
+/// which it was told on the way.
 ///
 /// # Errors
 /// `Cancelled` if another invocation was faster; the database's.
 pub(crate) async fn succeed(
     transaction: &Transaction<'_>,
     run_id: &str,
-    step: &str,
+    (step, done): (&str, i64),
     stats: &Stats,
     square: &Counters,
     output: &impl Serialize,
 ) -> Result<(), SyncError> {
     let result =
         serde_json::to_value(output).map_err(|error| SyncError::Internal(error.to_string()))?;
-    let first = store::succeed_step(transaction, run_id, step, stats, square, &result).await?;
+    let ended = (step, done);
+    let first = store::succeed_step(transaction, run_id, ended, stats, square, &result).await?;
     if !first {
         return Err(SyncError::Cancelled(format!(
             "Another invocation of the {step} step has committed its result."
@@ -298,7 +300,7 @@ async fn resume(client: &Object, input: &StepInput) -> Result<Run, SyncError> {
         return Ok(run);
     }
     Err(SyncError::Cancelled(format!(
-        "Run {} has ended ({}), so this step did nothing. Start a new run, or redrive this execution.",
+        "Run {} has ended ({}), so this step did nothing. Start a new run.",
         run.run_id, run.status
     )))
 }
@@ -363,8 +365,8 @@ impl StepContext<'_> {
             ..self.output(scope, Stats::new(), warnings)
         };
         let (run_id, stats, square) = (&self.run.run_id, &output.stats, &output.square);
-        succeed(&transaction, run_id, self.step, stats, square, &output).await?;
-        store::set_done(&transaction, run_id, self.step, self.progress.done()).await?;
+        let ended = (self.step, self.progress.done());
+        succeed(&transaction, run_id, ended, stats, square, &output).await?;
         lease::fence(&transaction, &self.lease).await?;
         transaction.commit().await?;
         Ok(output)
@@ -404,7 +406,8 @@ impl StepContext<'_> {
         output: &impl Serialize,
     ) -> Result<(), SyncError> {
         let (run_id, stats, square) = (&self.run.run_id, &figures.stats, &figures.square);
-        succeed(&transaction, run_id, self.step, stats, square, output).await?;
+        let ended = (self.step, self.progress.done());
+        succeed(&transaction, run_id, ended, stats, square, output).await?;
         lease::fence(&transaction, &self.lease).await?;
         transaction.commit().await?;
         Ok(())
@@ -427,6 +430,7 @@ impl StepContext<'_> {
             square: self.square.counters(),
             duration_ms: millis,
             warnings: text::within_limits(warnings),
+            notes: text::note(self.square.cleaned()).into_iter().collect(),
             staged: None,
         }
     }

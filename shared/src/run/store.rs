@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::types::Json;
 
-use super::request::{Kind, Request};
+use super::request::{Kind, Request, Trigger};
 use super::stats::{Counts, Stats};
 use crate::error::SyncError;
 use crate::square::Counters;
@@ -70,18 +70,38 @@ pub(crate) async fn find(
     .transpose()
 }
 
-/// Finds the run that the same request or delivery started before.
+/// A run that has the key of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Repeated {
+    pub(crate) run_id: String,
+    /// Whether it was asked for the same.
+    pub(crate) is_same: bool,
+}
+
+/// Finds the run that has this key, which the request goes by.
 pub(crate) async fn find_repeated(
     client: &impl GenericClient,
     request: &Request,
-) -> Result<Option<String>, SyncError> {
+    key: &str,
+) -> Result<Option<Repeated>, SyncError> {
     let row = client
         .query_opt(
-            "select run_id from sync_runs where idempotency_key = $1",
-            &[&request.repeat_key()],
+            "select run_id, kind, request from sync_runs where idempotency_key = $1",
+            &[&key],
         )
         .await?;
-    Ok(row.map(|row| row.get(0)))
+    Ok(row.map(|row| Repeated {
+        run_id: row.get(0),
+        // A schedule's key says all that it asks for. Orders join its run or not.
+        is_same: request.trigger == Trigger::Schedule
+            || first_request(row.get(1), row.get(2))
+                .is_ok_and(|first| request.asks_the_same(&first)),
+    }))
+}
+
+/// The request of a run; what only another release can read is no request of ours.
+fn first_request(kind: &str, request: Value) -> Result<Request, SyncError> {
+    Request::parse(Kind::of(kind)?, request)
 }
 
 /// Records a run with all its steps, both or neither; returns false if it, or one with
@@ -90,6 +110,7 @@ pub(crate) async fn insert(
     client: &impl GenericClient,
     run_id: &str,
     request: &Request,
+    key: Option<&str>,
 ) -> Result<bool, SyncError> {
     // A migration's own run comes before the column may be there.
     let (column, value) = if request.yields() {
@@ -117,13 +138,27 @@ pub(crate) async fn insert(
                 &request.trigger.name(),
                 &request.requester(),
                 &Json(request),
-                &request.repeat_key(),
+                &key,
                 &request.mode(),
                 &request.steps(),
             ],
         )
         .await?;
     Ok(steps > 0)
+}
+
+/// Records a run that ended before it could be recorded, unless it is there already.
+/// It goes by its key if no other run has it.
+pub(crate) async fn insert_ended(
+    client: &impl GenericClient,
+    run_id: &str,
+    request: &Request,
+) -> Result<(), SyncError> {
+    let key = request.repeat_key();
+    if !insert(client, run_id, request, key.as_deref()).await? && key.is_some() {
+        insert(client, run_id, request, None).await?;
+    }
+    Ok(())
 }
 
 /// The run is under way (again): what an earlier end left is cleared. Returns false,
@@ -339,17 +374,17 @@ pub(crate) async fn set_progress(
     Ok(())
 }
 
-/// The step's result, written in the transaction that it tells of. Returns false
-/// if another invocation of the same step has committed its own before.
+/// The step's result, written in the transaction that it tells of, with how much it has
+/// done. Returns false if another invocation of the same step has committed its own
+/// before.
 pub(crate) async fn succeed_step(
     client: &impl GenericClient,
     run_id: &str,
-    step: &str,
+    (step, done): (&str, i64),
     stats: &Stats,
     square: &Counters,
     result: &Value,
 ) -> Result<bool, SyncError> {
-    let done: i64 = stats.values().map(Counts::given).sum();
     let written = client
         .execute(
             "update sync_steps set status = 'succeeded', finished_at = clock_timestamp(),
@@ -359,23 +394,6 @@ pub(crate) async fn succeed_step(
         )
         .await?;
     Ok(written == 1)
-}
-
-/// Notes how many objects a step has read that leaves the figures to a later one.
-pub(crate) async fn set_done(
-    client: &impl GenericClient,
-    run_id: &str,
-    step: &str,
-    done: i64,
-) -> Result<(), SyncError> {
-    client
-        .execute(
-            "update sync_steps set progress_done = $3, progress_total = $3
-             where run_id = $1 and step = $2",
-            &[&run_id, &step, &done],
-        )
-        .await?;
-    Ok(())
 }
 
 /// The step ended with an error.

@@ -7,9 +7,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::freshness::{self, Freshness};
+use super::request::Kind;
 use super::stats::Stats;
 use super::store::Failure;
 use crate::error::SyncError;
+use crate::part::Part;
 use crate::square::Counters;
 
 const RUN: &str = "
@@ -24,7 +26,9 @@ const RUN: &str = "
             order by a.at desc limit 1) as stopped_by
     from sync_runs r where run_id = $1";
 
-const STEPS: &str = "select stats, square from sync_steps where run_id = $1 order by ordinal";
+const STEPS: &str = "select step, stats, square, case jsonb_typeof(result -> 'notes')
+        when 'array' then result -> 'notes' else '[]' end as notes
+    from sync_steps where run_id = $1 order by ordinal";
 
 const QUARANTINE: &str = "
     select count(*) filter (where resolved_at is null) as waiting,
@@ -52,7 +56,8 @@ const FAILURES_BEFORE: &str = "
         where o.status = 'succeeded' and s.status = 'succeeded'
         group by s.step
     )
-    select count(*) as failures, min(f.finished_at) as since
+    select count(*) as failures, min(f.finished_at) as since,
+        count(*) filter (where f.error_name = (select error_name from this)) as alike
     from own join before f on f.error_step = own.step
     left join good g on g.step = own.step
     where f.status = 'failed' and f.queued_at > coalesce(g.at, '-infinity')";
@@ -81,6 +86,10 @@ pub struct Summary {
     /// The one who stopped it through the API.
     pub stopped_by: Option<String>,
     pub warnings: Vec<String>,
+    /// The steps that it has.
+    pub steps: Vec<String>,
+    /// What nobody needs to act on.
+    pub notes: Vec<String>,
     /// The figures of all steps, by data type.
     pub stats: Stats,
     /// The requests of all steps to Square.
@@ -92,8 +101,23 @@ pub struct Summary {
     pub freshness: Vec<Freshness>,
     /// The number of runs before this one that failed, one after another.
     pub failures_before: i64,
+    /// Those of them that failed under the same name as this one.
+    pub failures_alike: i64,
     /// When the first of them ended.
     pub failing_since: Option<Timestamp>,
+}
+
+impl Summary {
+    /// Whether the run is a sync of all that one is for. Orders are not asked for: they
+    /// may never have been imported.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let has = |part: &Part| self.steps.iter().any(|step| step == part.name());
+        self.kind == Kind::CompleteSync.name()
+            && [Part::Locations, Part::Catalog, Part::Inventory]
+                .iter()
+                .all(has)
+    }
 }
 
 /// Reads what there is to tell of a run; none if it left no record.
@@ -111,13 +135,18 @@ pub async fn read(client: &impl GenericClient, run_id: &str) -> Result<Option<Su
         quarantine_added: quarantine.try_get("added")?,
         freshness: freshness::read(client).await?,
         failures_before: before.try_get("failures")?,
+        failures_alike: before.try_get("alike")?,
         failing_since: before.try_get("since")?,
         ..of_row(run_id, &run)?
     };
     for step in client.query(STEPS, &[&run_id]).await? {
+        summary.steps.push(step.try_get("step")?);
         summary
             .square
             .add(&step.try_get::<_, Json<Counters>>("square")?.0);
+        summary
+            .notes
+            .extend(step.try_get::<_, Json<Vec<String>>>("notes")?.0);
         for (data_type, counts) in step.try_get::<_, Json<Stats>>("stats")?.0 {
             summary.stats.entry(data_type).or_default().add(&counts);
         }

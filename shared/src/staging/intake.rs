@@ -17,7 +17,6 @@ use crate::run::stats::{StagedStep, Stats, StepOutput, total};
 use crate::run::step::StepContext;
 use crate::run::watermark::Watermark;
 use crate::square::Broken;
-use crate::text;
 use crate::times::Now;
 
 /// A list that can be asked for its changes.
@@ -199,9 +198,8 @@ impl<'a> Intake<'a> {
         apply: impl AsyncFnOnce(&StepContext<'_>, &Transaction<'_>, bool) -> Result<Stats, SyncError>,
     ) -> Result<StepOutput, SyncError> {
         let (context, lists_all) = (self.context, self.lists_all);
-        let cleaned = text::warning(context.square.cleaned());
         let unnamed = quarantine::unnamed_warning(&self.client, context.attempt).await?;
-        let warnings = cleaned.into_iter().chain(unnamed).chain(warnings).collect();
+        let warnings = unnamed.into_iter().chain(warnings).collect();
         let mark = self.list.map(|(list, watermark)| {
             let mark = watermark.advance(newest, self.now, list.overlap);
             (list.name, mark)
