@@ -9,6 +9,7 @@ const HIDDEN_SECONDS = 30;
 const RETRY_SECONDS_MAX = 30;
 let failures = 0;
 let timer = 0;
+let attended = true;
 
 /** Makes `now` like `wanted`, touching only what differs, so that focus, opened
  * parts and what was filled in stay. */
@@ -37,6 +38,20 @@ function become(now, wanted) {
   present.slice(coming.length).forEach((child) => child.remove());
 }
 
+/** Shows times in the reader's own zone. They come in UTC, and say so when they are
+ * pointed at. */
+function localise(root) {
+  const two = (figure) => String(figure).padStart(2, "0");
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (Number.isNaN(at.getTime())) continue;
+    const day = "words" in time.dataset
+      ? `${at.getDate()} ${at.toLocaleDateString("en", { month: "long" })}`
+      : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+    time.textContent = `${day} ${two(at.getHours())}:${two(at.getMinutes())}`;
+  }
+}
+
 /** A button that needs a checkbox is dead without it. */
 function guard() {
   for (const button of document.querySelectorAll("button[data-needs]")) {
@@ -57,13 +72,17 @@ function say(text, link) {
 
 async function refresh() {
   try {
-    const answer = await fetch(location.href, { redirect: "manual", headers: { Accept: "text/html" } });
+    // A page that nobody touches keeps nobody signed in.
+    const headers = { Accept: "text/html", "X-Refresh": attended ? "attended" : "unattended" };
+    attended = false;
+    const answer = await fetch(location.href, { redirect: "manual", headers });
     if (answer.type === "opaqueredirect" || answer.status === 401) {
       say("Your session has ended.", "Sign in again");
       return;
     }
     if (!answer.ok) throw new Error(answer.status);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    localise(page);
     become(main, page.getElementById("main"));
     guard();
     if (failures > 0) say("");
@@ -83,6 +102,9 @@ function schedule() {
   timer = setTimeout(refresh, 1000 * (document.hidden ? Math.max(wait, HIDDEN_SECONDS) : wait));
 }
 
+for (const sign of ["pointermove", "pointerdown", "keydown", "wheel"]) {
+  document.addEventListener(sign, () => { attended = true; }, { passive: true });
+}
 document.addEventListener("change", guard);
 document.addEventListener("visibilitychange", () => (document.hidden ? schedule() : main.dataset.live && refresh()));
 document.addEventListener("submit", (event) => {
@@ -96,5 +118,8 @@ document.addEventListener("submit", (event) => {
   });
 });
 window.addEventListener("pageshow", (event) => event.persisted && location.reload());
+const zone = document.getElementById("zone");
+if (zone) zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone || "your zone";
+localise(document);
 guard();
 schedule();

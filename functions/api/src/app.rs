@@ -2,19 +2,27 @@
 //! missing setting is then answered and logged under its name, while `/healthz` and the
 //! description keep working.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::routing::MethodRouter;
 use secrecy::SecretString;
-use shared::env::{Variables, aws_config};
+use shared::aws;
+use shared::env::Variables;
 use shared::error::SyncError;
 use shared::postgres::Database;
 use tokio::sync::OnceCell;
 
-use crate::auth::{Guard, SignIn};
+use crate::audit::AuditLog;
+use crate::auth::{EndedSignIns, Guard, SignIn};
 use crate::executions::{Executions, Machines};
 use crate::schedule::Schedule;
 use crate::setting::required;
+
+/// The longest that a statement may take: nobody hears its answer once the function,
+/// which has 29 seconds, is cut.
+const STATEMENT_MAX: Duration = Duration::from_secs(20);
 
 /// Everything that the API works with.
 pub struct Env {
@@ -26,6 +34,10 @@ pub struct Env {
     pub guard: Guard,
     /// The way people sign in.
     pub sign_in: SignIn,
+    /// The sign-ins that were ended before their time.
+    pub ended: EndedSignIns,
+    /// The record of who asked for what.
+    pub audit: AuditLog,
     /// The times at which syncs start by themselves.
     pub schedule: Schedule,
 }
@@ -37,9 +49,13 @@ impl Env {
         let lookup = |name: &str| variables.get(name);
         let database_url = SecretString::from(required(lookup, "DATABASE_URL")?);
         let machines = Machines::read(lookup)?;
-        let step_functions = aws_sdk_sfn::Client::new(&aws_config().await);
+        let step_functions = aws_sdk_sfn::Client::new(&aws::config().await);
+        let ca = lookup("DATABASE_CA_PEM");
+        let database = Database::open(&database_url, ca.as_deref(), STATEMENT_MAX)?;
         Ok(Self {
-            database: Database::connect(&database_url)?,
+            ended: EndedSignIns::kept_in(&database),
+            audit: AuditLog::kept_in(&database),
+            database,
             executions: Executions::new(step_functions, machines),
             guard: Guard::read(lookup)?,
             sign_in: SignIn::read(lookup)?,
@@ -52,14 +68,23 @@ impl Env {
 #[derive(Clone)]
 pub struct App {
     env: Arc<OnceCell<Env>>,
+    make: Make,
 }
+
+/// The way to what the handlers share.
+type Make = fn() -> Pin<Box<dyn Future<Output = Result<Env, SyncError>> + Send>>;
 
 impl App {
     /// Reads the process environment when the first request needs it.
     #[must_use]
     pub fn from_environment() -> Self {
+        Self::made_by(|| Box::pin(Env::from_environment()))
+    }
+
+    pub(crate) fn made_by(make: Make) -> Self {
         Self {
-            env: Arc::new(OnceCell::new()),
+            env: Arc::default(),
+            make,
         }
     }
 
@@ -68,15 +93,21 @@ impl App {
     pub fn with(env: Env) -> Self {
         Self {
             env: Arc::new(OnceCell::new_with(Some(env))),
+            ..Self::from_environment()
         }
     }
 
     /// Everything to work with.
     ///
     /// # Errors
-    /// `ConfigInvalid` naming the setting; the next request tries again.
+    /// `ConfigInvalid` naming the setting, `AwsUnavailable`; the next request tries again.
     pub async fn env(&self) -> Result<&Env, SyncError> {
-        self.env.get_or_try_init(Env::from_environment).await
+        self.env.get_or_try_init(self.make).await
+    }
+
+    /// The same if a request needed it before; makes nothing.
+    pub(crate) fn known(&self) -> Option<&Env> {
+        self.env.get()
     }
 }
 

@@ -9,6 +9,7 @@ use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use shared::aws::Failure;
 use shared::error::SyncError;
 use shared::run::request::Kind;
 
@@ -96,9 +97,8 @@ pub(crate) enum Standing {
 /// Step Functions did not do what was asked.
 #[derive(Debug)]
 pub(crate) struct StepFunctionsError {
-    message: String,
-    /// The same request may succeed later.
-    passing: bool,
+    action: String,
+    failure: Failure,
 }
 
 impl Executions {
@@ -217,47 +217,45 @@ fn message_of(cause: &str) -> String {
 }
 
 impl StepFunctionsError {
-    fn new<E: ProvideErrorMetadata>(
+    fn new<E: ProvideErrorMetadata + std::error::Error + 'static>(
         action: &str,
         error: &SdkError<E, aws_sdk_sfn::config::http::HttpResponse>,
     ) -> Self {
-        let busy = matches!(
-            error.code(),
-            Some(
-                "ThrottlingException"
-                    | "KmsThrottlingException"
-                    | "ExecutionLimitExceeded"
-                    | "TooManyRequestsException"
-            )
-        );
-        let failing = error
-            .raw_response()
-            .is_some_and(|response| response.status().is_server_error());
-        let away = matches!(
-            error,
-            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_)
-        );
-        let reason = match (error.code(), error) {
-            (Some(code), _) => code,
-            (None, SdkError::TimeoutError(_)) => "no answer in time",
-            (None, SdkError::DispatchFailure(_)) => "it cannot be reached",
-            (None, _) => "its answer cannot be read",
-        };
         Self {
-            message: format!("Step Functions did not carry out {action}: {reason}"),
-            passing: busy || failing || away,
+            action: action.to_owned(),
+            failure: Failure::of(error),
         }
+    }
+
+    /// Returns whether the same request may succeed later.
+    fn passes(&self) -> bool {
+        matches!(self.failure, Failure::Unavailable(_))
+    }
+
+    fn message(&self) -> String {
+        let (Failure::Unavailable(reason)
+        | Failure::Missing(reason)
+        | Failure::Forbidden(reason)
+        | Failure::Refused(reason)) = &self.failure;
+        format!("Step Functions did not carry out {}: {reason}", self.action)
     }
 
     /// As it goes into a run's record.
     pub(crate) fn as_sync_error(&self) -> SyncError {
-        SyncError::Internal(self.message.clone())
+        if self.passes() {
+            SyncError::AwsUnavailable {
+                service: "Step Functions".to_owned(),
+                detail: self.message(),
+            }
+        } else {
+            SyncError::Internal(self.message())
+        }
     }
 }
 
 impl From<StepFunctionsError> for ApiError {
     fn from(error: StepFunctionsError) -> Self {
-        let (status, advice) = if error.passing {
+        let (status, advice) = if error.passes() {
             (StatusCode::SERVICE_UNAVAILABLE, "Try again in a moment")
         } else {
             (
@@ -265,7 +263,7 @@ impl From<StepFunctionsError> for ApiError {
                 "Check the state machines' ARNs in the function's environment, and its permissions",
             )
         };
-        let message = format!("{}. {advice}.", error.message);
+        let message = format!("{}. {advice}.", error.message());
         Self::new(status, "StepFunctionsUnavailable", message)
     }
 }

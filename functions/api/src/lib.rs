@@ -6,12 +6,15 @@
 //! From the top: `openapi` describes the API; `page` serves browsers and `runs`
 //! scripts, the same way; `caller` is the admin who asks. `app` holds what all of
 //! them work with: the rules of who may ask (`auth`), Step Functions (`executions`),
-//! and when the next sync is due (`schedule`). `http` reads requests and refuses them,
+//! when the next sync is due (`schedule`), and the log of who asked for what (`audit`).
+//! `http` reads requests and refuses them, `event` makes requests of what Lambda brings,
 //! and `setting` reads the environment. Nothing uses what stands above it.
 
 mod app;
+mod audit;
 mod auth;
 mod caller;
+mod event;
 mod executions;
 mod http;
 mod openapi;
@@ -27,20 +30,42 @@ use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
+use lambda_http::service_fn;
 use tower_http::compression::CompressionLayer;
 
 pub use app::{App, Env};
-pub use auth::{Guard, SignIn};
+pub use audit::AuditLog;
+pub use auth::{EndedSignIns, Guard, STATEMENTS as SIGN_IN_STATEMENTS, SignIn};
 pub use executions::{Executions, Machines};
 pub use runs::store;
 pub use schedule::Schedule;
 
 use app::Routes;
-use http::{health, method_not_allowed};
-use page::sign_in;
+use http::{health, method_not_allowed, unreadable};
+use page::{sessions, sign_in};
 use runs::{backups, complete_sync, historical_orders, history, migration};
 
-/// Every route of the API. What is not in `open` or `files` is for admins.
+/// Answers the events of API Gateway until the process ends.
+///
+/// # Errors
+/// The runtime's, if it cannot be reached.
+pub async fn serve(app: App) -> Result<(), lambda_http::Error> {
+    let (router, refusing) = (router(app.clone()), refusing(app));
+    lambda_http::lambda_runtime::run(service_fn(|event| {
+        event::answer(router.clone(), refusing.clone(), event)
+    }))
+    .await
+}
+
+/// Refuses every request, for those that cannot be read.
+fn refusing(app: App) -> Router {
+    Router::new()
+        .fallback(unreadable)
+        .layer(middleware::from_fn_with_state(app.clone(), around))
+        .with_state(app)
+}
+
+/// Every route of the API. What is not in `open` or `plain` is for admins.
 pub fn router(app: App) -> Router {
     let with = |router: Router<App>, routes: Routes| {
         routes.into_iter().fold(router, |router, (path, methods)| {
@@ -54,10 +79,10 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(
             app.clone(),
-            sign_in::sessions,
-        ));
-    // Without a session: a page's files must not each renew it.
-    with(signed_in, files())
+            caller::refusals,
+        ))
+        .layer(middleware::from_fn_with_state(app.clone(), sessions::open));
+    with(signed_in, plain())
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(app.clone(), around))
         .with_state(app)
@@ -89,14 +114,17 @@ fn open() -> Routes {
         ("/admin/callback", get(sign_in::callback)),
         ("/admin/sign-out", post(sign_in::end)),
         ("/admin/signed-out", get(sign_in::ended)),
-        ("/healthz", get(health)),
-        ("/openapi.json", get(openapi::description)),
     ]
 }
 
-/// The files that pages load.
-fn files() -> Routes {
-    vec![("/admin/assets/{name}", get(page::assets::get))]
+/// Routes for anybody that need nothing: no setting, no secret, no database. No session
+/// either: the files that a page loads must not each renew it.
+fn plain() -> Routes {
+    vec![
+        ("/admin/assets/{name}", get(page::assets::get)),
+        ("/healthz", get(health)),
+        ("/openapi.json", get(openapi::description)),
+    ]
 }
 
 /// Around every request: headers that keep answers out of caches, sniffers and
@@ -105,7 +133,8 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let started = Instant::now();
     let mut response = next.run(request).await;
-    page::headers::add(&app, response.headers_mut()).await;
+    let public_url = app.known().map(|env| env.sign_in.issuer.public_url());
+    page::headers::add(public_url, response.headers_mut());
     tracing::info!(
         %method,
         path,

@@ -3,5 +3,5 @@
 #[tokio::main]
 async fn main() -> Result<(), lambda_http::Error> {
     shared::lambda::start_logging();
-    lambda_http::run(api::router(api::App::from_environment())).await
+    api::serve(api::App::from_environment()).await
 }

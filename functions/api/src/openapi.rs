@@ -1,6 +1,8 @@
 //! The API's description, made from the handlers and types themselves.
 
 use axum::Json;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -34,9 +36,24 @@ use crate::runs::{backups, complete_sync, historical_orders, history, migration}
         (name = "service", description = "The service itself."),
     ),
     security(("bearer" = [])),
-    modifiers(&BearerTokens),
+    modifiers(&BearerTokens, &Alternatives),
 )]
 struct Description;
+
+/// What cannot be described field by field.
+struct Alternatives;
+
+impl Modify for Alternatives {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let schemas = openapi.components.as_mut().map(|all| &mut all.schemas);
+        let body = schemas.and_then(|all| all.get_mut("CompleteSync"));
+        if let Some(body) = body
+            && let RefOr::T(Schema::Object(whole)) = &*body
+        {
+            *body = Schema::OneOf(complete_sync::alternatives(whole)).into();
+        }
+    }
+}
 
 struct BearerTokens;
 

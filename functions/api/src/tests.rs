@@ -9,6 +9,7 @@ use tower::ServiceExt;
 use super::*;
 
 mod browser;
+mod door;
 pub(crate) mod issuer;
 mod pages;
 mod refusals;
@@ -20,22 +21,40 @@ const NO_DATABASE: &str = "postgres://nobody@127.0.0.1:1/nothing?sslmode=disable
 
 const PUBLIC_URL: &str = "https://sync.example.com";
 
-fn app() -> Router {
-    app_of(|name| {
-        let at = |path: &str| Some(format!("http://127.0.0.1:1{path}"));
-        match name {
-            "OIDC_ISSUER" => at(""),
-            "OIDC_CLIENT_IDS" => Some("people".to_owned()),
-            "OIDC_AUTHORIZATION_URL" => at("/authorize"),
-            "OIDC_TOKEN_URL" => at("/token"),
-            "OIDC_END_SESSION_URL" => at("/logout"),
-            _ => None,
-        }
-    })
+pub(crate) fn app() -> Router {
+    router(things(test_issuer))
+}
+
+/// What refuses requests that cannot be read.
+pub(crate) fn unread() -> Router {
+    refusing(things(test_issuer))
+}
+
+/// An issuer that does not answer.
+fn test_issuer(name: &str) -> Option<String> {
+    let at = |path: &str| Some(format!("http://127.0.0.1:1{path}"));
+    match name {
+        "OIDC_ISSUER" => at(""),
+        "OIDC_CLIENT_IDS" => Some("people".to_owned()),
+        "OIDC_AUTHORIZATION_URL" => at("/authorize"),
+        "OIDC_TOKEN_URL" => at("/token"),
+        "OIDC_END_SESSION_URL" => at("/logout"),
+        _ => None,
+    }
 }
 
 /// The router behind the issuer that these settings describe.
 fn app_of(issuer: impl Fn(&str) -> Option<String>) -> Router {
+    router(things(issuer))
+}
+
+/// Everything that the router works with, behind that issuer.
+fn things(issuer: impl Fn(&str) -> Option<String>) -> App {
+    App::with(env_of(issuer))
+}
+
+/// The same by itself; what belongs to the sign-in is in memory.
+fn env_of(issuer: impl Fn(&str) -> Option<String>) -> Env {
     let lookup = |name: &str| match name {
         "OIDC_CLIENT_ID" => Some("people".to_owned()),
         "PUBLIC_URL" => Some(PUBLIC_URL.to_owned()),
@@ -47,7 +66,7 @@ fn app_of(issuer: impl Fn(&str) -> Option<String>) -> Router {
         .build();
     let machines =
         |_: &str| Some("arn:aws:states:us-east-1:123456789012:stateMachine:a".to_owned());
-    router(App::with(Env {
+    Env {
         database: Database::connect(&NO_DATABASE.to_owned().into()).unwrap(),
         executions: Executions::new(
             aws_sdk_sfn::Client::from_conf(config),
@@ -55,8 +74,10 @@ fn app_of(issuer: impl Fn(&str) -> Option<String>) -> Router {
         ),
         guard: Guard::read(lookup).unwrap(),
         sign_in: SignIn::read(lookup).unwrap(),
+        ended: EndedSignIns::in_memory(),
+        audit: AuditLog::in_memory(),
         schedule: Schedule::default(),
-    }))
+    }
 }
 
 async fn ask(method: Method, path: &str) -> (Response, Value) {
@@ -79,6 +100,26 @@ async fn health_says_nothing_but_that() {
         .await
         .unwrap();
     assert!(body.is_empty());
+}
+
+/// Who only asks whether it is there shall not wait for a secret that cannot be read.
+#[tokio::test]
+async fn what_needs_nothing_makes_nothing() {
+    let app = router(App::made_by(|| panic!("nobody needs this")));
+    let cookie = browser::sealed(browser::session(), browser::KEY);
+    for path in [
+        "/healthz",
+        "/openapi.json",
+        "/admin/assets/page.js",
+        "/admin/assets/none",
+    ] {
+        for cookie in ["", &cookie] {
+            let answer = browser::get(&app, path, cookie).await;
+            assert!(answer.status != 500, "{path}");
+            assert_eq!(answer.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+            assert!(answer.headers.contains_key(header::CONTENT_SECURITY_POLICY));
+        }
+    }
 }
 
 #[tokio::test]
@@ -174,14 +215,42 @@ async fn the_description_covers_every_route_and_refers_to_nothing_missing() {
         document["components"]["securitySchemes"]["bearer"]["scheme"],
         "bearer"
     );
-    for body in ["CompleteSync", "HistoricalOrders", "Migration"] {
-        let schema = &document["components"]["schemas"][body];
-        assert_eq!(schema["additionalProperties"], false, "{body}");
+    let schemas = &document["components"]["schemas"];
+    for body in ["HistoricalOrders", "Migration", "Restore"] {
+        assert_eq!(schemas[body]["additionalProperties"], false, "{body}");
+    }
+    let syncs = schemas["CompleteSync"]["oneOf"].as_array().unwrap();
+    assert_eq!(syncs.len(), 3);
+    for sync in syncs {
+        assert_eq!(sync["additionalProperties"], false, "{sync}");
     }
     for reference in references(&document) {
         let target = reference.strip_prefix('#').unwrap();
         assert!(document.pointer(target).is_some(), "{reference}");
     }
+}
+
+/// Every refusal has the body that all have.
+#[tokio::test]
+async fn every_refusal_is_described_with_its_body() {
+    let (_, document) = ask(Method::GET, "/openapi.json").await;
+    let mut refusals = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for operation in item.as_object().unwrap().values() {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                if status.starts_with('2') {
+                    continue;
+                }
+                refusals += 1;
+                let body = &response["content"]["application/json"]["schema"]["$ref"];
+                assert_eq!(body, "#/components/schemas/ErrorBody", "{path} {status}");
+                assert_ne!(response["description"], "", "{path} {status}");
+            }
+        }
+    }
+    assert!(refusals > 40, "{refusals}");
+    let restore = &document["paths"]["/admin/restore"]["post"]["responses"];
+    assert!(restore["404"].is_object() && restore["409"].is_object());
 }
 
 fn references(value: &Value) -> Vec<String> {

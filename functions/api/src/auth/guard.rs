@@ -4,7 +4,7 @@
 //! owner is an admin by a group or a scope. A refusal says which of the two failed
 //! and no more; the reason is in the log, without the token.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,8 +12,9 @@ use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use reqwest::Url;
 use serde_json::{Map, Value};
 use shared::error::SyncError;
+use shared::web;
 
-use super::jwks::{Jwks, Source};
+use super::jwks::{self, Jwks, Source};
 use crate::http::error::ApiError;
 use crate::setting::required;
 
@@ -30,18 +31,32 @@ const NAME_CHARS_MAX: usize = 200;
 pub struct Guard {
     jwks: Jwks,
     issuer: String,
-    clients: HashSet<String>,
+    /// The names by which people know them, by their ids.
+    clients: HashMap<String, String>,
     group: String,
     group_claim: String,
     scope: String,
 }
 
-/// The person that an ID token is about.
+/// The person, or the machine client, that a token is about.
 pub(crate) struct Person {
     pub(crate) name: String,
+    /// The issuer's `sub`, which stays the same whatever they are called; empty where a
+    /// token has none.
+    pub(crate) subject: String,
     pub(crate) admin: bool,
     /// Unix seconds.
     pub(crate) expires_at: i64,
+}
+
+/// The sign-in that an ID token has to be of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Expected<'a> {
+    /// One that has just begun: the token repeats its nonce.
+    SignIn { nonce: &'a str },
+    /// One that goes on (OpenID Connect Core, 12.2): the token is about the same person,
+    /// and if it has a nonce it is the same one.
+    Renewal { subject: &'a str, nonce: &'a str },
 }
 
 /// Why a caller is sent away.
@@ -79,10 +94,9 @@ impl Guard {
                 }
             }
         };
-        let clients: HashSet<String> = required(&lookup, "OIDC_CLIENT_IDS")?
+        let clients: HashMap<String, String> = required(&lookup, "OIDC_CLIENT_IDS")?
             .split(',')
-            .map(|client| client.trim().to_owned())
-            .filter(|client| !client.is_empty())
+            .filter_map(id_and_name)
             .collect();
         if clients.is_empty() {
             return Err(SyncError::config("OIDC_CLIENT_IDS", "names no client"));
@@ -97,47 +111,56 @@ impl Guard {
         })
     }
 
-    /// The name of the admin whose token these headers carry.
-    pub(crate) async fn admin(&self, headers: &HeaderMap) -> Result<String, Refusal> {
-        let claims = self.verify(bearer(headers)?).await?;
-        if self.is_admin(&claims) {
-            Ok(name_of(&claims))
-        } else {
-            tracing::warn!(caller = name_of(&claims), "caller is no admin");
-            Err(Refusal::NotAdmin)
+    /// Whoever shows the access token that these headers carry.
+    pub(crate) async fn bearer(&self, headers: &HeaderMap) -> Result<Person, Refusal> {
+        let token = self.verify(bearer(headers)?).await?;
+        if !token.is_access() {
+            return Err(Refusal::BadToken("no access token"));
         }
+        if !self.is_given_to_us(&token.claims) {
+            return Err(Refusal::BadToken("authorized party"));
+        }
+        Ok(self.about(&token.claims))
     }
 
-    /// The person whom an ID token for this client is about; none if it is no good.
-    /// `nonce` is the sign-in's, which its answer must repeat.
+    /// The person whom an ID token for this client is about; none if it is no good, or
+    /// of another sign-in.
     pub(crate) async fn person(
         &self,
         id_token: &str,
         client_id: &str,
-        nonce: Option<&str>,
+        expected: Expected<'_>,
     ) -> Option<Person> {
-        let claims = match self.verify(id_token).await {
-            Ok(claims) => claims,
+        let token = match self.verify(id_token).await {
+            Ok(token) => token,
             Err(refusal) => {
                 tracing::warn!(?refusal, "ID token refused");
                 return None;
             }
         };
-        let is_ours = texts(claims.get("aud")).any(|audience| audience == client_id);
-        let answers = nonce.is_none_or(|nonce| claims.get("nonce").is_some_and(|it| it == nonce));
+        let is_ours = token.is_id() && is_issued_to(&token.claims, client_id);
+        let answers = expected.is_answered_by(&token.claims);
         if !is_ours || !answers {
             tracing::warn!(is_ours, answers, "ID token of another sign-in refused");
             return None;
         }
-        Some(Person {
-            name: name_of(&claims),
-            admin: self.is_admin(&claims),
-            expires_at: claims.get("exp")?.as_i64()?,
-        })
+        Some(self.about(&token.claims))
     }
 
-    /// The claims of a token that the issuer signed, for us, and that is valid now.
-    async fn verify(&self, token: &str) -> Result<Map<String, Value>, Refusal> {
+    fn about(&self, claims: &Claims) -> Person {
+        Person {
+            name: self.name_of(claims),
+            subject: text(claims, "sub").unwrap_or_default().to_owned(),
+            admin: self.is_admin(claims),
+            expires_at: claims
+                .get("exp")
+                .and_then(Value::as_i64)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// A token that the issuer signed, for us, and that is valid now.
+    async fn verify(&self, token: &str) -> Result<Token, Refusal> {
         let header = decode_header(token).map_err(|_| Refusal::BadToken("no JWT"))?;
         // Looked at before any key is fetched: junk shall not make us ask the issuer.
         if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) {
@@ -157,26 +180,56 @@ impl Guard {
         let mut validation = Validation::new(key.algorithm);
         validation.leeway = LEEWAY_SECONDS;
         validation.validate_nbf = true;
-        validation.set_issuer(&[&self.issuer]);
+        validation.set_issuer(&jwks::spellings(&self.issuer));
         validation.set_required_spec_claims(&["exp", "iss"]);
         // Cognito's access tokens have a client and no audience: `is_for_us` knows both.
         validation.validate_aud = false;
-        let claims: Map<String, Value> = decode(token, &key.decoding, &validation)
+        let claims: Claims = decode(token, &key.decoding, &validation)
             .map_err(|error| Refusal::BadToken(reason(&error)))?
             .claims;
         if self.is_for_us(&claims) {
-            Ok(claims)
+            Ok(Token {
+                kind: header.typ.unwrap_or_default(),
+                claims,
+            })
         } else {
             Err(Refusal::BadToken("audience"))
         }
     }
 
-    fn is_for_us(&self, claims: &Map<String, Value>) -> bool {
+    fn is_for_us(&self, claims: &Claims) -> bool {
         let audience = claims.get("aud").or_else(|| claims.get("client_id"));
-        texts(audience).any(|one| self.clients.contains(one))
+        texts(audience).any(|one| self.clients.contains_key(one))
     }
 
-    fn is_admin(&self, claims: &Map<String, Value>) -> bool {
+    /// The caller's name: a person's before a client's, whose id says nothing to people.
+    /// Cognito's access and ID tokens have the user name in different claims: whatever
+    /// came, it is the same person's.
+    fn name_of(&self, claims: &Claims) -> String {
+        ["username", "cognito:username", "email", "client_id", "sub"]
+            .into_iter()
+            .filter_map(|claim| claims.get(claim).and_then(Value::as_str))
+            .find(|name| !name.trim().is_empty())
+            .map_or("unknown", |name| {
+                self.clients.get(name).map_or(name, String::as_str)
+            })
+            .chars()
+            .filter(|letter| !letter.is_control())
+            .take(NAME_CHARS_MAX)
+            .collect()
+    }
+
+    /// Whether a token for several audiences was given to a client of ours: any of the
+    /// others could show us one that was given to somebody else.
+    fn is_given_to_us(&self, claims: &Claims) -> bool {
+        let is_shared = texts(claims.get("aud")).count() > 1;
+        let party = ["azp", "client_id"]
+            .into_iter()
+            .find_map(|name| text(claims, name));
+        !is_shared || party.is_some_and(|party| self.clients.contains_key(party))
+    }
+
+    fn is_admin(&self, claims: &Claims) -> bool {
         has_group(claims.get(&self.group_claim), &self.group)
             || ["scope", "scp"].into_iter().any(|claim| {
                 texts(claims.get(claim))
@@ -184,6 +237,75 @@ impl Guard {
                     .any(|scope| scope == self.scope)
             })
     }
+}
+
+type Claims = Map<String, Value>;
+
+/// A token that passed.
+struct Token {
+    /// The header's `typ`.
+    kind: String,
+    claims: Claims,
+}
+
+impl Token {
+    /// Whether it is one to call an API with. Where it does not say so, it has what
+    /// access tokens have and ID tokens have not; those say who signed in, to the client
+    /// alone.
+    fn is_access(&self) -> bool {
+        if self.is_of_kind("at+jwt") {
+            return true;
+        }
+        let claims = &self.claims;
+        let says = text(claims, "token_use").or_else(|| text(claims, "typ"));
+        if let Some(says) = says {
+            return ["access", "bearer"]
+                .iter()
+                .any(|kind| says.eq_ignore_ascii_case(kind));
+        }
+        let has = |names: &[&str]| names.iter().any(|name| claims.contains_key(*name));
+        !has(&["nonce", "at_hash", "c_hash"])
+            && has(&["scope", "scp", "client_id", "cid", "appid", "roles"])
+    }
+
+    /// Whether it may be an ID token: many do not say so.
+    fn is_id(&self) -> bool {
+        let claims = &self.claims;
+        let says = text(claims, "token_use").or_else(|| text(claims, "typ"));
+        !self.is_of_kind("at+jwt") && says.is_none_or(|says| says.eq_ignore_ascii_case("id"))
+    }
+
+    fn is_of_kind(&self, kind: &str) -> bool {
+        let own = self.kind.to_ascii_lowercase();
+        own.strip_prefix("application/").unwrap_or(&own) == kind
+    }
+}
+
+impl Expected<'_> {
+    fn is_answered_by(self, claims: &Claims) -> bool {
+        let (subject, own) = (text(claims, "sub"), text(claims, "nonce"));
+        match self {
+            Self::SignIn { nonce } => own == Some(nonce) && subject.is_some(),
+            Self::Renewal {
+                subject: before,
+                nonce,
+            } => subject == Some(before) && own.is_none_or(|own| own == nonce),
+        }
+    }
+}
+
+/// Whether an ID token was issued to this client (OpenID Connect Core, 3.1.3.7): one
+/// for several audiences names it as the party that asked.
+fn is_issued_to(claims: &Claims, client_id: &str) -> bool {
+    let audiences: Vec<&str> = texts(claims.get("aud")).collect();
+    let party = text(claims, "azp");
+    audiences.contains(&client_id) && party.map_or(audiences.len() == 1, |party| party == client_id)
+}
+
+/// A claim that is a text, and not an empty one.
+fn text<'a>(claims: &'a Claims, name: &str) -> Option<&'a str> {
+    let text = claims.get(name)?.as_str()?;
+    (!text.is_empty()).then_some(text)
 }
 
 /// The token of `Authorization: Bearer <token>`.
@@ -230,17 +352,13 @@ fn has_group(claim: Option<&Value>, group: &str) -> bool {
             })
 }
 
-/// The caller's name: a person's before a client's.
-fn name_of(claims: &Map<String, Value>) -> String {
-    ["username", "email", "cognito:username", "client_id", "sub"]
-        .into_iter()
-        .filter_map(|claim| claims.get(claim).and_then(Value::as_str))
-        .find(|name| !name.trim().is_empty())
-        .unwrap_or("unknown")
-        .chars()
-        .filter(|letter| !letter.is_control())
-        .take(NAME_CHARS_MAX)
-        .collect()
+/// A client of `OIDC_CLIENT_IDS`: its id, or its name and its id with `=` between them.
+fn id_and_name(client: &str) -> Option<(String, String)> {
+    let client = client.trim();
+    let (name, id) = client.split_once('=').unwrap_or((client, client));
+    let (name, id) = (name.trim(), id.trim());
+    let name = if name.is_empty() { id } else { name };
+    (!id.is_empty()).then(|| (id.to_owned(), name.to_owned()))
 }
 
 /// A word for the log; the library's errors may quote the token.
@@ -257,11 +375,11 @@ fn reason(error: &jsonwebtoken::errors::Error) -> &'static str {
     }
 }
 
-fn address_of(setting: &str, text: &str) -> Result<Url, SyncError> {
+pub(super) fn address_of(setting: &str, text: &str) -> Result<Url, SyncError> {
     Url::parse(text)
         .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or_else(|| SyncError::config(setting, "wants an http or https address"))
+        .filter(web::is_private)
+        .ok_or_else(|| SyncError::config(setting, format!("wants {}", web::WANTED)))
 }
 
 impl From<Refusal> for ApiError {

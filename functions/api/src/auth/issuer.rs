@@ -16,9 +16,11 @@ use reqwest::Url;
 use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 use shared::error::SyncError;
+use shared::web;
 use tokio::sync::OnceCell;
 use url::form_urlencoded::Serializer;
 
+use super::guard::address_of;
 use super::jwks;
 use crate::setting::required;
 
@@ -104,13 +106,20 @@ impl Issuer {
     /// be asked for them.
     pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SyncError> {
         let public_url = required(&lookup, "PUBLIC_URL")?;
-        let is_origin = Url::parse(&public_url)
-            .is_ok_and(|url| url.origin().ascii_serialization() == public_url);
+        let is_origin = Url::parse(&public_url).is_ok_and(|url| {
+            url.origin().ascii_serialization() == public_url && web::is_private(&url)
+        });
         if !is_origin {
-            let problem = "wants an address such as https://sync.example.com, without a path";
+            let problem = "wants an https address such as https://sync.example.com, without a \
+path; http is for this machine alone";
             return Err(SyncError::config("PUBLIC_URL", problem));
         }
         let optional = |name: &str| required(&lookup, name).ok();
+        let address = |name: &str| {
+            optional(name)
+                .map(|text| address_of(name, &text).map(|_| text))
+                .transpose()
+        };
         Ok(Self {
             http: jwks::http_client()?,
             client_id: required(&lookup, "OIDC_CLIENT_ID")?,
@@ -124,10 +133,10 @@ impl Issuer {
             issuer: required(&lookup, "OIDC_ISSUER")?,
             given: Endpoints {
                 issuer: String::new(),
-                authorization_endpoint: optional("OIDC_AUTHORIZATION_URL"),
-                token_endpoint: optional("OIDC_TOKEN_URL"),
-                end_session_endpoint: optional("OIDC_END_SESSION_URL"),
-                revocation_endpoint: optional("OIDC_REVOCATION_URL"),
+                authorization_endpoint: address("OIDC_AUTHORIZATION_URL")?,
+                token_endpoint: address("OIDC_TOKEN_URL")?,
+                end_session_endpoint: address("OIDC_END_SESSION_URL")?,
+                revocation_endpoint: address("OIDC_REVOCATION_URL")?,
             },
             found: OnceCell::new(),
         })
@@ -248,14 +257,6 @@ impl Issuer {
         Some(address)
     }
 
-    /// The origin of the issuer's page for signing out, for the page's policy: a
-    /// form that signs out ends up there.
-    pub(crate) fn end_session_origin(&self) -> Option<String> {
-        let found = self.found.get().unwrap_or(&self.given);
-        let address = found.end_session_endpoint.as_deref()?;
-        Some(Url::parse(address).ok()?.origin().ascii_serialization())
-    }
-
     fn client(&self, endpoints: &Endpoints) -> Result<Client<EndpointSet, EndpointSet>, Refused> {
         let lacking = |what: &str| Refused::Unavailable(format!("the issuer names no {what}"));
         let authorization = endpoints.authorization_endpoint.clone();
@@ -290,12 +291,24 @@ impl Issuer {
                     "{}/.well-known/openid-configuration",
                     self.issuer.trim_end_matches('/')
                 );
-                let address = Url::parse(&address)
+                let address = address_of("OIDC_ISSUER", &address)
                     .map_err(|error| Refused::Unavailable(error.to_string()))?;
                 let found: Endpoints = jwks::get(&self.http, address)
                     .await
                     .map_err(Refused::Unavailable)?;
-                if found.issuer != self.issuer {
+                let named = [
+                    &found.authorization_endpoint,
+                    &found.token_endpoint,
+                    &found.end_session_endpoint,
+                    &found.revocation_endpoint,
+                ];
+                let is_private =
+                    |text: &String| Url::parse(text).is_ok_and(|url| web::is_private(&url));
+                if !named.into_iter().flatten().all(is_private) {
+                    let problem = "the description names an address that is not https";
+                    return Err(Refused::Unavailable(problem.to_owned()));
+                }
+                if !jwks::spellings(&self.issuer).contains(&found.issuer) {
                     let problem = "the description is another issuer's";
                     return Err(Refused::Unavailable(problem.to_owned()));
                 }

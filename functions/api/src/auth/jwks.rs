@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shared::error::SyncError;
+use shared::web;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -126,15 +127,28 @@ impl Jwks {
             Source::Address(address) => address.clone(),
             Source::Discovery { issuer, document } => {
                 let discovery: Discovery = get(&self.http, document.clone()).await?;
-                if discovery.issuer != *issuer {
+                if !spellings(issuer).contains(&discovery.issuer) {
                     return Err(format!("{document} is another issuer's document"));
                 }
-                Url::parse(&discovery.jwks_uri).map_err(|error| error.to_string())?
+                let address = Url::parse(&discovery.jwks_uri).map_err(|error| error.to_string())?;
+                if !web::is_private(&address) {
+                    return Err(format!(
+                        "{document} names keys at an address that is not https"
+                    ));
+                }
+                address
             }
         };
         let set: KeySet = get(&self.http, address).await?;
         Ok(set.keys.into_iter().filter_map(usable).collect())
     }
+}
+
+/// An issuer's name with and without a slash at its end. Some have one, it is easily
+/// lost on the way into the settings, and both are the same place.
+pub(crate) fn spellings(issuer: &str) -> [String; 2] {
+    let bare = issuer.strip_suffix('/').unwrap_or(issuer);
+    [bare.to_owned(), format!("{bare}/")]
 }
 
 /// The JSON at an address of the issuer's.

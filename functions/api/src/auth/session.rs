@@ -1,9 +1,10 @@
-//! The session of a person who is signed in, kept in a sealed cookie: the server
-//! remembers nothing, and nobody but the server can read or make one.
+//! The session of a person who is signed in, kept in a sealed cookie: nobody but the
+//! server can read or make one, and the server remembers only those that were ended.
 //!
-//! A session ends after eight hours. In between it is only as good as the
-//! issuer's last word: when that expires it is asked again with the refresh token,
-//! and a person who left the group, or was disabled, is out.
+//! A session ends after eight hours, and after half an hour in which nobody did
+//! anything. In between it is only as good as the issuer's last word: after some
+//! minutes it is asked again with the refresh token, and a person who left the group,
+//! or was disabled, is out.
 
 use axum_extra::extract::PrivateCookieJar;
 use axum_extra::extract::cookie::{Cookie, Key, SameSite};
@@ -15,6 +16,10 @@ use subtle::ConstantTimeEq;
 
 /// A day's work.
 pub(crate) const SECONDS_MAX: i64 = 8 * 60 * 60;
+/// Nobody sits before a page that was left alone for longer.
+pub(crate) const IDLE_SECONDS_MAX: i64 = 30 * 60;
+/// The cookie is written anew only after this time: not with every request.
+const SEEN_SECONDS: i64 = 60;
 /// Browsers take cookies of 4096 bytes, name and attributes included.
 const SEALED_BYTES_MAX: usize = 3_800;
 /// The prefix has browsers insist on `Secure` and on no other host's writing it.
@@ -25,12 +30,20 @@ const KEY_CHARS_MIN: usize = 32;
 /// A person who signed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Session {
+    /// The sign-in, in the table of those that were ended.
+    pub(crate) id: String,
     pub(crate) name: String,
+    /// The issuer's name for the person, which never changes.
+    pub(crate) subject: String,
+    /// The sign-in's, for what the issuer says later.
+    pub(crate) nonce: String,
     pub(crate) admin: bool,
     /// Forms carry it, other sites cannot know it.
     pub(crate) csrf_token: String,
     /// When the person signed in; Unix seconds, as all times here.
     pub(crate) began_at: i64,
+    /// When the person last did something, give or take a minute.
+    pub(crate) seen_at: i64,
     /// Until when the issuer's word is good.
     pub(crate) good_until: i64,
     pub(crate) refresh_token: Option<String>,
@@ -49,10 +62,14 @@ impl Session {
     /// A session that begins now.
     pub(crate) fn begin(now: Timestamp) -> Self {
         Self {
+            id: CsrfToken::new_random().into_secret(),
             name: String::new(),
+            subject: String::new(),
+            nonce: String::new(),
             admin: false,
             csrf_token: CsrfToken::new_random().into_secret(),
             began_at: now.as_second(),
+            seen_at: now.as_second(),
             good_until: now.as_second(),
             refresh_token: None,
         }
@@ -60,7 +77,10 @@ impl Session {
 
     pub(crate) fn age(&self, now: Timestamp) -> Age {
         let now = now.as_second();
-        if now < self.began_at || now - self.began_at >= SECONDS_MAX {
+        let is_over = now < self.began_at
+            || now - self.began_at >= SECONDS_MAX
+            || now - self.seen_at >= IDLE_SECONDS_MAX;
+        if is_over {
             Age::Over
         } else if now < self.good_until {
             Age::Good
@@ -69,6 +89,15 @@ impl Session {
         } else {
             Age::Over
         }
+    }
+
+    /// Notes that the person is there. Returns whether that is news.
+    pub(crate) fn see(&mut self, now: Timestamp) -> bool {
+        let is_news = now.as_second() - self.seen_at >= SEEN_SECONDS;
+        if is_news {
+            self.seen_at = now.as_second();
+        }
+        is_news
     }
 
     /// Whether a form came from a page of this session.
@@ -92,6 +121,15 @@ pub(crate) fn key(text: &str) -> Result<Key, SyncError> {
 /// The session that the cookies hold; none if there is none or it was not ours.
 pub(crate) fn read(jar: &PrivateCookieJar) -> Option<Session> {
     serde_json::from_str(jar.get(NAME)?.value()).ok()
+}
+
+/// Whether an answer says itself what becomes of the cookie.
+pub(crate) fn is_written(headers: &axum::http::HeaderMap) -> bool {
+    headers
+        .get_all(axum::http::header::SET_COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.starts_with(&format!("{NAME}=")))
 }
 
 /// Whether a cookie came along, readable or not.
@@ -159,16 +197,32 @@ mod tests {
 
     #[test]
     fn a_session_is_renewed_for_eight_hours_and_then_over() {
-        let session = session();
-        assert_eq!(session.age(at(999)), Age::Over);
-        assert_eq!(session.age(at(1_000)), Age::Good);
-        assert_eq!(session.age(at(4_600)), Age::Stale);
-        assert_eq!(session.age(at(1_000 + SECONDS_MAX)), Age::Over);
+        let mut session = session();
+        let mut age = |second: i64| {
+            session.see(at(second));
+            session.age(at(second))
+        };
+        assert_eq!(age(999), Age::Over);
+        assert_eq!(age(1_000), Age::Good);
+        assert_eq!(age(4_600), Age::Stale);
+        assert_eq!(age(999 + SECONDS_MAX), Age::Stale);
+        assert_eq!(age(1_000 + SECONDS_MAX), Age::Over);
         let short = Session {
             refresh_token: None,
             ..session
         };
         assert_eq!(short.age(at(4_600)), Age::Over);
+    }
+
+    #[test]
+    fn a_session_that_nobody_uses_is_over_after_half_an_hour() {
+        let mut session = session();
+        assert_eq!(session.age(at(999 + IDLE_SECONDS_MAX)), Age::Good);
+        assert_eq!(session.age(at(1_000 + IDLE_SECONDS_MAX)), Age::Over);
+        assert!(!session.see(at(1_059)), "the same minute");
+        assert!(session.see(at(1_060)));
+        assert_eq!(session.age(at(1_059 + IDLE_SECONDS_MAX)), Age::Good);
+        assert_eq!(session.age(at(1_060 + IDLE_SECONDS_MAX)), Age::Over);
     }
 
     #[test]

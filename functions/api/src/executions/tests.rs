@@ -180,7 +180,12 @@ async fn what_may_pass_is_told_from_what_needs_a_person() {
             .start(Kind::CompleteSync, "sync-1", "{}")
             .await
             .unwrap_err();
-        assert_eq!(error.as_sync_error().name(), "Internal");
+        let name = if expected == 503 {
+            "AwsUnavailable"
+        } else {
+            "Internal"
+        };
+        assert_eq!(error.as_sync_error().name(), name);
         let response = ApiError::from(error).into_response();
         assert_eq!(response.status(), expected, "{answer}");
     }
@@ -192,7 +197,9 @@ async fn what_may_pass_is_told_from_what_needs_a_person() {
         .start(Kind::CompleteSync, "sync-1", "{}")
         .await
         .unwrap_err();
-    assert!(error.passing, "{error:?}");
+    assert!(error.passes(), "{error:?}");
+    let message = error.as_sync_error().to_string();
+    assert!(message.contains("NAT gateway"), "{message}");
 }
 
 #[tokio::test]

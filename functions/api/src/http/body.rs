@@ -7,8 +7,9 @@ use shared::error::SyncError;
 
 use super::error::ApiError;
 
-/// Requests are a handful of fields, and at most a list of locations.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Requests are a handful of fields, and at most a list of a thousand locations, of which
+/// every letter may be escaped.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Reads the body of a request to start something. An empty one means `{}`.
 pub(crate) async fn read<T: DeserializeOwned + Default>(

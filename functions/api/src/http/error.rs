@@ -15,6 +15,15 @@ pub(crate) struct ApiError {
     problem: Problem,
     /// The `WWW-Authenticate` header of a 401 or 403 (RFC 6750, 3).
     challenge: Option<&'static str>,
+    /// What a `NotFound` did not find, for pages.
+    missing: Option<Missing>,
+}
+
+/// What is asked for by its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Run,
+    Backup,
 }
 
 /// The body of every refusal.
@@ -33,9 +42,11 @@ struct Problem {
     /// A sentence for people.
     message: String,
     /// `InputInvalid`: the field or parameter that cannot be used.
+    #[schema(value_type = String, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
     /// The run that it concerns: the one under way, or the one that could not be started.
+    #[schema(value_type = String, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     run_id: Option<String>,
 }
@@ -51,6 +62,19 @@ impl ApiError {
                 run_id: None,
             },
             challenge: None,
+            missing: None,
+        }
+    }
+
+    /// There is none of that id.
+    pub(crate) fn none_of(missing: Missing) -> Self {
+        let message = match missing {
+            Missing::Run => "There is no such run. GET /admin/runs lists them.",
+            Missing::Backup => "There is no such backup. GET /admin/backups lists them.",
+        };
+        Self {
+            missing: Some(missing),
+            ..Self::new(StatusCode::NOT_FOUND, "NotFound", message)
         }
     }
 
@@ -74,8 +98,16 @@ impl ApiError {
     }
 
     pub(crate) fn no_such_run() -> Self {
-        let message = "There is no such run. GET /admin/runs lists them.";
-        Self::new(StatusCode::NOT_FOUND, "NotFound", message)
+        Self::none_of(Missing::Run)
+    }
+
+    /// The idempotency key is that of another request, which started this run.
+    pub(crate) fn known_key(run_id: String) -> Self {
+        let message = format!(
+            "This idempotency_key is that of another request, which started run {run_id}. Give \
+             each request a key of its own."
+        );
+        Self::new(StatusCode::CONFLICT, "IdempotencyConflict", message).about(run_id)
     }
 
     pub(crate) fn unsupported_media_type() -> Self {
@@ -90,6 +122,12 @@ impl ApiError {
     pub(crate) fn too_large(bytes_max: usize) -> Self {
         let message = format!("The body may have at most {bytes_max} bytes.");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message)
+    }
+
+    /// The same, because of how things are now: no fault of the service.
+    pub(crate) fn conflicting(mut self) -> Self {
+        self.status = StatusCode::CONFLICT;
+        self
     }
 
     /// The run that it concerns.
@@ -130,6 +168,11 @@ impl ApiError {
         self.problem.field.as_deref()
     }
 
+    /// What was asked for and is not there.
+    pub(crate) fn missing(&self) -> Option<Missing> {
+        self.missing
+    }
+
     /// The run that it concerns, for the audit log.
     pub(crate) fn run_id(&self) -> Option<&str> {
         self.problem.run_id.as_deref()
@@ -152,9 +195,9 @@ fn status(error: &SyncError) -> StatusCode {
     match error {
         SyncError::InputInvalid { .. } => StatusCode::BAD_REQUEST,
         SyncError::RunInProgress { .. } => StatusCode::CONFLICT,
-        SyncError::DatabaseUnavailable { .. } | SyncError::DatabaseSchemaOutdated { .. } => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        SyncError::AwsUnavailable { .. }
+        | SyncError::DatabaseUnavailable { .. }
+        | SyncError::DatabaseSchemaOutdated { .. } => StatusCode::SERVICE_UNAVAILABLE,
         SyncError::SquareUnauthorized { .. }
         | SyncError::SquareForbidden { .. }
         | SyncError::SquareRateLimited { .. }

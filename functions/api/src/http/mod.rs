@@ -26,6 +26,12 @@ pub(crate) fn not_found() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "NotFound", message)
 }
 
+/// Refuses what is no request that HTTP knows.
+pub(crate) async fn unreadable() -> ApiError {
+    let message = "This is no request that can be read.";
+    ApiError::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+}
+
 pub(crate) async fn method_not_allowed() -> ApiError {
     let message = "This address does not take this method; see the Allow header.";
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)

@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::Frame;
+use super::answer::refusal;
 use super::notice::Notice;
 use crate::app::App;
 use crate::auth::origin::{changes, is_same_origin};
@@ -30,25 +31,35 @@ impl FromRequestParts<App> for Admin {
             .map_err(|error| Notice::not_set_up(&error).into_response())?;
         let changes = changes(&parts.method);
         let Some(session) = parts.extensions.get::<Session>().cloned() else {
-            return Err(if changes {
-                Notice::session_ended().into_response()
-            } else {
-                to_sign_in(parts).into_response()
-            });
+            return Err(signed_out(parts));
         };
+        let caller = Caller::signed_in(&session, parts);
+        caller::note(parts, &caller, session.admin);
         if changes && !is_same_origin(&parts.headers, env.sign_in.issuer.public_url()) {
             tracing::warn!("cross-site form refused");
             return Err(Notice::cross_site().into_response());
         }
         let frame = Frame::new(&session, parts.uri.path());
-        match Caller::signed_in(&session, caller::source_ip(parts)) {
-            Some(caller) => Ok(Self {
+        if !session.admin {
+            return Err(Notice::not_admin(frame).into_response());
+        }
+        match caller::is_ended(env, &session).await {
+            Ok(false) => Ok(Self {
                 caller,
                 session,
                 frame,
             }),
-            None => Err(Notice::not_admin(frame).into_response()),
+            Ok(true) => Err(signed_out(parts)),
+            Err(error) => Err(refusal(&error, frame)),
         }
+    }
+}
+
+fn signed_out(parts: &Parts) -> Response {
+    if changes(&parts.method) {
+        Notice::session_ended().into_response()
+    } else {
+        to_sign_in(parts).into_response()
     }
 }
 

@@ -6,11 +6,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::json;
 use shared::error::SyncError;
 
 use super::Admin;
 use super::answer::refusal;
 use crate::app::App;
+use crate::audit::Audit;
 use crate::http::error::ApiError;
 use crate::runs::history::{self, Window};
 use crate::runs::view::{RunView, RunsView};
@@ -85,7 +87,14 @@ pub(crate) async fn run_json(
 
 async fn newest(app: &App, admin: &Admin, window: Asked) -> Result<RunsView, ApiError> {
     let Query(window) = window.map_err(|error| SyncError::input("query", error.body_text()))?;
-    history::page(app.env().await?, &admin.caller, &window, RUNS_MAX).await
+    let env = app.env().await?;
+    let found = history::page(env, &admin.caller, &window.of_form(), RUNS_MAX).await?;
+    let entry = Audit {
+        detail: json!({"runs": found.runs.len()}),
+        ..admin.caller.entry("export", "given")
+    };
+    env.audit.add(&entry).await?;
+    Ok(found)
 }
 
 async fn one(
@@ -93,7 +102,14 @@ async fn one(
     admin: &Admin,
     run_id: Result<Path<String>, PathRejection>,
 ) -> Result<RunView, ApiError> {
-    history::one(app.env().await?, &admin.caller, &history::text_of(run_id)).await
+    let env = app.env().await?;
+    let run = history::one(env, &admin.caller, &history::text_of(run_id)).await?;
+    let entry = Audit {
+        run_id: Some(&run.run_id),
+        ..admin.caller.entry("export", "given")
+    };
+    env.audit.add(&entry).await?;
+    Ok(run)
 }
 
 fn run_row(run: &RunView) -> Vec<String> {

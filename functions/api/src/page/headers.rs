@@ -3,13 +3,16 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use crate::app::App;
-
 /// Two years, as browsers' preload lists want.
 const HSTS: &str = "max-age=63072000; includeSubDomains";
 
-/// Adds them; an answer that may be cached has said so before.
-pub(crate) async fn add(app: &App, headers: &mut HeaderMap) {
+/// A form goes nowhere but here: signing out leads on to the issuer by a page's link.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Adds them to what goes to browsers that see us at `public_url`, as far as that is
+/// known; an answer that may be cached has said so before.
+pub(crate) fn add(public_url: Option<&str>, headers: &mut HeaderMap) {
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
@@ -17,6 +20,7 @@ pub(crate) async fn add(app: &App, headers: &mut HeaderMap) {
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
         ("x-frame-options", "DENY"),
+        ("content-security-policy", POLICY),
         ("cross-origin-opener-policy", "same-origin"),
         ("cross-origin-resource-policy", "same-origin"),
         (
@@ -27,18 +31,7 @@ pub(crate) async fn add(app: &App, headers: &mut HeaderMap) {
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    let issuer = app.env().await.ok().map(|env| &env.sign_in.issuer);
-    // A form that signs out is sent on to the issuer.
-    let sign_out = issuer.and_then(|issuer| issuer.end_session_origin());
-    let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-         connect-src 'self'; form-action 'self' {}; base-uri 'none'; frame-ancestors 'none'",
-        sign_out.unwrap_or_default()
-    );
-    if let Ok(policy) = policy.parse() {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    if issuer.is_some_and(|issuer| issuer.public_url().starts_with("https://")) {
+    if public_url.is_some_and(|url| url.starts_with("https://")) {
         headers.insert(
             header::STRICT_TRANSPORT_SECURITY,
             HeaderValue::from_static(HSTS),

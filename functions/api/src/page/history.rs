@@ -4,12 +4,12 @@ use askama::Template;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use serde_json::Value;
 use shared::error::SyncError;
 use shared::postgres::schema;
 use url::form_urlencoded::Serializer;
 
 use super::answer::answer;
+use super::preview::Preview;
 use super::sync::SOON;
 use super::words::{duration, number};
 use super::{Admin, Frame};
@@ -65,7 +65,7 @@ pub(crate) async fn runs(
 ) -> Response {
     let page = async {
         let Query(window) = window.map_err(|error| SyncError::input("query", error.body_text()))?;
-        list(app.env().await?, &admin, &window).await
+        list(app.env().await?, &admin, &window.of_form()).await
     };
     answer(admin.frame.clone(), page.await)
 }
@@ -186,7 +186,7 @@ struct Run {
     csrf_token: String,
     interval: u32,
     run: RunView,
-    preview: Option<String>,
+    preview: Option<Preview>,
     quarantine: Vec<Quarantined>,
 }
 
@@ -202,13 +202,92 @@ pub(crate) async fn run(
 async fn detail(env: &Env, admin: &Admin, run_id: &str) -> Result<Run, ApiError> {
     let run = history::one(env, &admin.caller, run_id).await?;
     let client = env.database.client().await?;
-    let pretty = |preview: &Value| serde_json::to_string_pretty(preview).ok();
     Ok(Run {
         frame: Some(admin.frame.clone()),
         csrf_token: admin.session.csrf_token.clone(),
         interval: if run.is_open() { SOON } else { 0 },
-        preview: run.preview.as_ref().and_then(pretty),
+        preview: Preview::of(&run),
         quarantine: store::quarantine(&client, Some(run_id), QUARANTINE_SHOWN).await?,
         run,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::runs::view;
+
+    const RUN_ID: &str = "sync-20261128T154107Z-3fa2c1";
+
+    fn shown(mode: &str, preview: Value) -> String {
+        let mut run = view::tests::succeeded(RUN_ID, mode);
+        if !preview.is_null() {
+            run = run.with_preview(Some(preview));
+        }
+        let page = Run {
+            frame: None,
+            csrf_token: String::new(),
+            interval: 0,
+            preview: Preview::of(&run),
+            quarantine: vec![],
+            run,
+        };
+        page.render().unwrap()
+    }
+
+    #[test]
+    fn a_runs_page_is_headed_by_what_and_when_and_does_not_lead_to_itself() {
+        let page = shown("incremental", Value::Null);
+        let heading = "<h1 id=\"title\">Sync, <time datetime=\"2026-11-28T15:41:07Z\" \
+            title=\"2026-11-28 15:41 UTC\" data-words>28 November 15:41</time></h1> \
+            <code class=\"run-id\">sync-20261128T154107Z-3fa2c1</code>";
+        assert!(page.contains(heading), "{page}");
+        let title = "<title>Sync, 28 November 15:41 UTC · Square Sync</title>";
+        assert!(page.contains(title), "{page}");
+        let itself = format!("href=\"/admin/sync/runs/{RUN_ID}\"");
+        assert!(!page.contains(&itself), "{page}");
+    }
+
+    #[test]
+    fn a_note_does_not_look_like_a_warning() {
+        let page = shown("incremental", Value::Null);
+        let warning = "<strong>Look at this</strong></p><ul><li>3 object(s) wait.</li></ul>";
+        assert!(page.contains(warning), "{page}");
+        let note = "<ul class=\"notes\"><li>38 character(s) were removed.</li></ul>";
+        assert!(page.contains(note), "{page}");
+    }
+
+    #[test]
+    fn a_preview_is_tables_or_says_that_nothing_would_change() {
+        let sample = json!({
+            "items": {"created": [{"id": "A", "label": "Tea <strong>"}], "updated": [], "deleted": []},
+            "variations": {"created": [], "updated": [{"label": "Tea · Large", "key": {"id": "B"},
+                "changes": {"name": {"from": "L", "to": "Large"},
+                    "sku": {"from": null, "to": "T-1"}}}], "deleted": []},
+        });
+        let page = shown("incremental", sample);
+        for part in [
+            "<strong>Items</strong> 1 created",
+            "<th scope=\"row\">Tea &#60;strong&#62; <code>A</code></th></tr>",
+            "<th scope=\"rowgroup\" rowspan=\"2\">Tea · Large <code>B</code></th>\
+             <td>name</td><td><del>L</del> → <ins>Large</ins></td></tr>",
+            "<tr><td>sku</td><td><del>none</del> → <ins>T-1</ins></td></tr>",
+        ] {
+            assert!(page.contains(part), "{part} is not in {page}");
+        }
+        assert!(!page.contains("<pre") && !page.contains("Nothing would change"));
+        for (mode, words) in [
+            ("incremental", "<p>Nothing would change.</p>"),
+            (
+                "full_refresh",
+                "<p>Nothing would change. Every row would be written again as it is.</p>",
+            ),
+        ] {
+            let page = shown(mode, json!({}));
+            assert!(page.contains(words), "{page}");
+        }
+        assert!(!shown("incremental", Value::Null).contains("What would change"));
+    }
 }

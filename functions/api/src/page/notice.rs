@@ -7,7 +7,7 @@ use axum::response::{Html, IntoResponse, Response};
 use shared::error::SyncError;
 
 use super::{Frame, HOME};
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, Missing};
 
 type Link = Option<(String, &'static str)>;
 
@@ -51,6 +51,14 @@ impl Notice {
             text,
             link(SIGN_IN, "Sign in again"),
         )
+    }
+
+    /// On the way to the issuer's own page for it.
+    pub(crate) fn signing_out(address: String) -> Self {
+        let text = "You are signed out here. Your sign-in is ended where you signed in, too; \
+                    if this page stays, follow the link.";
+        let link = Some((address, "End it there"));
+        Self::new(StatusCode::OK, "Signing out", text, link)
     }
 
     pub(crate) fn session_ended() -> Self {
@@ -137,6 +145,11 @@ impl Notice {
             .run_id()
             .map(|run_id| (format!("/admin/sync/runs/{run_id}"), "See that run"));
         match status {
+            StatusCode::NOT_FOUND if error.missing() == Some(Missing::Backup) => {
+                let text = "There is no backup of this name any more, so nothing was started.";
+                let link = link("/admin/sync/backups", "All backups");
+                Self::new(status, "No such backup", text, link)
+            }
             StatusCode::NOT_FOUND => {
                 let text = "There is no run of this name.";
                 let link = link("/admin/sync/runs", "All runs");

@@ -2,9 +2,10 @@
 //! PKCE. The browser holds nothing but sealed cookies; tokens never leave the
 //! server, so no address, log or script can give one away.
 
-use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::Next;
+use std::time::Duration;
+
+use axum::extract::{Extension, Query, State};
+use axum::http::{Extensions, HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::PrivateCookieJar;
 use jiff::Timestamp;
@@ -13,10 +14,13 @@ use subtle::ConstantTimeEq;
 
 use super::HOME;
 use super::notice::Notice;
+use super::sessions::{judge, shown};
 use crate::app::{App, Env};
+use crate::auth::guard::Expected;
 use crate::auth::issuer::{Attempt, Refused};
 use crate::auth::origin::is_same_origin;
-use crate::auth::session::{self, Age, Session};
+use crate::auth::session::{self, Session};
+use crate::caller::{self, Asking, Caller};
 
 /// As long as somebody may take to type a password and a second factor.
 const ATTEMPT_SECONDS: i64 = 10 * 60;
@@ -24,6 +28,8 @@ const ATTEMPT_SECONDS: i64 = 10 * 60;
 const ATTEMPTS_MAX: usize = 5;
 const ATTEMPT: &str = "__Host-square-sync-attempt-";
 const SIGNED_OUT: &str = "/admin/signed-out";
+/// The time that somebody who signs out may wait for the database.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `GET /admin/sign-in`
 #[derive(Debug, Deserialize)]
@@ -70,6 +76,7 @@ pub(crate) async fn callback(
     State(app): State<App>,
     Query(answer): Query<Callback>,
     headers: HeaderMap,
+    extensions: Extensions,
 ) -> Response {
     let env = match app.env().await {
         Ok(env) => env,
@@ -95,13 +102,24 @@ pub(crate) async fn callback(
         }
         Err(refused) => return unavailable(&refused),
     };
+    let nonce = &attempt.nonce;
     let fresh = Session {
         refresh_token: tokens.refresh_token,
+        nonce: nonce.clone(),
         ..Session::begin(Timestamp::now())
     };
-    match judge(env, &tokens.id_token, Some(&attempt.nonce), fresh).await {
+    match judge(env, &tokens.id_token, Expected::SignIn { nonce }, fresh).await {
         Some(session) => {
             tracing::info!(name = session.name, admin = session.admin, "signed in");
+            let outcome = if session.admin {
+                "accepted"
+            } else {
+                "Forbidden"
+            };
+            let caller = Caller::of(&session, caller::address(&extensions));
+            env.audit
+                .try_to_add(&caller.entry("sign_in", outcome))
+                .await;
             (
                 session::write(jar, session),
                 Redirect::to(&attempt.return_to),
@@ -112,112 +130,73 @@ pub(crate) async fn callback(
     }
 }
 
-/// `POST /admin/sign-out`: ends the session here, and at the issuer.
-pub(crate) async fn end(State(app): State<App>, headers: HeaderMap) -> Response {
+/// `POST /admin/sign-out`: ends the session here, for every copy of its cookie, and at
+/// the issuer. The way to the issuer is a page that leads on by itself: browsers follow
+/// no form to another origin that the form's own page did not name, and which one it is
+/// may have to be asked first.
+pub(crate) async fn end(
+    State(app): State<App>,
+    Extension(asking): Extension<Asking>,
+    headers: HeaderMap,
+    extensions: Extensions,
+) -> Response {
     let Ok(env) = app.env().await else {
         return Redirect::to(SIGNED_OUT).into_response();
     };
+    let jar = env.sign_in.jar(&headers);
+    let session = session::read(&jar);
+    let caller = session
+        .as_ref()
+        .map(|session| Caller::of(session, caller::address(&extensions)));
     if !is_same_origin(&headers, env.sign_in.issuer.public_url()) {
+        if let Some(caller) = caller {
+            asking.note(&caller, true);
+        }
         return Notice::cross_site().into_response();
     }
-    let jar = env.sign_in.jar(&headers);
-    if let Some(refresh_token) = session::read(&jar).and_then(|session| session.refresh_token) {
-        env.sign_in.issuer.revoke(&refresh_token).await;
+    if let (Some(session), Some(caller)) = (session, caller) {
+        end_everywhere(env, &session, &caller).await;
     }
     let jar = session::clear(jar);
-    let address = env.sign_in.issuer.end_session(SIGNED_OUT).await;
-    let to = address.map_or_else(|| SIGNED_OUT.to_owned(), String::from);
-    (jar, Redirect::to(&to)).into_response()
+    match env.sign_in.issuer.end_session(SIGNED_OUT).await {
+        Some(address) => {
+            let lead_on = format!("0; url={address}");
+            let notice = Notice::signing_out(String::from(address));
+            (jar, [(HeaderName::from_static("refresh"), lead_on)], notice).into_response()
+        }
+        None => (jar, Redirect::to(SIGNED_OUT)).into_response(),
+    }
+}
+
+/// Has the database and the issuer know that a sign-in is over. Nobody waits long for
+/// either, and who cannot be told is told of by the other: a cookie without its refresh
+/// token is good for minutes only.
+async fn end_everywhere(env: &Env, session: &Session, caller: &Caller) {
+    let here = async {
+        if let Err(problem) = env.ended.end(&session.id).await {
+            tracing::error!(%problem, name = caller.name, "a sign-out was not kept");
+        }
+        env.audit
+            .try_to_add(&caller.entry("sign_out", "accepted"))
+            .await;
+    };
+    let there = async {
+        if let Some(refresh_token) = &session.refresh_token {
+            env.sign_in.issuer.revoke(refresh_token).await;
+        }
+    };
+    let (here, ()) = tokio::join!(tokio::time::timeout(END_TIMEOUT, here), there);
+    if here.is_err() {
+        tracing::error!(
+            name = caller.name,
+            "the database took too long over a sign-out"
+        );
+    }
 }
 
 /// `GET /admin/signed-out`
 pub(crate) async fn ended() -> Notice {
     Notice::signed_out()
-}
-
-/// Around every request: opens the session, renews it where it is due, and hands
-/// it on. The answer carries the cookie if it changed.
-pub(crate) async fn sessions(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    // Signing out says itself what becomes of the cookie, and renews nothing first.
-    let signs_out = request.uri().path() == "/admin/sign-out";
-    if signs_out || !session::was_sent(request.headers()) {
-        return next.run(request).await;
-    }
-    let Ok(env) = app.env().await else {
-        return next.run(request).await;
-    };
-    let jar = env.sign_in.jar(request.headers());
-    let now = Timestamp::now();
-    let mut changed = None;
-    match session::read(&jar) {
-        Some(session) => match session.age(now) {
-            Age::Good => {
-                request.extensions_mut().insert(session);
-            }
-            Age::Stale => match renew(env, session).await {
-                Renewed::Yes(session) => {
-                    changed = Some(session::write(jar, session.clone()));
-                    request.extensions_mut().insert(session);
-                }
-                Renewed::No => changed = Some(session::clear(jar)),
-                Renewed::Unknown => {}
-            },
-            Age::Over => changed = Some(session::clear(jar)),
-        },
-        // Not ours, or sealed with a key that was changed.
-        None => changed = Some(session::clear(jar)),
-    }
-    let response = next.run(request).await;
-    match changed {
-        Some(jar) => (jar, response).into_response(),
-        None => response,
-    }
-}
-
-enum Renewed {
-    Yes(Session),
-    No,
-    Unknown,
-}
-
-async fn renew(env: &Env, session: Session) -> Renewed {
-    let refresh_token = session.refresh_token.clone().unwrap_or_default();
-    match env.sign_in.issuer.renew(&refresh_token).await {
-        Ok(tokens) => {
-            let renewed = Session {
-                refresh_token: tokens.refresh_token,
-                ..session
-            };
-            judge(env, &tokens.id_token, None, renewed)
-                .await
-                .map_or(Renewed::No, Renewed::Yes)
-        }
-        Err(Refused::No(reason)) => {
-            tracing::info!(reason = %shown(&reason), name = session.name, "session not renewed");
-            Renewed::No
-        }
-        Err(Refused::Unavailable(problem)) => {
-            tracing::error!(problem, "issuer cannot be asked for a session's renewal");
-            Renewed::Unknown
-        }
-    }
-}
-
-/// The session of a person whose token passes; none if it does not.
-async fn judge(
-    env: &Env,
-    id_token: &str,
-    nonce: Option<&str>,
-    session: Session,
-) -> Option<Session> {
-    let client_id = env.sign_in.issuer.client_id();
-    let person = env.guard.person(id_token, client_id, nonce).await?;
-    Some(Session {
-        name: person.name,
-        admin: person.admin,
-        good_until: person.expires_at,
-        ..session
-    })
 }
 
 /// Only pages of ours are gone back to: an address that a browser could read as
@@ -274,14 +253,6 @@ fn unavailable(refused: &Refused) -> Response {
         Notice::sign_in_unavailable(),
     )
         .into_response()
-}
-
-/// Another party's word, cut for the log.
-fn shown(text: &str) -> String {
-    text.chars()
-        .filter(|letter| !letter.is_control())
-        .take(100)
-        .collect()
 }
 
 #[cfg(test)]

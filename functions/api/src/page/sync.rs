@@ -7,17 +7,18 @@ use jiff::Timestamp;
 use oauth2::CsrfToken;
 use shared::part::Part;
 use shared::postgres::schema;
-use shared::run::freshness::{self, Freshness};
+use shared::run::freshness;
 
 use super::answer::answer;
-use super::words::{duration, number, time};
+use super::state::{self, Group};
+use super::words::{amount, capital};
 use super::{Admin, Frame};
 use crate::app::{App, Env};
 use crate::caller::Caller;
 use crate::http::error::ApiError;
+use crate::runs::store::Backup;
 use crate::runs::view::RunView;
 use crate::runs::{history, store};
-use crate::schedule::Schedule;
 
 /// Seconds until the page asks again: while something is at work, and else.
 pub(crate) const SOON: u32 = 1;
@@ -26,10 +27,7 @@ pub(crate) const LATER: u32 = 15;
 /// The parts by their names, as they are shown, and whether a sync has them unless it
 /// is asked otherwise.
 fn parts() -> Vec<(&'static str, String, bool)> {
-    let shown = |part: Part| {
-        let (first, rest) = part.name().split_at(1);
-        (part.name(), first.to_uppercase() + rest, part.is_staged())
-    };
+    let shown = |part: Part| (part.name(), capital(part.name()), part.is_staged());
     Part::ALL.map(shown).to_vec()
 }
 
@@ -40,25 +38,16 @@ struct Sync {
     csrf_token: String,
     key: String,
     interval: u32,
-    fresh: Vec<Fresh>,
-    schema: String,
-    schedule: String,
-    next: Option<Moment>,
-    quarantined: String,
+    groups: Vec<Group>,
     open: Vec<RunView>,
     busy: bool,
     parts: Vec<(&'static str, String, bool)>,
     counts: Vec<(String, String)>,
-    backup: String,
+    /// The newest one.
+    backup: Option<Backup>,
     last: Option<RunView>,
     /// The database is of an older release: a migration comes before anything else.
     outdated: bool,
-}
-
-struct Fresh {
-    name: String,
-    age: String,
-    since: String,
 }
 
 pub(crate) async fn page(State(app): State<App>, admin: Admin) -> Response {
@@ -68,22 +57,18 @@ pub(crate) async fn page(State(app): State<App>, admin: Admin) -> Response {
 
 impl Sync {
     /// Of a database that holds nothing yet.
-    fn empty(schedule: &Schedule) -> Self {
+    fn empty() -> Self {
         Self {
             frame: None,
             csrf_token: String::new(),
             key: String::new(),
             interval: LATER,
-            fresh: Vec::new(),
-            schema: String::new(),
-            schedule: schedule.words(),
-            next: None,
-            quarantined: "0".to_owned(),
+            groups: Vec::new(),
             open: Vec::new(),
             busy: false,
             parts: parts(),
             counts: Vec::new(),
-            backup: String::new(),
+            backup: None,
             last: None,
             outdated: false,
         }
@@ -97,39 +82,41 @@ async fn load(env: &Env, admin: &Admin) -> Result<Sync, ApiError> {
         frame: Some(admin.frame.clone()),
         csrf_token: admin.session.csrf_token.clone(),
         key: key(),
-        schema: schema_words(found, wanted),
         outdated: found > 0 && found < wanted,
-        ..Sync::empty(&env.schedule)
+        ..Sync::empty()
     };
+    let schema = state::schema(found, wanted, schema_words(found, wanted));
     if found < wanted {
+        let schedule = state::schedule(&env.schedule, None);
+        page.groups = state::groups(Vec::new(), vec![schema, schedule]);
         return Ok(page);
     }
     let at_work = at_work(env, &admin.caller, None, &["catalog"]).await?;
     page.interval = at_work.interval();
-    page.fresh = freshness::read(&client)
-        .await?
-        .into_iter()
-        .map(Fresh::new)
-        .collect();
-    let last_scheduled = store::last_scheduled(&client).await?;
-    page.next = next_run(&env.schedule, last_scheduled);
-    page.quarantined = number(store::waiting(&client).await?);
     if !at_work.busy {
         let counts = store::counts(&client).await?;
         page.counts = counts
             .into_iter()
-            .map(|(table, rows)| (table, number(rows)))
+            .map(|(table, rows)| (table, amount(rows)))
             .collect();
-        let newest = store::backups(&client, wanted).await?.into_iter().next();
-        page.backup = newest.map_or_else(
-            || "There is no backup yet; this refresh will make the first.".to_owned(),
-            |backup| format!("The newest backup: {}", backup.facts()),
-        );
+        page.backup = store::backups(&client, wanted).await?.into_iter().next();
     }
     let last = store::last_run(&client, "complete_sync").await?;
     page.last = history::shown(env, &admin.caller, &mut client, last.into_iter().collect())
         .await?
         .pop();
+    let (now, has_synced) = (Timestamp::now(), page.last.is_some());
+    let fresh = freshness::read(&client).await?;
+    let fresh = fresh
+        .iter()
+        .map(|fresh| state::fresh(fresh, &env.schedule, now, has_synced));
+    let last_scheduled = store::last_scheduled(&client).await?;
+    let service = vec![
+        schema,
+        state::schedule(&env.schedule, env.schedule.next(now, last_scheduled)),
+        state::quarantine(store::waiting(&client).await?),
+    ];
+    page.groups = state::groups(fresh.collect(), service);
     page.busy = at_work.busy;
     page.open = at_work.runs;
     Ok(page)
@@ -181,64 +168,68 @@ pub(crate) fn schema_words(found: i64, wanted: i64) -> String {
     }
 }
 
-/// A moment for people and for programs.
-struct Moment {
-    text: String,
-    rfc_3339: String,
-}
-
-fn next_run(schedule: &Schedule, last: Option<Timestamp>) -> Option<Moment> {
-    let next = schedule.next(Timestamp::now(), last)?;
-    Some(Moment {
-        text: time(next),
-        rfc_3339: next.to_string(),
-    })
-}
-
-impl Fresh {
-    fn new(fresh: Freshness) -> Self {
-        let age = fresh.age_seconds.map(|seconds| duration(seconds * 1_000));
-        Self {
-            name: fresh.data_type,
-            age: age.map_or_else(|| "never".to_owned(), |age| format!("{age} ago")),
-            since: fresh.as_of.map(time).unwrap_or_default(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use jiff::SignedDuration;
+    use shared::run::freshness::Freshness;
 
-    fn page(schedule: &Schedule, last: Option<Timestamp>) -> String {
+    use super::*;
+    use crate::page::moment::Moment;
+    use crate::runs::store::Amount;
+    use crate::schedule::Schedule;
+
+    fn schedule(state: &str) -> Schedule {
+        Schedule::read(|name| match name {
+            "SCHEDULE_EXPRESSION" => Some("rate(1 day)".to_owned()),
+            "SCHEDULE_STATE" => Some(state.to_owned()),
+            _ => None,
+        })
+    }
+
+    fn page(groups: Vec<Group>) -> String {
         let page = Sync {
-            next: next_run(schedule, last),
-            ..Sync::empty(schedule)
+            groups,
+            ..Sync::empty()
         };
         page.render().unwrap()
     }
 
     #[test]
     fn the_next_run_is_a_moment_beside_the_words() {
-        let schedule = |state: &str| {
-            Schedule::read(|name| match name {
-                "SCHEDULE_EXPRESSION" => Some("rate(1 day)".to_owned()),
-                "SCHEDULE_STATE" => Some(state.to_owned()),
-                _ => None,
-            })
+        let next = Timestamp::now() + SignedDuration::from_hours(24);
+        let shown = |state: &str, next: Option<Timestamp>| {
+            page(state::groups(
+                vec![],
+                vec![state::schedule(&schedule(state), next)],
+            ))
         };
-        let last = Timestamp::now() - jiff::SignedDuration::from_hours(1);
-        let next = last + jiff::SignedDuration::from_hours(24);
-        let words = format!(
-            "every day<small>next <time datetime=\"{next}\">{}</time></small>",
-            time(next)
-        );
-        let shown = page(&schedule("ENABLED"), Some(last));
-        assert!(shown.contains(&words), "{shown}");
+        let words = format!("every day<small>next {}</small>", Moment::new(next));
+        let page = shown("ENABLED", Some(next));
+        assert!(page.contains(&words), "{page}");
         // Without a run to count from, the words alone.
-        let shown = page(&schedule("ENABLED"), None);
-        assert!(shown.contains("<dd>every day</dd>"), "{shown}");
-        let shown = page(&schedule("DISABLED"), Some(last));
-        assert!(shown.contains("<dd>off</dd>"), "{shown}");
+        let page = shown("ENABLED", None);
+        assert!(page.contains("<dd>every day</dd>"), "{page}");
+        let page = shown("DISABLED", None);
+        assert!(page.contains("<dd>off</dd>"), "{page}");
+    }
+
+    #[test]
+    fn what_needs_attention_says_so_in_words_as_well() {
+        let now = Timestamp::now();
+        let fresh = Freshness {
+            data_type: "catalog".to_owned(),
+            as_of: Some(now - SignedDuration::from_hours(49)),
+            age_seconds: Some(49 * 3_600),
+        };
+        let shown = page(state::groups(
+            vec![state::fresh(&fresh, &schedule("ENABLED"), now, true)],
+            vec![state::quarantine(Amount::Exactly(0))],
+        ));
+        let words = "<div class=\"attention\"><dt>catalog</dt><dd>2 d 1 h ago";
+        assert!(shown.contains(words), "{shown}");
+        let words = "<small class=\"why\">older than it should be</small>";
+        assert!(shown.contains(words), "{shown}");
+        let calm = "<div><dt>In quarantine</dt><dd><a href=\"/admin/sync/quarantine\">0</a></dd>";
+        assert!(shown.contains(calm), "{shown}");
     }
 }

@@ -7,7 +7,7 @@ use shared::postgres::schema;
 
 use super::answer::answer;
 use super::sync::{LATER, at_work, key, schema_words};
-use super::words::number;
+use super::words::amount;
 use super::{Admin, Frame};
 use crate::app::{App, Env};
 use crate::http::error::ApiError;
@@ -167,7 +167,7 @@ pub(crate) async fn quarantine(State(app): State<App>, admin: Admin) -> Response
             waiting: if is_empty {
                 String::new()
             } else {
-                number(store::waiting(&client).await?)
+                amount(store::waiting(&client).await?)
             },
         })
     };

@@ -1,8 +1,7 @@
 //! Runs and figures in words, for the templates.
 
-use jiff::Timestamp;
-
-use crate::runs::store::{Backup, Quarantined};
+use super::moment::Moment;
+use crate::runs::store::{Amount, Backup, Quarantined};
 use crate::runs::view::{CountsView, RunView, StepView};
 
 /// A row of the table of results.
@@ -48,8 +47,13 @@ impl RunView {
         }
     }
 
-    pub(crate) fn queued(&self) -> String {
-        time(self.queued_at)
+    pub(crate) fn queued(&self) -> Moment {
+        Moment::new(self.queued_at)
+    }
+
+    /// The same in words, for headings.
+    pub(crate) fn queued_day(&self) -> Moment {
+        Moment::in_words(self.queued_at)
     }
 
     pub(crate) fn took(&self) -> Option<String> {
@@ -159,7 +163,7 @@ impl StepView {
             words.push(duration(ms));
         }
         if let Some(seconds) = progress.seconds_left {
-            words.push(format!("about {} left", duration(seconds * 1_000)));
+            words.push(format!("about {} left", span(seconds)));
         }
         let square = self.square;
         if square.requests > 0 {
@@ -176,12 +180,16 @@ impl StepView {
 }
 
 impl Backup {
+    /// When it was replaced, in words.
+    pub(crate) fn replaced(&self) -> Moment {
+        Moment::in_words(self.created_at)
+    }
+
     pub(crate) fn facts(&self) -> String {
         let rows: i64 = self.rows.values().sum();
         format!(
-            "Replaced {} ({} ago) · {} rows · {} MB",
-            time(self.created_at),
-            duration(self.age_seconds * 1_000),
+            "{} ago · {} rows · {} MB",
+            span(self.age_seconds),
             number(rows),
             number(self.bytes / 1_000_000)
         )
@@ -189,23 +197,25 @@ impl Backup {
 }
 
 impl Quarantined {
-    pub(crate) fn since(&self) -> String {
-        time(self.first_seen_at)
+    pub(crate) fn since(&self) -> Moment {
+        Moment::new(self.first_seen_at)
     }
 }
 
-/// A moment to the minute, in UTC.
-pub(crate) fn time(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+/// A duration in milliseconds, as exactly as it says something.
+pub(crate) fn duration(ms: i64) -> String {
+    match ms {
+        1..1_000 => format!("{ms} ms"),
+        1_000..10_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        _ => span(ms / 1_000),
+    }
 }
 
-/// The two largest units of a duration in milliseconds.
-pub(crate) fn duration(ms: i64) -> String {
-    let seconds = ms / 1_000;
+/// The two largest units of whole seconds.
+pub(crate) fn span(seconds: i64) -> String {
     match seconds {
         ..0 => "0 s".to_owned(),
-        0..10 => format!("{}.{} s", seconds, ms % 1_000 / 100),
-        10..60 => format!("{seconds} s"),
+        0..60 => format!("{seconds} s"),
         60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
         3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
         _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
@@ -225,6 +235,15 @@ pub(crate) fn number(number: i64) -> String {
     if number < 0 { format!("-{text}") } else { text }
 }
 
+/// An amount, and whether it is one to the letter.
+pub(crate) fn amount(amount: Amount) -> String {
+    match amount {
+        Amount::Exactly(count) => number(count),
+        Amount::About(count) => format!("about {}", number(count)),
+        Amount::MoreThan(count) => format!("more than {}", number(count)),
+    }
+}
+
 fn requests(count: u64) -> String {
     match count {
         1 => "1 request".to_owned(),
@@ -232,7 +251,14 @@ fn requests(count: u64) -> String {
     }
 }
 
-fn spaced(name: &str) -> String {
+/// A name as the first word of something.
+pub(crate) fn capital(name: &str) -> String {
+    let mut letters = name.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+pub(crate) fn spaced(name: &str) -> String {
     name.replace('_', " ")
 }
 
@@ -250,9 +276,19 @@ mod tests {
         ] {
             assert_eq!(number(figure), text);
         }
+        assert_eq!(amount(Amount::Exactly(1_000)), "1,000");
+        assert_eq!(amount(Amount::About(12_345)), "about 12,345");
+        assert_eq!(amount(Amount::MoreThan(1_000)), "more than 1,000");
         for (ms, text) in [
             (-5_000, "0 s"),
+            (0, "0 s"),
+            (1, "1 ms"),
+            (49, "49 ms"),
+            (999, "999 ms"),
+            (1_000, "1.0 s"),
             (1_550, "1.5 s"),
+            (9_999, "9.9 s"),
+            (10_000, "10 s"),
             (59_999, "59 s"),
             (60_000, "1 min 0 s"),
             (3_725_000, "1 h 2 min"),
@@ -260,5 +296,7 @@ mod tests {
         ] {
             assert_eq!(duration(ms), text);
         }
+        // Whole seconds are told as such.
+        assert_eq!(["0 s", "1 s", "9 s"], [0, 1, 9].map(span));
     }
 }

@@ -59,10 +59,16 @@ pub(crate) async fn list(
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Restore {
     /// As `GET /admin/backups` names it.
-    #[schema(example = "sync-20261122T180000Z-3fa2c1")]
+    #[schema(
+        value_type = String,
+        required = true,
+        min_length = 1,
+        max_length = 80,
+        pattern = "^[!-~]+$",
+        example = "sync-20261122T180000Z-3fa2c1"
+    )]
     backup_id: Option<String>,
-    /// A second request with the same key gets the first one's run.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = starts::key)]
     idempotency_key: Option<String>,
 }
 
@@ -74,7 +80,10 @@ pub(crate) struct Restore {
     operation_id = "startRestore",
     tag = "backups",
     request_body(content = Restore),
-    responses(StartResponses)
+    responses(
+        StartResponses,
+        (status = 404, description = "There is no such backup.", body = ErrorBody),
+    )
 )]
 pub(crate) async fn restore(
     State(app): State<App>,
@@ -90,7 +99,7 @@ pub(crate) async fn restore(
 impl Restore {
     pub(crate) fn into_request(self, caller: &Caller) -> Result<Request, SyncError> {
         let is_name = |id: &String| {
-            id.len() <= ID_CHARS_MAX && id.bytes().all(|byte| byte.is_ascii_graphic())
+            (1..=ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
         };
         if self.backup_id.as_ref().is_some_and(|id| !is_name(id)) {
             let problem = "names no backup; GET /admin/backups lists them";
@@ -98,7 +107,7 @@ impl Restore {
         }
         let request = Request {
             backup_id: self.backup_id,
-            ..starts::request(Kind::Restore, caller, self.idempotency_key)?
+            ..starts::request(Kind::Restore, caller, self.idempotency_key)
         };
         request.checked()
     }
@@ -120,7 +129,7 @@ mod tests {
         let request = restore(Some("sync-1")).unwrap();
         assert_eq!(request.steps(), ["preflight", "restore", "finish"]);
         assert_eq!(request.leases(), ["catalog", "orders"]);
-        for wrong in [None, Some("a b"), Some("a\0")] {
+        for wrong in [None, Some(""), Some("a b"), Some("a\0")] {
             let error = restore(wrong).unwrap_err();
             assert!(error.to_string().starts_with("backup_id"), "{error}");
         }

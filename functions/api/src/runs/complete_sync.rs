@@ -5,10 +5,16 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use serde_json::Value;
 use shared::error::SyncError;
 use shared::part::Part;
 use shared::run::request::{Kind, Request};
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{
+    ArrayBuilder, Object as Schema, ObjectBuilder, OneOf, OneOfBuilder, Schema as Description,
+    SchemaType, Type,
+};
 
 use super::starts::{self, StartResponses, Started};
 use crate::app::App;
@@ -24,9 +30,8 @@ pub(crate) struct CompleteSync {
     /// Replace the whole account in one go. Readers see the old one until the new one
     /// is complete; the old one is kept as a backup.
     full_refresh: bool,
-    /// The parts to sync: `locations`, `catalog`, `inventory`, `orders`; left
-    /// out, the first three.
-    #[schema(min_items = 1, value_type = Option<Vec<String>>)]
+    // Described in `alternatives`.
+    #[schema(ignore)]
     only: Option<Vec<Part>>,
     /// List everything that Square has, instead of what changed since the last run.
     reconcile: bool,
@@ -34,8 +39,7 @@ pub(crate) struct CompleteSync {
     dry_run: bool,
     /// Go on even where the deletion guard would stop the run.
     allow_mass_deletion: bool,
-    /// A second request with the same key gets the first one's run.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = starts::key)]
     idempotency_key: Option<String>,
 }
 
@@ -58,15 +62,103 @@ pub(crate) async fn post(
     starts::accept(&app, &caller, &asked.into_request(&caller)?).await
 }
 
+/// The description of the body, which tells what goes with what: all that can be asked
+/// for as one object, taken apart into the three kinds of a complete sync.
+pub(crate) fn alternatives(whole: &Schema) -> OneOf {
+    let staged = Part::staged();
+    let of = |title: &str, flags: &[(&str, bool)], only: RefOr<Description>| {
+        let mut one = whole.clone();
+        one.title = Some(title.to_owned());
+        one.properties.insert("only".to_owned(), only);
+        for (field, value) in flags {
+            if let Some(RefOr::T(Description::Object(flag))) = one.properties.get_mut(*field) {
+                flag.enum_values = Some(vec![(*value).into()]);
+            }
+            if *value {
+                one.required.push((*field).to_owned());
+            }
+        }
+        one
+    };
+    let (refresh, preview) = ("full_refresh", "dry_run");
+    OneOfBuilder::new()
+        .item(of(
+            "Sync",
+            &[(refresh, false), (preview, false)],
+            some_of(&Part::ALL),
+        ))
+        .item(of(
+            "Preview",
+            &[(refresh, false), (preview, true)],
+            some_of(&staged),
+        ))
+        .item(of("FullRefresh", &[(refresh, true)], all_of(&staged)))
+        .description(whole.description.clone())
+        .build()
+}
+
+const ONLY: &str = "The parts to sync, each once; left out, all but orders.";
+
+/// The description of any of these parts.
+fn some_of(parts: &[Part]) -> RefOr<Description> {
+    let part = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(parts.iter().map(|part| part.name())));
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(part)
+        .min_items(Some(1))
+        .unique_items(true)
+        .description(Some(ONLY))
+        .into()
+}
+
+/// The description of all of these parts, in any order.
+fn all_of(parts: &[Part]) -> RefOr<Description> {
+    let names: Vec<&str> = parts.iter().map(|part| part.name()).collect();
+    let lists = orders_of(&names).into_iter().map(Value::from);
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .enum_values(Some(lists.chain([Value::Null])))
+        .description(Some(ONLY))
+        .into()
+}
+
+/// These names in every order there is.
+fn orders_of<'a>(names: &[&'a str]) -> Vec<Vec<&'a str>> {
+    if names.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for (place, first) in names.iter().enumerate() {
+        let rest = [&names[..place], &names[place + 1..]].concat();
+        let rests = orders_of(&rest).into_iter();
+        all.extend(rests.map(|rest| [vec![*first], rest].concat()));
+    }
+    all
+}
+
+/// A part that is named twice is more likely meant to be another one.
+fn check_once(only: &[Part]) -> Result<(), SyncError> {
+    for (place, part) in only.iter().enumerate() {
+        if only[..place].contains(part) {
+            let problem = format!("names {} a second time", part.name());
+            return Err(SyncError::input(&format!("only[{place}]"), problem));
+        }
+    }
+    Ok(())
+}
+
 impl CompleteSync {
     pub(crate) fn into_request(self, caller: &Caller) -> Result<Request, SyncError> {
+        check_once(self.only.as_deref().unwrap_or_default())?;
         let request = Request {
             only: self.only,
             full_refresh: self.full_refresh,
             dry_run: self.dry_run,
             reconcile: self.reconcile,
             allow_mass_deletion: self.allow_mass_deletion,
-            ..starts::request(Kind::CompleteSync, caller, self.idempotency_key)?
+            ..starts::request(Kind::CompleteSync, caller, self.idempotency_key)
         };
         request.checked()
     }

@@ -4,13 +4,16 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use shared::error::SyncError;
 use shared::run::request::{Kind, Request};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{
+    ArrayBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, SchemaFormat, SchemaType, Type,
+};
 
 use super::starts::{self, StartResponses, Started};
 use crate::app::App;
@@ -20,6 +23,9 @@ use crate::http::error::ApiError;
 
 /// More than any account has.
 const LOCATIONS_MAX: usize = 1_000;
+/// The ends of the seconds, and of nanoseconds after them, in RFC 3339.
+const SECONDS_END: usize = "0000-00-00T00:00:00".len();
+const FRACTION_END: usize = ".000000000".len();
 /// Square's own are shorter.
 const LOCATION_ID_CHARS_MAX: usize = 50;
 
@@ -28,20 +34,54 @@ const LOCATION_ID_CHARS_MAX: usize = 50;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct HistoricalOrders {
-    /// Orders created from this time on: RFC 3339, or a date, which begins at
-    /// midnight UTC. Left out, since 2018.
-    #[schema(example = "2024-01-01")]
+    #[schema(schema_with = from)]
     from: Option<String>,
-    /// Orders created before this time. Left out, all there are. What is ordered
-    /// after the import has begun is left to later ones.
-    #[schema(example = "2025-01-01T00:00:00Z")]
+    #[schema(schema_with = to)]
     to: Option<String>,
-    /// Orders of these locations; left out, of all.
-    #[schema(min_items = 1, max_items = 1000)]
+    #[schema(schema_with = location_ids)]
     location_ids: Option<Vec<String>>,
-    /// A second request with the same key gets the first one's run.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = starts::key)]
     idempotency_key: Option<String>,
+}
+
+fn from() -> OneOfBuilder {
+    moment(
+        "Orders created from this time on: RFC 3339, or a date, which begins at midnight UTC. \
+         Left out, since 2018. No later than a day from now.",
+        "2024-01-01",
+    )
+}
+
+fn to() -> OneOfBuilder {
+    moment(
+        "Orders created before this time, which is after `from`. Left out, all there are. What \
+         is ordered after the import has begun is left to later ones.",
+        "2025-01-01T00:00:00Z",
+    )
+}
+
+/// The description of a moment that may be left out.
+fn moment(text: &str, example: &str) -> OneOfBuilder {
+    let of = |format| {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(format)))
+    };
+    OneOfBuilder::new()
+        .item(of(KnownFormat::Date))
+        .item(of(KnownFormat::DateTime))
+        .item(ObjectBuilder::new().schema_type(Type::Null))
+        .description(Some(text))
+        .examples([example])
+}
+
+fn location_ids() -> ArrayBuilder {
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(starts::printable(LOCATION_ID_CHARS_MAX))
+        .min_items(Some(1))
+        .max_items(Some(LOCATIONS_MAX))
+        .description(Some("Orders of these locations; left out, of all."))
 }
 
 /// Starts an import of historical orders.
@@ -70,7 +110,7 @@ impl HistoricalOrders {
             from: begun(time("from", self.from)?, Timestamp::now())?,
             to: time("to", self.to)?,
             location_ids: self.location_ids,
-            ..starts::request(Kind::HistoricalOrders, caller, self.idempotency_key)?
+            ..starts::request(Kind::HistoricalOrders, caller, self.idempotency_key)
         };
         request.checked()
     }
@@ -112,10 +152,10 @@ fn time(field: &str, text: Option<String>) -> Result<Option<Timestamp>, SyncErro
     let moment = match shape_of(&text).as_str() {
         "0000-00-00" => {
             let day = text.parse::<Date>().ok();
-            day.and_then(|day| day.to_zoned(TimeZone::UTC).ok())
-                .map(|midnight| midnight.timestamp())
+            day.map(|day| day.to_zoned(TimeZone::UTC))
+                .map(|midnight| midnight.map_or(Timestamp::MAX, |it| it.timestamp()))
         }
-        shape if is_rfc_3339(shape) => text.parse().ok(),
+        shape if is_rfc_3339(shape) => moment_of(&text),
         _ => None,
     };
     let moment = moment.ok_or_else(|| {
@@ -123,6 +163,22 @@ fn time(field: &str, text: Option<String>) -> Result<Option<Timestamp>, SyncErro
         SyncError::input(field, problem)
     })?;
     Ok(Some(moment))
+}
+
+/// The moment that a text of RFC 3339's shape names. The last hours of the year 9999
+/// are beyond what can be stored, and as good as the last moment that can.
+fn moment_of(text: &str) -> Option<Timestamp> {
+    let zone_begins = text.len() - if text.ends_with(['Z', 'z']) { 1 } else { 6 };
+    let (time, zone) = text.split_at_checked(zone_begins)?;
+    let (seconds, fraction) = time.split_at_checked(SECONDS_END)?;
+    seconds.parse::<DateTime>().ok()?;
+    if let Some(offset) = zone.strip_prefix(['+', '-']) {
+        offset.parse::<Time>().ok()?;
+    }
+    // Digits beyond nanoseconds say nothing to us.
+    let fraction = fraction.get(..FRACTION_END).unwrap_or(fraction);
+    let moment = format!("{seconds}{fraction}{zone}").parse();
+    Some(moment.unwrap_or(Timestamp::MAX))
 }
 
 /// The text with each digit as a 0: all dates, and all times, have one shape.
@@ -198,6 +254,17 @@ mod tests {
             ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z"),
             ("2024-01-01t00:00:00.25z", "2024-01-01T00:00:00.25Z"),
             ("2024-01-01T00:00:00-08:00", "2024-01-01T08:00:00Z"),
+            (
+                "2024-01-01T00:00:00.0000000019Z",
+                "2024-01-01T00:00:00.000000001Z",
+            ),
+            ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"),
+            ("0001-01-01T00:00:00+23:59", "0000-12-31T00:01:00Z"),
+            ("9999-12-31", "9999-12-30T22:00:00.999999999Z"),
+            (
+                "9999-12-31T23:59:59-23:59",
+                "9999-12-30T22:00:00.999999999Z",
+            ),
         ] {
             assert_eq!(read(text).unwrap().unwrap().to_string(), moment, "{text}");
         }
@@ -214,6 +281,10 @@ mod tests {
             "2024-01-01T00:00:00.Z",
             "2024-01-01T00:00:00,5Z",
             "2024-01-01T25:00:00Z",
+            "2024-01-01T00:00:00+24:00",
+            "2024-01-01T00:00:00+00:60",
+            "9999-12-32",
+            "9999-13-01T00:00:00Z",
             "2024-01-01T00:00:00+02",
             "2024-01-01T00:00:00+02:00[America/New_York]",
             "20240101T000000Z",

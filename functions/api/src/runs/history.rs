@@ -14,17 +14,21 @@ use shared::postgres::schema;
 use shared::run::request::Kind;
 use shared::run::start;
 use tokio_postgres::Client;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::settle::settle;
-use super::store::{self, Audit, RunRow};
+use super::store::{self, RunRow};
 use super::view::{RunView, RunsView};
 use crate::app::{App, Env};
+use crate::audit::{self, Audit};
 use crate::caller::Caller;
 use crate::http::error::{ApiError, ErrorBody};
 
 const LIMIT_DEFAULT: i64 = 20;
 const LIMIT_MAX: i64 = 100;
+/// An execution's name is no longer.
+const RUN_ID_CHARS_MAX: usize = 80;
 
 const KINDS: [&str; 4] = ["complete_sync", "historical_orders", "migration", "restore"];
 const STATUSES: [&str; 6] = [
@@ -42,16 +46,65 @@ const TRIGGERS: [&str; 3] = ["admin", "schedule", "api"];
 #[into_params(parameter_in = Query)]
 pub(crate) struct Window {
     /// The number of runs, 1 to 100.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
+    #[param(schema_with = limits, required = false)]
     limit: Option<String>,
     /// The `next` of the page before; left out, the newest runs.
+    #[param(schema_with = run_ids, required = false)]
     before: Option<String>,
     /// Only runs of this kind.
+    #[param(schema_with = kinds, required = false)]
     kind: Option<String>,
     /// Only runs that are, or ended, so.
+    #[param(schema_with = statuses, required = false)]
     status: Option<String>,
     /// Only runs that were started by this.
+    #[param(schema_with = triggers, required = false)]
     trigger: Option<String>,
+}
+
+fn limits() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(1))
+        .maximum(Some(LIMIT_MAX))
+        .default(Some(LIMIT_DEFAULT.into()))
+}
+
+/// The description of a run's id.
+fn run_ids() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(RUN_ID_CHARS_MAX))
+        .pattern(Some("^[A-Za-z0-9_-]+$"))
+}
+
+fn one_of(names: &[&'static str]) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names.iter().copied()))
+}
+
+fn kinds() -> ObjectBuilder {
+    one_of(&KINDS)
+}
+
+fn statuses() -> ObjectBuilder {
+    one_of(&STATUSES)
+}
+
+fn triggers() -> ObjectBuilder {
+    one_of(&TRIGGERS)
+}
+
+/// The run that a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it only describes")]
+struct RunId {
+    /// The run's id.
+    #[param(schema_with = run_ids)]
+    run_id: String,
 }
 
 /// The outcome of stopping a run.
@@ -74,6 +127,7 @@ pub(crate) struct Stopped {
         (status = 400, description = "A parameter cannot be used; `field` names it.", body = ErrorBody),
         (status = 401, description = "No valid token.", body = ErrorBody),
         (status = 403, description = "Signed in, but no admin.", body = ErrorBody),
+        (status = 404, description = "There is no run that `before` names.", body = ErrorBody),
         (status = 500, description = "A fault of the service.", body = ErrorBody),
         (status = 503, description = "The database is away.", body = ErrorBody),
     )
@@ -149,7 +203,7 @@ pub(crate) async fn shown(
     path = "/admin/runs/{run_id}",
     operation_id = "getRun",
     tag = "runs",
-    params(("run_id" = String, Path, description = "The run's id.")),
+    params(RunId),
     responses(
         (status = 200, description = "The run as it is now.", body = RunView),
         (status = 401, description = "No valid token.", body = ErrorBody),
@@ -178,6 +232,14 @@ pub(crate) async fn one(env: &Env, caller: &Caller, run_id: &str) -> Result<RunV
     }
     let steps = store::steps(&client, &[&run.run_id]).await?;
     let preview = store::preview(&client, &run.run_id).await?;
+    // It has rows of the data.
+    if preview.is_some() {
+        let entry = Audit {
+            run_id: Some(&run.run_id),
+            ..caller.entry("preview", "shown")
+        };
+        audit::add(&client, &entry).await?;
+    }
     Ok(RunView::new(run, &steps).with_preview(preview))
 }
 
@@ -187,7 +249,7 @@ pub(crate) async fn one(env: &Env, caller: &Caller, run_id: &str) -> Result<RunV
     path = "/admin/runs/{run_id}/stop",
     operation_id = "stopRun",
     tag = "runs",
-    params(("run_id" = String, Path, description = "The run's id.")),
+    params(RunId),
     responses(
         (status = 200, description = "The run is stopped, or had ended before: `status` says as what.", body = Stopped),
         (status = 401, description = "No valid token.", body = ErrorBody),
@@ -222,14 +284,11 @@ pub(crate) async fn stop_run(
         Err(error) => error.name(),
     };
     let entry = Audit {
-        actor: &caller.name,
-        action: "stop",
-        source_ip: caller.source_ip.as_deref(),
         run_id: Some(&run.run_id),
-        outcome,
         detail: json!({"status_before": run.status}),
+        ..caller.entry("stop", outcome)
     };
-    let logged = store::audit(&client, &entry).await;
+    let logged = audit::add(&client, &entry).await;
     let status = result?;
     logged?;
     Ok(Stopped {
@@ -279,20 +338,16 @@ async fn find(client: &Object, run_id: &str) -> Result<RunRow, ApiError> {
 
 /// The alphabet of execution names that logs can hold.
 fn is_run_id(text: &str) -> bool {
-    (1..=80).contains(&text.len())
+    (1..=RUN_ID_CHARS_MAX).contains(&text.len())
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// The place in the history that a page's `next` points to.
-async fn place(client: &Client, run_id: &str) -> Result<Timestamp, SyncError> {
-    let queued_at = if is_run_id(run_id) {
-        store::queued_at(client, run_id).await?
-    } else {
-        None
-    };
-    queued_at.ok_or_else(|| SyncError::input("before", "is no `next` of this list"))
+async fn place(client: &Client, run_id: &str) -> Result<Timestamp, ApiError> {
+    let queued_at = store::queued_at(client, run_id).await?;
+    queued_at.ok_or_else(ApiError::no_such_run)
 }
 
 async fn reload(client: &Client, run: &mut RunRow) -> Result<(), SyncError> {
@@ -303,10 +358,24 @@ async fn reload(client: &Client, run: &mut RunRow) -> Result<(), SyncError> {
 }
 
 impl Window {
-    /// Empty values, as a form sends them, choose nothing.
+    /// The same for a form, whose empty values choose nothing.
+    pub(crate) fn of_form(self) -> Self {
+        let given = |value: Option<String>| value.filter(|value| !value.is_empty());
+        Self {
+            limit: given(self.limit),
+            before: given(self.before),
+            kind: given(self.kind),
+            status: given(self.status),
+            trigger: given(self.trigger),
+        }
+    }
+
     fn filter(&self) -> Result<store::Filter<'_>, SyncError> {
+        if self.before.as_deref().is_some_and(|id| !is_run_id(id)) {
+            return Err(SyncError::input("before", "is no `next` of this list"));
+        }
         let one_of = |field: &str, value: &'_ Option<String>, all: &[&str]| match value.as_deref() {
-            Some(value) if !value.is_empty() && !all.contains(&value) => {
+            Some(value) if !all.contains(&value) => {
                 let problem = format!("wants one of {}", all.join(", "));
                 Err(SyncError::input(field, problem))
             }
@@ -316,18 +385,18 @@ impl Window {
         one_of("status", &self.status, &STATUSES)?;
         one_of("trigger", &self.trigger, &TRIGGERS)?;
         Ok(store::Filter {
-            kind: chosen(&self.kind),
-            status: chosen(&self.status),
-            trigger: chosen(&self.trigger),
+            kind: self.kind.as_deref(),
+            status: self.status.as_deref(),
+            trigger: self.trigger.as_deref(),
         })
     }
 
     /// The values by which the history is filtered, by the parameters' names.
     pub(crate) fn filters(&self) -> [(&'static str, &'static [&'static str], Option<&str>); 3] {
         [
-            ("kind", &KINDS, chosen(&self.kind)),
-            ("status", &STATUSES, chosen(&self.status)),
-            ("trigger", &TRIGGERS, chosen(&self.trigger)),
+            ("kind", &KINDS, self.kind.as_deref()),
+            ("status", &STATUSES, self.status.as_deref()),
+            ("trigger", &TRIGGERS, self.trigger.as_deref()),
         ]
     }
 
@@ -337,7 +406,7 @@ impl Window {
         };
         text.parse()
             .ok()
-            .filter(|limit| (1..=LIMIT_MAX).contains(limit))
+            .filter(|limit| (1..=LIMIT_MAX).contains(limit) && limit.to_string() == *text)
             .ok_or_else(|| {
                 SyncError::input(
                     "limit",
@@ -345,10 +414,6 @@ impl Window {
                 )
             })
     }
-}
-
-fn chosen(value: &Option<String>) -> Option<&str> {
-    value.as_deref().filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]
@@ -367,10 +432,68 @@ mod tests {
         assert_eq!(Window::default().limit().unwrap(), 20);
         assert_eq!(window("1").limit().unwrap(), 1);
         assert_eq!(window("100").limit().unwrap(), 100);
-        for wrong in ["0", "101", "-1", "ten", "1.5", "", "99999999999999999999"] {
+        for wrong in [
+            "0",
+            "101",
+            "-1",
+            "+1",
+            "01",
+            "ten",
+            "1.5",
+            "",
+            "99999999999999999999",
+        ] {
             let error = window(wrong).limit().unwrap_err();
             assert_eq!(error.name(), "InputInvalid");
             assert!(error.to_string().starts_with("limit: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_value_is_a_choice_of_a_forms_alone() {
+        let empty = || Some(String::new());
+        for (window, field) in [
+            (
+                Window {
+                    limit: empty(),
+                    ..Window::default()
+                },
+                "limit",
+            ),
+            (
+                Window {
+                    before: empty(),
+                    ..Window::default()
+                },
+                "before",
+            ),
+            (
+                Window {
+                    kind: empty(),
+                    ..Window::default()
+                },
+                "kind",
+            ),
+            (
+                Window {
+                    status: empty(),
+                    ..Window::default()
+                },
+                "status",
+            ),
+            (
+                Window {
+                    trigger: empty(),
+                    ..Window::default()
+                },
+                "trigger",
+            ),
+        ] {
+            let read = window.limit().and_then(|_| window.filter().map(|_| ()));
+            let error = read.unwrap_err();
+            assert!(error.to_string().starts_with(field), "{error}");
+            let form = window.of_form();
+            assert!(form.limit().is_ok() && form.filter().is_ok(), "{field}");
         }
     }
 

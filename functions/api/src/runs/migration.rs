@@ -20,8 +20,7 @@ use crate::http::error::ApiError;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Migration {
-    /// A second request with the same key gets the first one's run.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = starts::key)]
     idempotency_key: Option<String>,
 }
 
@@ -47,7 +46,7 @@ pub(crate) async fn post(
 
 impl Migration {
     pub(crate) fn into_request(self, caller: &Caller) -> Result<Request, SyncError> {
-        starts::request(Kind::Migration, caller, self.idempotency_key)?.checked()
+        starts::request(Kind::Migration, caller, self.idempotency_key).checked()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A run closes itself, unless its execution is aborted in the console or times
 //! out as a whole. Its record would then stay open and its lease held for up to
-//! two minutes. Whoever meets such a run here asks Step Functions and closes it.
+//! five minutes. Whoever meets such a run here asks Step Functions and closes it.
 
 use deadpool_postgres::Object;
 use serde_json::json;
@@ -10,8 +10,9 @@ use shared::error::SyncError;
 use shared::run::request::Kind;
 use shared::run::start;
 
-use super::store::{self, Audit, RunRow};
+use super::store::RunRow;
 use crate::app::Env;
+use crate::audit::{self, Audit};
 use crate::caller::Caller;
 use crate::executions::Standing;
 use crate::http::error::ApiError;
@@ -63,14 +64,11 @@ pub(crate) async fn settle(
         }
     };
     let entry = Audit {
-        actor: &caller.name,
-        action: "close_ended_run",
-        source_ip: caller.source_ip.as_deref(),
         run_id: Some(&run.run_id),
-        outcome: status,
         detail: json!({"execution_arn": arn}),
+        ..caller.entry("close_ended_run", status)
     };
-    store::audit(client, &entry).await?;
+    audit::add(client, &entry).await?;
     Ok(true)
 }
 

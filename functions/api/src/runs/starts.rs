@@ -11,17 +11,20 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use shared::error::SyncError;
 use shared::postgres::schema;
-use shared::run::request::{Kind, Request};
+use shared::publish::backups;
+use shared::run::request::{KEY_CHARS_MAX, Kind, Request};
 use shared::run::start::{self, Queued};
 use tokio_postgres::Client;
+use utoipa::openapi::schema::{Object as Schema, ObjectBuilder, SchemaType, Type};
 use utoipa::{IntoResponses, ToSchema};
 
 use super::settle::settle;
-use super::store::{self, Audit};
+use super::store;
 use crate::app::{App, Env};
+use crate::audit::{self, Audit};
 use crate::caller::Caller;
 use crate::executions::StepFunctionsError;
-use crate::http::error::{ApiError, ErrorBody};
+use crate::http::error::{ApiError, ErrorBody, Missing};
 
 /// The run that was started.
 #[derive(Debug, Serialize, ToSchema)]
@@ -51,7 +54,8 @@ pub(crate) enum StartResponses {
     /// Signed in, but no admin.
     #[response(status = 403)]
     Forbidden(ErrorBody),
-    /// `RunInProgress`: `run_id` names the run.
+    /// `RunInProgress`, or `IdempotencyConflict` if the key is that of another request:
+    /// `run_id` names the run.
     #[response(status = 409)]
     Conflict(ErrorBody),
     /// The body is too large.
@@ -71,25 +75,35 @@ pub(crate) enum StartResponses {
     Unavailable(ErrorBody),
 }
 
+/// The description of an `idempotency_key`.
+pub(crate) fn key() -> Schema {
+    let text = "A second request with the same key gets the first one's run, if it asks for the \
+                same; another one is refused.";
+    printable(KEY_CHARS_MAX)
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(text))
+        .build()
+}
+
+/// The description of a text of that many characters, none of which is a control
+/// character.
+pub(crate) fn printable(chars_max: usize) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(chars_max))
+        .pattern(Some(r"^[^\u0000-\u001F\u007F-\u009F]+$"))
+}
+
 /// The fields that every request for a run has; the rest is its kind's.
-pub(crate) fn request(
-    kind: Kind,
-    caller: &Caller,
-    idempotency_key: Option<String>,
-) -> Result<Request, SyncError> {
-    if let Some(key) = &idempotency_key
-        && key.chars().any(char::is_control)
-    {
-        let problem = "wants printable characters only";
-        return Err(SyncError::input("idempotency_key", problem));
-    }
-    Ok(Request {
+pub(crate) fn request(kind: Kind, caller: &Caller, idempotency_key: Option<String>) -> Request {
+    Request {
         kind,
         trigger: caller.trigger,
         requested_by: Some(caller.name.clone()),
         idempotency_key,
         ..Request::default()
-    })
+    }
 }
 
 /// Starts a run, and returns where to follow it.
@@ -134,11 +148,19 @@ async fn start(
         schema::ensure(&env.database).await?;
     }
     let mut client = env.database.client().await?;
-    match queue(env, caller, &mut client, request).await? {
+    // What was asked for before has its run, whatever could be said against it by now.
+    let queued = match start::repeated(&client, request).await? {
+        Some(first) => first,
+        None => {
+            refuse_impossible(&client, request).await?;
+            queue(env, caller, &mut client, request).await?
+        }
+    };
+    match queued {
         Queued::New { run_id } => {
             let input = json!(request);
             let accepted = entry(caller, request, &run_id, "accepted");
-            store::audit(&client, &accepted).await?;
+            audit::add(&client, &accepted).await?;
             match execute(env, &client, request.kind, &run_id, &input).await {
                 Ok(execution_arn) => Ok((run_id, execution_arn)),
                 Err(problem) => {
@@ -151,9 +173,26 @@ async fn start(
         Queued::Repeated { run_id } => {
             let execution_arn = repeat(env, &client, &run_id).await?;
             let entry = entry(caller, request, &run_id, "repeated");
-            store::audit(&client, &entry).await?;
+            audit::add(&client, &entry).await?;
             Ok((run_id, execution_arn))
         }
+        Queued::Conflict { run_id } => Err(ApiError::known_key(run_id)),
+    }
+}
+
+/// Refuses what is known to be impossible before it is a run: that would take leases,
+/// fail, and send a mail.
+async fn refuse_impossible(client: &Object, request: &Request) -> Result<(), ApiError> {
+    let Some(backup_id) = &request.backup_id else {
+        return Ok(());
+    };
+    match backups::can_be_restored(client, backup_id).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(ApiError::none_of(Missing::Backup)),
+        Err(error @ SyncError::DatabaseSchemaOutdated { .. }) => {
+            Err(ApiError::from(error).conflicting())
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -222,12 +261,9 @@ fn entry<'a>(
     outcome: &'a str,
 ) -> Audit<'a> {
     Audit {
-        actor: &caller.name,
-        action: request.kind.name(),
-        source_ip: caller.source_ip.as_deref(),
         run_id: Some(run_id),
-        outcome,
         detail: json!({"request": request}),
+        ..caller.entry(request.kind.name(), outcome)
     }
 }
 
@@ -238,8 +274,5 @@ async fn audit_refusal(env: &Env, caller: &Caller, request: &Request, error: &Ap
         run_id: error.run_id(),
         ..entry(caller, request, "", error.name())
     };
-    let logged = async { store::audit(&env.database.client().await?, &entry).await };
-    if let Err(problem) = logged.await {
-        tracing::warn!(%problem, actor = caller.name, outcome = error.name(), "refusal not in the audit log");
-    }
+    env.audit.try_to_add(&entry).await;
 }

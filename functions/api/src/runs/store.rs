@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,6 +13,8 @@ use shared::run::stats::{Counts, Stats};
 use tokio_postgres::types::Json;
 use tokio_postgres::{Client, Row};
 use utoipa::ToSchema;
+
+use crate::audit;
 
 macro_rules! run_columns {
     () => {
@@ -73,7 +74,9 @@ const QUARANTINE: &str = "select data_type, object_id, reason, first_seen_at
     where resolved_at is null and ($1::text is null or run_id = $1)
     order by last_seen_at desc, id desc limit $2";
 
-const WAITING: &str = "select count(*) from sync_quarantine where resolved_at is null";
+/// Parameter: how many are counted at most.
+const WAITING: &str = "select count(*) from (
+    select from sync_quarantine where resolved_at is null limit $1) few";
 
 /// Locations whose orders scheduled runs leave out. Parameter: how many at most.
 const WITHOUT_HISTORY: &str = "
@@ -82,11 +85,19 @@ const WITHOUT_HISTORY: &str = "
         and exists (select from sync_watermarks where list like 'orders:%' and kept_fresh)
     order by l.name, l.id limit $1";
 
-/// The number of rows of each table that a refresh replaces.
+/// The number of rows of each table that a refresh replaces: a few are counted, of many
+/// the statistics tell, because an open page asks again and again. Parameter: how many
+/// are counted at most.
 static COUNTS: LazyLock<String> = LazyLock::new(|| {
     let counts: Vec<String> = account::all_tables()
         .iter()
-        .map(|table| format!("select '{name}', count(*) from {name}", name = table.name))
+        .map(|table| {
+            format!(
+                "select '{name}', (select count(*) from (select from {name} limit $1::bigint) few),
+                    (select reltuples::bigint from pg_class where oid = '{name}'::regclass)",
+                name = table.name
+            )
+        })
         .collect();
     counts.join(" union all ")
 });
@@ -99,7 +110,9 @@ const STEPS: &str = "select run_id, step, status, started_at,
         progress_done, progress_total, stats, square,
         -- The plan's answer lists the windows; the one of the step after it counts them.
         case when jsonb_typeof(result -> 'windows') = 'object' then result -> 'windows' end
-            as windows
+            as windows,
+        case jsonb_typeof(result -> 'notes') when 'array' then result -> 'notes' else '[]' end
+            as notes
     from sync_steps
     where run_id = any($1)
     order by run_id, ordinal, step";
@@ -116,9 +129,6 @@ const SET_EXECUTION_ARN: &str = "update sync_runs set execution_arn = $2
     where run_id = $1 and execution_arn is null";
 
 const FORGET_KEY: &str = "update sync_runs set idempotency_key = null where run_id = $1";
-
-const AUDIT: &str = "insert into audit_log (actor, action, source_ip, run_id, outcome, detail)
-    values ($1, $2, $3, $4, $5, $6)";
 
 /// Every statement by its name, for the test that prepares them all.
 #[must_use]
@@ -141,7 +151,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("backups", BACKUPS),
         ("set_execution_arn", SET_EXECUTION_ARN),
         ("forget_key", FORGET_KEY),
-        ("audit", AUDIT),
+        ("audit", audit::ADD),
     ]
 }
 
@@ -188,6 +198,8 @@ pub(crate) struct StepRow {
     pub(crate) progress_total: Option<i64>,
     /// Of an import of historical orders.
     pub(crate) windows: Option<WindowsView>,
+    /// What it did of its own accord.
+    pub(crate) notes: Vec<String>,
     pub(crate) stats: Stats,
     pub(crate) square: SquareView,
 }
@@ -230,16 +242,6 @@ pub(crate) struct Backup {
     pub(crate) rows: BTreeMap<String, i64>,
     /// Whether this release can put it back: it is of the same schema version.
     pub(crate) restorable: bool,
-}
-
-/// A line of the audit log.
-pub(crate) struct Audit<'a> {
-    pub(crate) actor: &'a str,
-    pub(crate) action: &'a str,
-    pub(crate) source_ip: Option<&'a str>,
-    pub(crate) run_id: Option<&'a str>,
-    pub(crate) outcome: &'a str,
-    pub(crate) detail: Value,
 }
 
 /// Finds a run.
@@ -350,9 +352,34 @@ pub(crate) async fn quarantine(
         .collect()
 }
 
+/// The most that is counted row by row.
+const COUNTED_MAX: i64 = 1_000;
+
+/// The number of some rows, as far as it costs little to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Amount {
+    Exactly(i64),
+    About(i64),
+    MoreThan(i64),
+}
+
+impl Amount {
+    /// Of what was counted, up to one more than is counted, and what statistics say.
+    fn new(counted: i64, estimated: i64) -> Self {
+        if counted <= COUNTED_MAX {
+            Self::Exactly(counted)
+        } else if estimated > COUNTED_MAX {
+            Self::About(estimated)
+        } else {
+            Self::MoreThan(COUNTED_MAX)
+        }
+    }
+}
+
 /// The number of objects that wait in quarantine.
-pub(crate) async fn waiting(client: &Client) -> Result<i64, SyncError> {
-    Ok(client.query_one(WAITING, &[]).await?.try_get(0)?)
+pub(crate) async fn waiting(client: &Client) -> Result<Amount, SyncError> {
+    let row = client.query_one(WAITING, &[&(COUNTED_MAX + 1)]).await?;
+    Ok(Amount::new(row.try_get(0)?, 0))
 }
 
 /// Up to `count` locations whose orders of the past nobody has imported, where there
@@ -368,10 +395,13 @@ pub(crate) async fn without_history(
 }
 
 /// The rows of each table that a refresh replaces.
-pub(crate) async fn counts(client: &Client) -> Result<Vec<(String, i64)>, SyncError> {
-    let rows = client.query(COUNTS.as_str(), &[]).await?;
+pub(crate) async fn counts(client: &Client) -> Result<Vec<(String, Amount)>, SyncError> {
+    let rows = client.query(COUNTS.as_str(), &[&(COUNTED_MAX + 1)]).await?;
     rows.iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .map(|row| {
+            let amount = Amount::new(row.try_get(1)?, row.try_get(2)?);
+            Ok((row.try_get(0)?, amount))
+        })
         .collect()
 }
 
@@ -424,24 +454,6 @@ pub(crate) async fn forget_key(client: &Client, run_id: &str) -> Result<(), Sync
     Ok(())
 }
 
-/// Adds a line to the audit log.
-pub(crate) async fn audit(client: &impl GenericClient, entry: &Audit<'_>) -> Result<(), SyncError> {
-    client
-        .execute(
-            AUDIT,
-            &[
-                &entry.actor,
-                &entry.action,
-                &entry.source_ip,
-                &entry.run_id,
-                &entry.outcome,
-                &Json(&entry.detail),
-            ],
-        )
-        .await?;
-    Ok(())
-}
-
 fn run_of(row: &Row) -> Result<RunRow, SyncError> {
     Ok(RunRow {
         run_id: row.try_get("run_id")?,
@@ -479,7 +491,32 @@ fn step_of(row: &Row) -> Result<StepRow, SyncError> {
         windows: row
             .try_get::<_, Option<Json<_>>>("windows")?
             .map(|json| json.0),
+        notes: row.try_get::<_, Json<_>>("notes")?.0,
         stats: row.try_get::<_, Json<_>>("stats")?.0,
         square: row.try_get::<_, Json<_>>("square")?.0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_are_counted_and_of_many_the_statistics_tell() {
+        for (counted, estimated, amount) in [
+            (0, -1, Amount::Exactly(0)),
+            // Statistics of another time.
+            (7, 90_000, Amount::Exactly(7)),
+            (1_000, 2_000, Amount::Exactly(1_000)),
+            (1_001, 123_456, Amount::About(123_456)),
+            (1_001, 900, Amount::MoreThan(1_000)),
+            (1_001, -1, Amount::MoreThan(1_000)),
+        ] {
+            assert_eq!(
+                Amount::new(counted, estimated),
+                amount,
+                "{counted} {estimated}"
+            );
+        }
+    }
 }

@@ -1,9 +1,7 @@
 //! Runs as the API shows them: rows in, JSON out, nothing else.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use shared::run::console;
 use shared::run::stats::{self, Counts};
 use utoipa::ToSchema;
@@ -32,28 +30,39 @@ pub(crate) struct RunView {
     /// When it was asked for.
     pub(crate) queued_at: Timestamp,
     /// When its first step began.
+    #[schema(required = true)]
     pub(crate) started_at: Option<Timestamp>,
     /// When it ended, however it ended.
+    #[schema(required = true)]
     pub(crate) finished_at: Option<Timestamp>,
     /// From its first step to its end, or to now.
+    #[schema(required = true)]
     pub(crate) duration_ms: Option<i64>,
     /// The execution in Step Functions.
+    #[schema(required = true)]
     pub(crate) execution_arn: Option<String>,
     /// The execution's page in the AWS console.
+    #[schema(required = true)]
     pub(crate) console_url: Option<String>,
     /// Why it failed, if it did.
+    #[schema(required = true)]
     pub(crate) error: Option<RunErrorView>,
     /// Matters that an operator should look at although the run went on.
     pub(crate) warnings: Vec<String>,
+    /// What it did of its own accord, or why it did nothing. Nobody needs to act on it.
+    pub(crate) notes: Vec<String>,
     /// All it is to do, in order, from the start.
     pub(crate) steps: Vec<StepView>,
     /// Of a preview: by data type, up to twenty rows each that would be `created`,
-    /// `updated` (`key` and `changes`, each `from` and `to`) and `deleted`. Only
-    /// where one run is asked for.
+    /// `updated` (`key` and `changes`, each `from` and `to`) and `deleted`. Each has a
+    /// `label`: its name, after those of what it hangs on. Only where one run is asked
+    /// for.
+    #[schema(value_type = serde_json::Value, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) preview: Option<serde_json::Value>,
     /// All data types together. Until the run has succeeded: of the steps that are
     /// done; none before the first of them.
+    #[schema(required = true)]
     pub(crate) totals: Option<CountsView>,
 }
 
@@ -67,6 +76,7 @@ pub(crate) struct RunErrorView {
     /// The message: what happened and what to do.
     pub(crate) message: String,
     /// The step in which it happened, if one was under way.
+    #[schema(required = true)]
     pub(crate) step: Option<String>,
 }
 
@@ -81,12 +91,16 @@ pub(crate) struct StepView {
     /// `pending`, `running`, `succeeded`, `failed` or `skipped`.
     pub(crate) status: String,
     /// When it first began.
+    #[schema(required = true)]
     pub(crate) started_at: Option<Timestamp>,
     /// From its beginning to its end, or to now.
+    #[schema(required = true)]
     pub(crate) duration_ms: Option<i64>,
     pub(crate) progress: Progress,
-    /// Counts of what became of each data type's objects.
-    pub(crate) stats: BTreeMap<String, CountsView>,
+    /// Counts of what became of each data type's objects, in the order of the steps.
+    #[serde(serialize_with = "as_object")]
+    #[schema(value_type = std::collections::BTreeMap<String, CountsView>)]
+    pub(crate) stats: Vec<(String, CountsView)>,
     pub(crate) square: SquareView,
 }
 
@@ -96,10 +110,13 @@ pub(crate) struct Progress {
     pub(crate) done: i64,
     /// None while it is not known how many there are; an estimate for the orders of
     /// the past.
+    #[schema(required = true)]
     pub(crate) total: Option<i64>,
     /// The seconds that the rest will take, if it goes on as it did so far.
+    #[schema(required = true)]
     pub(crate) seconds_left: Option<i64>,
     /// Windows of the import of historical orders.
+    #[schema(value_type = WindowsView, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) windows: Option<WindowsView>,
 }
@@ -123,6 +140,7 @@ pub(crate) struct CountsView {
 pub(crate) struct RunsView {
     pub(crate) runs: Vec<RunView>,
     /// Give this as `before` to go on; none at the end.
+    #[schema(required = true)]
     pub(crate) next: Option<String>,
 }
 
@@ -135,7 +153,14 @@ impl RunView {
             .collect();
         let totals = run.totals.or_else(|| totals_so_far(&own));
         let step = run.error_step.filter(|step| !step.is_empty());
+        let (warnings, reason) = if run.status == "skipped" {
+            (Vec::new(), run.warnings)
+        } else {
+            (run.warnings, Vec::new())
+        };
+        let notes = own.iter().flat_map(|step| step.notes.iter().cloned());
         Self {
+            notes: notes.chain(reason).collect(),
             console_url: run.execution_arn.as_deref().and_then(console::url),
             error: run.error_name.map(|name| RunErrorView {
                 name,
@@ -157,7 +182,7 @@ impl RunView {
             finished_at: run.finished_at,
             duration_ms: run.duration_ms,
             execution_arn: run.execution_arn,
-            warnings: run.warnings,
+            warnings,
         }
     }
 }
@@ -182,14 +207,21 @@ impl StepView {
                 seconds_left: seconds_left(step),
                 windows: step.windows,
             },
-            stats: step
-                .stats
-                .iter()
-                .map(|(data_type, counts)| (data_type.clone(), CountsView::from(*counts)))
+            stats: stats::in_order(&step.stats)
+                .into_iter()
+                .map(|(data_type, counts)| (data_type.to_owned(), CountsView::from(*counts)))
                 .collect(),
             square: step.square,
         }
     }
+}
+
+/// Writes pairs as the members of an object, in their order.
+fn as_object<S: Serializer>(
+    pairs: &[(String, CountsView)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, counts)| (name, counts)))
 }
 
 /// None unless the step is at work and tells how much there is.
@@ -235,7 +267,7 @@ fn totals_so_far(steps: &[&StepRow]) -> Option<Counts> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
@@ -275,6 +307,7 @@ mod tests {
             progress_done: 3,
             progress_total: Some(3),
             windows: None,
+            notes: vec![],
             stats: serde_json::from_value(stats).unwrap(),
             square: serde_json::from_value(json!({"requests": 2, "pages": 1})).unwrap(),
         }
@@ -282,6 +315,26 @@ mod tests {
 
     fn counts(created: i64, unchanged: i64) -> Value {
         json!({"created": created, "updated": 0, "deleted": 0, "unchanged": unchanged, "quarantined": 0})
+    }
+
+    /// A run with a warning and a note, for the pages.
+    pub(crate) fn succeeded(run_id: &str, mode: &str) -> RunView {
+        let row = RunRow {
+            run_id: run_id.to_owned(),
+            mode: mode.to_owned(),
+            status: "succeeded".to_owned(),
+            queued_at: "2026-11-28T15:41:07.5Z".parse().unwrap(),
+            warnings: vec!["3 object(s) wait.".to_owned()],
+            ..run()
+        };
+        let stats = json!({"variations": counts(3, 1), "items": counts(1, 2)});
+        let step = StepRow {
+            run_id: run_id.to_owned(),
+            duration_ms: Some(49),
+            notes: vec!["38 character(s) were removed.".to_owned()],
+            ..step("catalog", stats)
+        };
+        RunView::new(row, &[step])
     }
 
     #[test]
@@ -310,6 +363,7 @@ mod tests {
                     ?region=eu-west-1#/v2/executions/details/{ARN}"),
                 "error": null,
                 "warnings": [],
+                "notes": [],
                 "steps": [
                     {
                         "step": "locations", "status": "succeeded",
@@ -398,6 +452,59 @@ mod tests {
             ..run()
         };
         assert_eq!(total(closed, &steps), counts(9, 0));
+    }
+
+    #[test]
+    fn data_types_stand_in_the_order_of_the_steps() {
+        let stats = json!({"categories": counts(1, 0), "items": counts(2, 0),
+            "variations": counts(3, 0), "inventory": counts(4, 0), "locations": counts(5, 0),
+            "line_items": counts(6, 0), "orders": counts(7, 0)});
+        let json = serde_json::to_string(&RunView::new(run(), &[step("publish", stats)])).unwrap();
+        let place = |name: &str| json.find(&format!("\"{name}\":{{")).unwrap();
+        let names = [
+            "locations",
+            "categories",
+            "items",
+            "variations",
+            "inventory",
+            "orders",
+            "line_items",
+        ];
+        assert!(names.map(place).is_sorted(), "{json}");
+    }
+
+    #[test]
+    fn figures_are_described_as_the_object_that_they_are() {
+        use utoipa::PartialSchema;
+        let described = serde_json::to_value(StepView::schema()).unwrap();
+        let stats = &described["properties"]["stats"];
+        assert_eq!(stats["type"], "object", "{described}");
+        let counts = json!({"$ref": "#/components/schemas/Counts"});
+        assert_eq!(stats["additionalProperties"], counts, "{described}");
+    }
+
+    #[test]
+    fn what_nobody_needs_to_act_on_is_a_note() {
+        let cleaned = StepRow {
+            notes: vec!["38 character(s) were removed.".to_owned()],
+            ..step("catalog", json!({}))
+        };
+        let warned = RunRow {
+            warnings: vec!["3 object(s) wait.".to_owned()],
+            ..run()
+        };
+        let view = RunView::new(warned.clone(), &[cleaned]);
+        assert_eq!(view.warnings, ["3 object(s) wait."]);
+        assert_eq!(view.notes, ["38 character(s) were removed."]);
+        // A run that made way is no failure; its reason is nothing to look into.
+        let skipped = RunRow {
+            status: "skipped".to_owned(),
+            warnings: vec!["Run sync-2 took over.".to_owned()],
+            ..warned
+        };
+        let view = RunView::new(skipped, &[]);
+        assert_eq!(view.notes, ["Run sync-2 took over."]);
+        assert!(view.warnings.is_empty());
     }
 
     #[test]

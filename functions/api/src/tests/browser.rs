@@ -87,6 +87,7 @@ pub(crate) fn session() -> Session {
     let now = Timestamp::now();
     Session {
         name: "ada".to_owned(),
+        subject: "0000-1111".to_owned(),
         admin: true,
         good_until: now.as_second() + 600,
         ..Session::begin(now)

@@ -146,7 +146,8 @@ impl Issuer {
 
     /// From now on it gives an ID token of these claims, and this refresh token.
     pub(crate) fn gives(&self, changes: Value, refresh_token: &str) {
-        let mut claims = self.changed(json!({"aud": "people", "client_id": null}));
+        let id_token = json!({"aud": "people", "client_id": null, "token_use": "id"});
+        let mut claims = self.changed(id_token);
         for (name, value) in changes.as_object().unwrap() {
             claims[name] = value.clone();
         }

@@ -73,6 +73,11 @@ async fn the_issuers_no_ends_the_session() {
         json!({"aud": "machine"}),
         json!({"iss": "https://evil.example"}),
         json!({"exp": now - 120}),
+        json!({"sub": "0000-2222"}),
+        json!({"sub": null}),
+        json!({"nonce": "another"}),
+        json!({"azp": "machine"}),
+        json!({"token_use": "access"}),
     ] {
         issuer.gives(claims.clone(), "refresh-2");
         ended(&claims.to_string()).await;

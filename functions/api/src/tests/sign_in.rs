@@ -3,9 +3,10 @@
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 
-use super::browser::{Answer, get, sealed_as};
+use super::browser::{Answer, KEY, SESSION, get, sealed, sealed_as, send, session};
 use super::issuer::Issuer;
 use super::*;
+use crate::auth::session::{SECONDS_MAX, Session};
 
 const ATTEMPT: &str = "__Host-square-sync-attempt-";
 
@@ -241,4 +242,113 @@ async fn attempts_that_were_never_finished_do_not_pile_up() {
     assert_eq!(set(&begun), 6, "five are dropped, one begins");
     let (_, rest) = begun.cookie(&format!("{ATTEMPT}forged12")).unwrap();
     assert!(rest.contains("Max-Age=0"), "{rest}");
+}
+
+/// Whatever session came along, the browser has the new one and no other.
+#[tokio::test]
+async fn a_new_sign_in_beats_whatever_came_along() {
+    let issuer = Issuer::start().await;
+    let app = app_of(|name| issuer.lookup(name));
+    let now = session().began_at;
+    let alice = |good_until: i64, began_at: i64| {
+        let session = Session {
+            name: "alice".to_owned(),
+            subject: "0000-1111".to_owned(),
+            refresh_token: Some("refresh-alice".to_owned()),
+            good_until,
+            began_at,
+            ..session()
+        };
+        sealed(session, KEY)
+    };
+    for before in [
+        alice(now + 600, now),
+        alice(now - 1, now - 3_600),
+        alice(now - 1, now - SECONDS_MAX),
+        sealed(session(), &"x".repeat(40)),
+        format!("{SESSION}=unreadable"),
+    ] {
+        let begun = begin(&app, "").await;
+        issuer.gives(
+            json!({"nonce": begun.nonce, "username": "bob", "sub": "0000-2222"}),
+            "refresh-bob",
+        );
+        let cookies = format!("{before}; {}", begun.cookie);
+        let query = format!("code=c&state={}", begun.state);
+        let answer = come_back(&app, &query, &cookies).await;
+        assert_eq!(answer.status, 303, "{}", answer.text);
+        let all = answer.headers.get_all(header::SET_COOKIE).iter();
+        let written = all.filter(|cookie| cookie.as_bytes().starts_with(b"__Host-square-sync="));
+        assert_eq!(written.count(), 1, "{before}");
+        assert_eq!(answer.session().unwrap().name, "bob", "{before}");
+        // Nor is the old one asked about.
+        assert_eq!(issuer.asked().len(), 1, "{before}");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_in_is_in_the_audit_log() {
+    let issuer = Issuer::start().await;
+    let state = App::with(env_of(|name| issuer.lookup(name)));
+    let app = router(state.clone());
+    for (groups, outcome) in [(json!(["admin"]), "accepted"), (json!([]), "Forbidden")] {
+        let begun = begin(&app, "").await;
+        issuer.gives(
+            json!({"nonce": begun.nonce, "cognito:groups": groups}),
+            "refresh-1",
+        );
+        let query = format!("code=c&state={}", begun.state);
+        come_back(&app, &query, &begun.cookie).await;
+        let wanted = json!({"actor": "ada", "action": "sign_in", "outcome": outcome,
+            "run_id": null, "detail": {"sub": "0000-1111"}});
+        assert_eq!(state.known().unwrap().audit.lines(), [wanted]);
+    }
+    // Nobody knows who did not come in, and anybody could write that.
+    come_back(&app, "code=c&state=x", "").await;
+    assert_eq!(state.known().unwrap().audit.lines(), Vec::<Value>::new());
+}
+
+/// No form leaves our origin: a page of ours leads on, also where this process has
+/// never spoken to the issuer before.
+#[tokio::test]
+async fn signing_out_leads_to_the_issuer_from_a_cold_function_too() {
+    let issuer = Issuer::start().await;
+    let end = format!("{}/end?a=b", issuer.address);
+    let given = |name: &str| match name {
+        "OIDC_END_SESSION_URL" => Some(end.clone()),
+        _ => issuer.lookup(name),
+    };
+    let slash = |name: &str| match name {
+        "OIDC_ISSUER" => Some(format!("{}/", issuer.address)),
+        _ => given(name),
+    };
+    let cookie = sealed(session(), KEY);
+    let headers = [("cookie", &*cookie), ("sec-fetch-site", "same-origin")];
+    for app in [app_of(given), app_of(slash)] {
+        for warm in [false, true] {
+            let answer = send(&app, &Method::POST, "/admin/sign-out", &headers, "").await;
+            assert_eq!(answer.status, 200, "{warm}: {}", answer.text);
+            assert!(answer.ends_session());
+            let policy = answer.headers[header::CONTENT_SECURITY_POLICY]
+                .to_str()
+                .unwrap();
+            assert!(policy.contains("form-action 'self';"), "{policy}");
+            let refresh = answer.headers["refresh"].to_str().unwrap();
+            let address = refresh.strip_prefix("0; url=").unwrap();
+            assert!(address.starts_with(&format!("{end}&")), "{address}");
+            let back =
+                "post_logout_redirect_uri=https%3A%2F%2Fsync.example.com%2Fadmin%2Fsigned-out";
+            assert!(address.contains(back), "{address}");
+            // For whoever is not led on.
+            let link = format!("href=\"{}\"", address.replace('&', "&#38;"));
+            assert!(answer.text.contains(&link), "{}", answer.text);
+        }
+    }
+    // Where the issuer has no such page the way out is the same as ever.
+    let app = app_of(|name| issuer.lookup(name));
+    let answer = send(&app, &Method::POST, "/admin/sign-out", &headers, "").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.place()),
+        (303, "/admin/signed-out")
+    );
 }

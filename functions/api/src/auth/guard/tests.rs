@@ -18,6 +18,14 @@ fn signed(kid: &str, claims: &Value) -> HeaderMap {
     headers(&sign(kid, claims))
 }
 
+impl Guard {
+    /// The name of the admin whose token these headers carry.
+    async fn admin(&self, headers: &HeaderMap) -> Result<String, Refusal> {
+        let person = self.bearer(headers).await?;
+        person.admin.then_some(person.name).ok_or(Refusal::NotAdmin)
+    }
+}
+
 impl Issuer {
     fn guard(&self) -> Guard {
         Guard::read(|name| self.lookup(name)).unwrap()
@@ -37,14 +45,18 @@ async fn an_admins_tokens_pass() {
         "username": null, "sub": "machine", "client_id": "machine", "cognito:groups": null,
         "scope": "other/read square-sync/admin",
     });
-    let id_token = json!({
-        "username": null, "client_id": null, "aud": "people", "email": "ada@example.com",
+    let elsewhere = json!({
+        "username": null, "token_use": null, "aud": "people", "email": "ada@example.com",
     });
     for (claims, name) in [
         (json!({}), "ada"),
         (machine, "machine"),
-        (id_token, "ada@example.com"),
+        (elsewhere, "ada@example.com"),
         (json!({"aud": ["other", "people"]}), "ada"),
+        (
+            json!({"aud": ["other", "people"], "client_id": null, "azp": "machine"}),
+            "ada",
+        ),
         (json!({"cognito:groups": "admin"}), "ada"),
         (json!({"cognito:groups": "[admin]"}), "ada"),
         (json!({"cognito:groups": "[staff admin]"}), "ada"),
@@ -55,6 +67,190 @@ async fn an_admins_tokens_pass() {
             let admin = guard.admin(&signed(kid, &claims)).await;
             assert_eq!(admin.as_deref(), Ok(name), "{claims}");
         }
+    }
+}
+
+/// Each kind of token in each place, as Cognito, Keycloak and others make them.
+#[tokio::test]
+async fn an_id_token_opens_no_api_and_an_access_token_begins_no_session() {
+    let issuer = Issuer::start().await;
+    let guard = issuer.guard();
+    let bare = json!({"token_use": null, "client_id": null, "aud": "people", "nonce": "n"});
+    let with = |changes: Value| {
+        let mut claims = bare.clone();
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        issuer.changed(claims)
+    };
+    let expected = Expected::SignIn { nonce: "n" };
+    let both = async |token: String| {
+        let admitted = guard.admin(&headers(&token)).await;
+        (
+            admitted,
+            guard.person(&token, "people", expected).await.is_some(),
+        )
+    };
+    for claims in [
+        with(json!({})),
+        with(json!({"token_use": "id"})),
+        with(json!({"token_use": "id", "scope": "square-sync/admin"})),
+        with(json!({"typ": "ID", "azp": "people"})),
+        with(json!({"at_hash": "x", "azp": "people"})),
+    ] {
+        let (api, page) = both(sign("rsa", &claims)).await;
+        assert_eq!(api, Err(Refusal::BadToken("no access token")), "{claims}");
+        assert!(page, "{claims}");
+    }
+    for claims in [
+        with(json!({"token_use": "access"})),
+        with(json!({"typ": "Bearer", "azp": "people"})),
+    ] {
+        let (api, page) = both(sign("rsa", &claims)).await;
+        assert_eq!(api.as_deref(), Ok("ada"), "{claims}");
+        assert!(!page, "{claims}");
+    }
+    // RFC 9068 says it in the header.
+    for kind in ["at+jwt", "application/at+jwt", "AT+JWT"] {
+        let header = Header {
+            kid: Some("rsa".to_owned()),
+            typ: Some(kind.to_owned()),
+            ..Header::new(Algorithm::RS256)
+        };
+        let token = encode(&header, &with(json!({})), &rsa()).unwrap();
+        let (api, page) = both(token).await;
+        assert_eq!((api.as_deref(), page), (Ok("ada"), false), "{kind}");
+    }
+    // Without a word on what it is: by what only one of them has.
+    let machine = issuer.changed(json!({"token_use": null, "scope": "square-sync/admin"}));
+    assert!(guard.admin(&signed("rsa", &machine)).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_id_token_is_for_the_client_that_asked_and_of_its_sign_in() {
+    let issuer = Issuer::start().await;
+    let guard = issuer.guard();
+    let passes = async |changes: Value, expected: Expected<'_>| {
+        let id_token = json!({"token_use": "id", "client_id": null, "aud": "people"});
+        let mut claims = issuer.changed(id_token);
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let token = sign("rsa", &claims);
+        guard.person(&token, "people", expected).await.is_some()
+    };
+    let (begun, goes_on) = (
+        Expected::SignIn { nonce: "n" },
+        Expected::Renewal {
+            subject: "0000-1111",
+            nonce: "n",
+        },
+    );
+    for (changes, at_first, later) in [
+        (json!({"nonce": "n"}), true, true),
+        (json!({}), false, true),
+        (json!({"nonce": "m"}), false, false),
+        (json!({"nonce": "n", "sub": "0000-2222"}), true, false),
+        (json!({"nonce": "n", "sub": ""}), false, false),
+        (json!({"nonce": "n", "sub": null}), false, false),
+        (json!({"nonce": "n", "aud": "machine"}), false, false),
+        (json!({"nonce": "n", "azp": "people"}), true, true),
+        (json!({"nonce": "n", "azp": "machine"}), false, false),
+        (json!({"nonce": "n", "aud": ["people", "x"]}), false, false),
+        (
+            json!({"nonce": "n", "aud": ["people", "x"], "azp": "x"}),
+            false,
+            false,
+        ),
+        (
+            json!({"nonce": "n", "aud": ["people", "x"], "azp": "people"}),
+            true,
+            true,
+        ),
+    ] {
+        assert_eq!(passes(changes.clone(), begun).await, at_first, "{changes}");
+        assert_eq!(passes(changes.clone(), goes_on).await, later, "{changes}");
+    }
+}
+
+/// A slash at the end of the issuer's name is easily lost, or added.
+#[tokio::test]
+async fn both_spellings_of_the_issuer_are_the_issuer() {
+    let issuer = Issuer::start().await;
+    let slash = format!("{}/", issuer.address);
+    for given in [&issuer.address, &slash] {
+        for said in [&issuer.address, &slash] {
+            // With its keys' address, and by its description.
+            for without in ["", "OIDC_JWKS_URL"] {
+                let guard = Guard::read(|name| match name {
+                    "OIDC_ISSUER" => Some(given.clone()),
+                    _ => issuer.lookup(name).filter(|_| name != without),
+                })
+                .unwrap();
+                let token = signed("rsa", &issuer.changed(json!({"iss": said})));
+                assert!(guard.admin(&token).await.is_ok(), "{given} {said}");
+            }
+        }
+        let double = issuer.changed(json!({"iss": format!("{slash}/")}));
+        let guard = issuer.guard();
+        let refused = Err(Refusal::BadToken("issuer"));
+        assert_eq!(guard.admin(&signed("rsa", &double)).await, refused);
+    }
+}
+
+#[tokio::test]
+async fn a_person_has_one_name_whichever_token_they_show() {
+    let issuer = Issuer::start().await;
+    let guard = issuer.guard();
+    let access = guard
+        .bearer(&signed("rsa", &issuer.claims()))
+        .await
+        .unwrap();
+    let id_token = issuer.changed(json!({
+        "username": null, "cognito:username": "ada", "email": "ada@example.com", "nonce": "n",
+        "token_use": "id", "client_id": null, "aud": "people",
+    }));
+    let expected = Expected::SignIn { nonce: "n" };
+    let person = guard
+        .person(&sign("rsa", &id_token), "people", expected)
+        .await;
+    let person = person.unwrap();
+    assert_eq!((&*person.name, &*person.subject), ("ada", "0000-1111"));
+    assert_eq!((access.name, access.subject), (person.name, person.subject));
+}
+
+#[tokio::test]
+async fn a_client_is_called_by_its_name_where_it_has_one() {
+    let issuer = Issuer::start().await;
+    for (clients, id, name) in [
+        (
+            "people,nightly job=XY72xI6ggq48",
+            "XY72xI6ggq48",
+            "nightly job",
+        ),
+        ("people, =XY72xI6ggq48 ", "XY72xI6ggq48", "XY72xI6ggq48"),
+        // An id may hold the sign itself.
+        (
+            "shop=https://a.example/?b=c",
+            "https://a.example/?b=c",
+            "shop",
+        ),
+        ("machine", "machine", "machine"),
+    ] {
+        let guard = Guard::read(|setting| match setting {
+            "OIDC_CLIENT_IDS" => Some(clients.to_owned()),
+            _ => issuer.lookup(setting),
+        })
+        .unwrap();
+        let token = issuer.changed(json!({
+            "username": null, "sub": id, "client_id": id, "cognito:groups": null,
+            "scope": "square-sync/admin",
+        }));
+        let admin = guard.admin(&signed("rsa", &token)).await;
+        assert_eq!(admin.as_deref(), Ok(name), "{clients}");
+        // Its name is no client.
+        let named = issuer.changed(json!({"client_id": "nightly job"}));
+        assert!(guard.admin(&signed("rsa", &named)).await.is_err());
     }
 }
 
@@ -109,6 +305,19 @@ async fn claims_that_do_not_fit_are_refused() {
         (json!({"client_id": null}), "audience"),
         (json!({"aud": "stranger"}), "audience"),
         (json!({"aud": []}), "audience"),
+        // Any of the other audiences could have come by these.
+        (
+            json!({"aud": ["other", "people"], "azp": "other"}),
+            "authorized party",
+        ),
+        (
+            json!({"aud": ["other", "people"], "client_id": "other"}),
+            "authorized party",
+        ),
+        (
+            json!({"aud": ["other", "people"], "client_id": null}),
+            "authorized party",
+        ),
     ] {
         let claims = issuer.changed(claims);
         let admin = guard.admin(&signed("rsa", &claims)).await;
@@ -254,7 +463,10 @@ fn settings_that_would_let_everybody_in_are_refused() {
         ("OIDC_ISSUER", "example.com"),
         ("OIDC_CLIENT_IDS", ""),
         ("OIDC_CLIENT_IDS", " , "),
+        ("OIDC_CLIENT_IDS", "machine="),
         ("OIDC_JWKS_URL", "keys"),
+        ("OIDC_JWKS_URL", "http://keys.example"),
+        ("OIDC_ISSUER", "http://issuer.example"),
     ] {
         let read = Guard::read(|asked| match asked {
             _ if asked == name => Some(value.to_owned()),

@@ -96,6 +96,11 @@ async fn a_wrong_body_is_refused_and_the_field_named() {
             "cannot be used",
         ),
         (r#"{"only": []}"#, "only", "empty list"),
+        (
+            r#"{"only": ["catalog", "orders", "catalog"]}"#,
+            "only[2]",
+            "a second time",
+        ),
         (r#"{"only": "catalog"}"#, "only", "cannot be used"),
         (r#"{"only": ["cataloge"]}"#, "only[0]", "cataloge"),
         (r#"{"reconcile": "yes"}"#, "reconcile", "cannot be used"),
@@ -115,6 +120,11 @@ async fn a_wrong_body_is_refused_and_the_field_named() {
         (r#"{"idempotency_key": ""}"#, "idempotency_key", "1 to 200"),
         (
             r#"{"idempotency_key": "a\u0000"}"#,
+            "idempotency_key",
+            "printable",
+        ),
+        (
+            r#"{"idempotency_key": "\tschedule"}"#,
             "idempotency_key",
             "printable",
         ),
@@ -160,5 +170,20 @@ async fn only_json_is_read() {
         let read = body::parse::<CompleteSync>(&headers(content_type), body.as_bytes());
         let error = read.unwrap_err();
         assert_eq!(refusal(error).await.0, status, "{content_type:?} {body:?}");
+    }
+}
+
+#[test]
+fn the_parts_of_a_refresh_are_described_in_every_order_and_all_are_taken() {
+    let names = Part::staged();
+    let names: Vec<&str> = names.iter().map(|part| part.name()).collect();
+    let lists = orders_of(&names);
+    let mut different = lists.clone();
+    different.sort();
+    different.dedup();
+    assert_eq!((lists.len(), different.len()), (6, 6));
+    for list in lists {
+        let body = json!({"full_refresh": true, "only": list});
+        assert!(read(&body.to_string()).is_ok(), "{body}");
     }
 }
