@@ -4,6 +4,8 @@
 //! and unsigned: it takes them for calls of its one account and region.
 
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,6 +13,7 @@ use tokio::process::Command;
 
 use crate::checkout::Checkout;
 use crate::error::StackError;
+use crate::gate::Gate;
 use crate::guard::{Guard, Service, StopSignal};
 use crate::http;
 
@@ -69,21 +72,29 @@ impl Aws {
         }
     }
 
-    /// Starts the local AWS on this port.
+    /// Starts the local AWS behind a gate on this port.
     pub(crate) async fn start(
         port: u16,
         wait_scale: Option<f64>,
         checkout: &Checkout,
         guard: &Guard,
-    ) -> Result<(Self, Service), StackError> {
+    ) -> Result<(Self, Service, Gate), StackError> {
         let aws = Self::at(format!("http://127.0.0.1:{port}"));
-        let temporary = guard.scratch().join("aws");
-        std::fs::create_dir_all(&temporary)
+        // It keeps keys for signing in, and the functions' code: nobody else may look.
+        let own = guard.scratch().join("aws");
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&own)
             .map_err(StackError::io("while making the local AWS's directory"))?;
-        let mut command = aws.command(checkout.ministack()?, guard);
+        // Short, for a socket's path has room for a hundred letters only.
+        let socket = own.join("http");
+        let gate = Gate::open(port, &socket)?;
+        let mut command = aws.command(checkout.python()?, guard);
         command
-            .env("TMPDIR", &temporary)
-            .env("BIND_HOST", "127.0.0.1")
+            .arg(checkout.root().join("infra/local/launch.py"))
+            .arg(&socket)
+            .env("TMPDIR", &own)
+            .env("STATE_DIR", own.join("state"))
             .env("IOT_MTLS_ENABLED", "0")
             .env("GATEWAY_PORT", port.to_string());
         if let Some(scale) = wait_scale {
@@ -97,7 +108,7 @@ impl Aws {
                 answer.is_ok_and(|answer| answer.status().is_success())
             })
             .await?;
-        Ok((aws, service))
+        Ok((aws, service, gate))
     }
 
     /// Returns its address.

@@ -70,10 +70,15 @@ impl Checkout {
     }
 
     /// The local AWS.
-    pub(crate) fn ministack(&self) -> Result<PathBuf, StackError> {
+    pub(crate) fn python(&self) -> Result<PathBuf, StackError> {
         existing(
             "the local AWS",
             self.root.join(".venv/bin/ministack"),
+            "install it with `make tools`",
+        )?;
+        existing(
+            "the local AWS's Python",
+            self.root.join(".venv/bin/python"),
             "install it with `make tools`",
         )
     }

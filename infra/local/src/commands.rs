@@ -10,7 +10,7 @@ use std::time::Duration;
 use local::api::{Api, Run as SyncRun, SyncRequest, Wanted, refusal};
 use local::show::Show;
 use local::{Aws, MachineClient, Options, Settings, SquareAccount, Stack, StackError, StackFile};
-use local::{deploy, preview, table};
+use local::{deploy, preview, shown, table};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Run;
@@ -26,13 +26,14 @@ pub(crate) async fn run(stack_dir: PathBuf, run: Run) -> Result<bool, StackError
         ..Options::quiet(stack_dir)
     };
     warn_about_token(&options.settings);
+    let is_own_database = options.settings.get("DATABASE_URL").is_none();
     say("Starting the local stack");
     let mut end = Box::pin(end(run.end_with_parent)?);
     let mut stack = tokio::select! {
         started = Stack::start(options) => started?,
         () = &mut end => return Ok(false),
     };
-    introduce(stack.file());
+    say(&introduction(stack.file(), is_own_database));
 
     let api = Api::new(
         &stack.file().api_url,
@@ -124,18 +125,23 @@ fn failure(title: &str, message: &str) -> String {
     format!("{rule}\n✗ {title}\n\n  {message}\n{rule}")
 }
 
-/// Says where everything is, and how to sign in.
-fn introduce(file: &StackFile) {
-    say(&format!(
+/// Returns where everything is, and how to sign in. The stack's own database ends with
+/// it, so that its password may be shown; nothing that the user gave is.
+fn introduction(file: &StackFile, is_own_database: bool) -> String {
+    let database = if is_own_database {
+        file.database_url.clone()
+    } else {
+        shown::address(&file.database_url)
+    };
+    format!(
         "\n  page      {page}\n  sign in   {user} / {password}\n  API       {api}\n            Authorization: Bearer $(make -s token)\n  database  {database}\n  Square    {square}\n  AWS       {aws}\n",
         page = file.page_url,
         user = file.sign_in.username,
         password = file.sign_in.password,
         api = file.api_url,
-        database = file.database_url,
-        square = file.square_base_url,
+        square = shown::address(&file.square_base_url),
         aws = file.aws_endpoint_url,
-    ));
+    )
 }
 
 /// Says loudly that a token which is none of Square's goes to the simulator.
@@ -219,6 +225,30 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn nothing_that_the_user_gave_is_shown_with_its_password() {
+        let file: StackFile = serde_json::from_value(json!({
+            "api_url": "http://127.0.0.1:1/x", "api_host_header": "app.localhost:1",
+            "page_url": "http://app.localhost:1/admin/sync",
+            "database_url": "postgres://u:hidden@h/d",
+            "square_base_url": "https://u:concealed@square.example",
+            "aws_endpoint_url": "http://127.0.0.1:1",
+            "state_machines": {"complete_sync": "", "historical_orders": "", "migration": "",
+                "restore": ""},
+            "sign_in": {"username": "admin", "password": "made for this stack"},
+            "bearer_token": "t",
+        }))
+        .unwrap();
+        let given = introduction(&file, false);
+        assert!(given.contains("postgres://u:***@h/d"), "{given}");
+        assert!(
+            !given.contains("hidden") && !given.contains("concealed"),
+            "{given}"
+        );
+        assert!(given.contains("made for this stack"), "{given}");
+        assert!(introduction(&file, true).contains("postgres://u:hidden@h/d"));
+    }
 
     #[test]
     fn a_run_that_ended_is_told_by_its_name() {

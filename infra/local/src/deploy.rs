@@ -17,6 +17,7 @@ use crate::aws::{Aws, REGION};
 use crate::checkout::Checkout;
 use crate::error::StackError;
 use crate::guard::{Guard, log_end};
+use crate::shown;
 
 /// The stack's name, from which those of its functions and machines derive.
 pub const STACK: &str = "square-sync";
@@ -31,6 +32,7 @@ pub(crate) async fn deploy(
 ) -> Result<BTreeMap<String, String>, StackError> {
     let template = lay_out(checkout, guard.scratch())?;
     write_out(checkout, &template).await?;
+    let secrets = secrets(parameters);
     let parameters = write_parameters(parameters, guard.scratch())?;
     aws.create_bucket(BUCKET).await?;
     let log = guard.log("sam");
@@ -55,6 +57,7 @@ pub(crate) async fn deploy(
     std::fs::remove_file(&parameters)
         .map_err(StackError::io("while removing the deployment's parameters"))?;
     let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    let said = shown::without(&String::from_utf8_lossy(&said), &secrets);
     std::fs::write(&log, said).map_err(StackError::io("while writing sam's log"))?;
     if !output.status.success() {
         return Err(StackError::DidNotStart {
@@ -65,6 +68,16 @@ pub(crate) async fn deploy(
         });
     }
     aws.outputs(STACK).await
+}
+
+/// Returns what SAM must not be quoted with.
+fn secrets(parameters: &BTreeMap<String, String>) -> Vec<&str> {
+    let given = |name: &str| parameters.get(name).map(String::as_str).unwrap_or_default();
+    let addresses = [given("DatabaseUrl"), given("SquareBaseUrl")];
+    let passwords = addresses.into_iter().filter_map(shown::password);
+    // The whole before its parts.
+    let whole = [given("DatabaseUrl"), given("SquareAccessToken")];
+    whole.into_iter().chain(passwords).collect()
 }
 
 /// Returns SAM's complaint: its last error, or the end of its log.

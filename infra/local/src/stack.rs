@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::aws::{Aws, REGION};
 use crate::checkout::Checkout;
 use crate::error::StackError;
+use crate::gate::Gate;
 use crate::guard::{Guard, Service};
 use crate::ports::Claim;
 use crate::postgres::Postgres;
@@ -20,7 +21,7 @@ use crate::{deploy, ports};
 
 /// The page's name on loopback: a custom domain of the template, so that the
 /// page lies at its root path as it does on AWS.
-const DOMAIN: &str = "app.localhost";
+pub(crate) const DOMAIN: &str = "app.localhost";
 
 /// The options for starting a stack.
 #[derive(Clone)]
@@ -67,6 +68,7 @@ pub struct Stack {
     account: SquareAccount,
     services: Vec<Service>,
     guard: Guard,
+    _gate: Gate,
     _claim: Claim,
 }
 
@@ -99,6 +101,7 @@ impl Stack {
                 account,
                 services: parts.services,
                 guard,
+                _gate: parts.gate,
                 _claim: parts.claim,
             }),
             Err(error) => {
@@ -151,6 +154,7 @@ impl Stack {
 /// The parts of a stack once they have started.
 struct Parts {
     claim: Claim,
+    gate: Gate,
     aws: Aws,
     outputs: BTreeMap<String, String>,
     database_url: String,
@@ -191,7 +195,7 @@ impl Parts {
             ),
         )?;
         let (database_url, database_service) = database;
-        let (aws, aws_service) = aws;
+        let (aws, aws_service, gate) = aws;
         let parameters = parameters(options, &aws, port, &square, &database_url);
         let outputs = timed(
             announce,
@@ -202,6 +206,7 @@ impl Parts {
         let services = [database_service, square.service, Some(aws_service)];
         Ok(Self {
             claim,
+            gate,
             aws,
             outputs,
             database_url,
@@ -274,6 +279,10 @@ fn parameters(
         ("CertificateArn", &certificate),
         ("PublicUrl", &format!("http://{}", host(port))),
         ("CognitoEndpointUrl", aws.endpoint()),
+        // Its Cognito has no pages for a second factor, and forgets people's groups when
+        // it is asked again.
+        ("MfaConfiguration", "OFF"),
+        ("SignInCheckMinutes", "480"),
         ("MachineTokenHours", "24"),
     ];
     let mut parameters = options.settings.parameters();

@@ -1,0 +1,44 @@
+"""Starts the local AWS, so that programs of this machine reach what it listens on, and
+web pages do not: not by its socket, which has no port, and not by the ports at which it
+hands events to the functions. Argument: the path of the socket."""
+
+import http.server
+import resource
+import sys
+
+PROGRAMS = ("127.0.0.1", "localhost")
+
+
+def is_of_a_program(headers):
+    """Whether no browser sent this: those say where a request comes from, and a foreign
+    name is one that was made to lead here."""
+    name = headers.get("Host", "").rpartition(":")[0]
+    told = ("Origin", "Sec-Fetch-Site")
+    return name in PROGRAMS and not any(header in headers for header in told)
+
+
+def parse_request(handler, parse=http.server.BaseHTTPRequestHandler.parse_request):
+    if not parse(handler):
+        return False
+    if is_of_a_program(handler.headers):
+        return True
+    handler.send_error(403)
+    return False
+
+
+def main():
+    http.server.BaseHTTPRequestHandler.parse_request = parse_request
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError):
+        # Some systems name a limit that they do not grant.
+        pass
+
+    from hypercorn.__main__ import main as serve
+
+    sys.exit(serve(["ministack.app:app", "--bind", f"unix:{sys.argv[1]}", "--keep-alive", "75"]))
+
+
+if __name__ == "__main__":
+    main()
