@@ -50,7 +50,7 @@ FUNCTIONS := $(notdir $(wildcard functions/*))
 .PHONY: release
 release: .tools/lambda/.ready ## Build the functions for AWS, as deploy and plan do
 	@rustup target list --installed | grep -q aarch64-unknown-linux-gnu || rustup target add aarch64-unknown-linux-gnu
-	@PATH="$(CURDIR)/.tools/lambda/bin:$$PATH" cargo lambda build --quiet --release --arm64 --output-format zip \
+	@PATH="$(CURDIR)/.tools/lambda/bin:$$PATH" cargo lambda build --quiet --locked --release --arm64 --output-format zip \
 	  --disable-optimizations --lambda-dir target/lambda $(addprefix -p ,$(FUNCTIONS))
 
 .PHONY: deploy
@@ -60,6 +60,10 @@ deploy: release .tools/sam/.ready ## Deploy to AWS; asks the first time (ARGS='-
 .PHONY: plan
 plan: release .tools/sam/.ready ## Show what deploy would change on AWS, and change nothing
 	@sh infra/deploy.sh plan $(ARGS)
+
+.PHONY: secret
+secret: release .tools/sam/.ready ## Deploy with a new secret, which it asks for (NAME=SquareAccessToken, DatabaseUrl or OidcClientSecret)
+	@sh infra/deploy.sh secret "$(NAME)" $(ARGS)
 
 .PHONY: destroy
 destroy: .tools/sam/.ready ## Delete the stack from AWS, after asking; the database stays
@@ -85,7 +89,7 @@ build: ## Build the functions, the simulated account and the local stack
 	@cargo build --workspace --bins
 
 .PHONY: tools
-tools: .venv/.ready .tools/sam/.ready tests/browser/node_modules/.ready ## Install what run and test need into the checkout
+tools: .venv/.ready .tools/sam/.ready .tools/schemathesis/.ready tests/browser/node_modules/.ready ## Install what run and test need into the checkout
 
 # Compiling and installing wait for different things: side by side they take
 # little longer than the compiling alone.
@@ -119,6 +123,7 @@ lint-infra: .tools/sam/.ready .tools/checkov/.ready infra/lint/node_modules/.rea
 .PHONY: lint-template
 lint-template:
 	@.tools/sam/bin/python infra/lint/template.py infra/template.yaml $(TARGET)/lint/template.json
+	@$(PYTHON) infra/lint/documents.py README.md docs/DEPLOYING.md infra/RUNBOOK.md
 	@.tools/checkov/bin/python infra/lint/scan.py .tools/checkov/bin/checkov $(TARGET)/lint/template.json
 
 .PHONY: lint-machines
@@ -129,6 +134,7 @@ lint-machines:
 .PHONY: lint-planted
 lint-planted:
 	@NODE=.tools/node/bin/node .tools/sam/bin/python infra/lint/test_lint.py
+	@.tools/sam/bin/python infra/lint/test_deploy.py
 
 # ---------------------------------------------------------------------- Tools
 
@@ -147,6 +153,12 @@ python:
 	@echo "Installing AWS SAM into .tools/sam"
 	@$(PYTHON) -m venv .tools/sam
 	@.tools/sam/bin/python $(PIP_INSTALL) $(addprefix -r ,$^)
+	@touch $@
+
+.tools/schemathesis/.ready: infra/requirements/schemathesis.txt | python
+	@echo "Installing schemathesis into .tools/schemathesis"
+	@$(PYTHON) -m venv .tools/schemathesis
+	@.tools/schemathesis/bin/python $(PIP_INSTALL) --require-hashes -r $<
 	@touch $@
 
 .tools/lambda/.ready: infra/requirements/lambda.txt | python

@@ -9,6 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+import alarms as stories
+import invoke
 import schedule
 
 OPEN_ROUTES = {
@@ -53,12 +55,12 @@ WILDCARD_RESOURCES = [
         "any execution of one machine of ours; its name comes with its start",
     ),
     (
-        {"rds:CreateDBSnapshot", "rds:DescribeDBSnapshots"},
+        {"rds:CreateDBSnapshot", "rds:DescribeDBSnapshots", "rds:AddTagsToResource"},
         r"arn:.+:rds:.+:snapshot:square-sync-\*",
         "snapshots of our own; their names end with the run's id",
     ),
     (
-        {"rds:CreateDBClusterSnapshot", "rds:DescribeDBClusterSnapshots"},
+        {"rds:CreateDBClusterSnapshot", "rds:DescribeDBClusterSnapshots", "rds:AddTagsToResource"},
         r"arn:.+:rds:.+:cluster-snapshot:square-sync-\*",
         "snapshots of our own; their names end with the run's id",
     ),
@@ -80,6 +82,7 @@ SECRET_VALUE = re.compile(
 def complaints(template: dict, headings: set[str]) -> list[str]:
     found = no_wildcards(template) + parameters(template) + secrets(template)
     found += environments(template) + routes(template) + retriers(template)
+    found += sign_in(template) + invoke.judged(definitions(template))
     # With all conditions met, and with none, so that no property hides in either.
     for truth in [True, False]:
         settled = settle(template, truth)
@@ -209,13 +212,21 @@ def machines(template: dict) -> list[str]:
     return found
 
 
+def definitions(template: dict) -> dict[str, str]:
+    """The machines' definitions as JSON text."""
+    return {
+        machine: "".join(texts(properties["DefinitionString"]))
+        for machine, properties in of_type(template, "AWS::StepFunctions::StateMachine")
+    }
+
+
 def retriers(template: dict) -> list[str]:
     """An error is retried alike wherever it may come, and each machine says once why."""
     found = []
     known = {}
-    for machine, properties in of_type(template, "AWS::StepFunctions::StateMachine"):
+    for machine, definition in definitions(template).items():
         reasons = {}
-        for state, retrier in retried(properties["DefinitionString"]):
+        for state, retrier in retried(json.loads(definition)):
             where = f"{machine}, {state}"
             reason = retrier.pop("Comment", None)
             for name in retrier["ErrorEquals"]:
@@ -231,9 +242,9 @@ def retriers(template: dict) -> list[str]:
     return found
 
 
-def retried(definition) -> Iterator[tuple[str, dict]]:
+def retried(definition: dict) -> Iterator[tuple[str, dict]]:
     """Each retrier of a machine, and the state it stands in."""
-    for part in walk(json.loads(*texts(definition))):
+    for part in walk(definition):
         if isinstance(part, dict) and isinstance(part.get("States"), dict):
             for state, what in part["States"].items():
                 for retrier in what.get("Retry", []):
@@ -318,17 +329,51 @@ def secrets(template: dict) -> list[str]:
         properties = dict(resource.get("Properties", {}))
         if resource["Type"] == "AWS::SecretsManager::Secret":
             value = properties.pop("SecretString", None)
-            if value is not None and value not in [{"Ref": one} for one in hidden]:
-                found.append(f"{name}: its value is not a NoEcho parameter alone")
+            if value is not None and not is_secret(template, value, hidden):
+                found.append(f"{name}: its value is not a NoEcho parameter or a client's secret alone")
         found += leaks(name, {**resource, "Properties": properties}, hidden)
     for name, output in template.get("Outputs", {}).items():
         found += leaks(f"Output {name}", output, hidden)
     return found
 
 
+def is_secret(template: dict, value, hidden: set[str]) -> bool:
+    """Whether the value is a NoEcho parameter, or what Cognito made for a client."""
+    if value in [{"Ref": one} for one in hidden]:
+        return True
+    client = referred(template, value, "AWS::Cognito::UserPoolClient")
+    return client is not None and value == {"Fn::GetAtt": [client, "ClientSecret"]}
+
+
 def leaks(where: str, value, hidden: set[str]) -> list[str]:
     return [f"{where}: the secret {name} gets out of Secrets Manager"
-            for name in references(value) if name in hidden]
+            for name in references(value) if name in hidden or name.endswith(".ClientSecret")]
+
+
+# ------------------------------------------------------------------------ Sign-in
+
+
+def sign_in(template: dict) -> list[str]:
+    """People's pools and clients, of which some settings can never be changed."""
+    found = []
+    for name, properties in of_type(template, "AWS::Cognito::UserPool"):
+        if properties.get("UsernameConfiguration", {}).get("CaseSensitive") is not False:
+            found.append(f"{name}: a person may have several names")
+        protection = properties.get("DeletionProtection")
+        if isinstance(protection, dict):
+            protection = template["Parameters"].get(protection.get("Ref"), {}).get("Default")
+        if protection != "ACTIVE":
+            found.append(f"{name}: people can be deleted by a slip")
+        if template["Resources"][name].get("DeletionPolicy") != "RetainExceptOnCreate":
+            found.append(f"{name}: a failed first deployment leaves it, or its stack takes it along")
+    for name, properties in of_type(template, "AWS::Cognito::UserPoolClient"):
+        if properties.get("GenerateSecret") is not True:
+            found.append(f"{name}: a client without a secret")
+        if "code" in properties.get("AllowedOAuthFlows", []):
+            units = {"RefreshToken": "hours", "IdToken": "minutes"}
+            if not units.items() <= properties.get("TokenValidityUnits", {}).items():
+                found.append(f"{name}: its tokens outlive a session")
+    return found
 
 
 def environments(template: dict) -> list[str]:
@@ -447,4 +492,9 @@ def alarms(template: dict, headings: set[str]) -> list[str]:
     for heading in sorted(headings):
         if re.fullmatch(r"\w+Alarm", heading) and heading not in families:
             found.append(f"The runbook's section {heading} is about no alarm")
-    return found
+    heard = {
+        name: properties
+        for name, properties in of_type(template, "AWS::CloudWatch::Alarm")
+        if properties.get("AlarmActions")
+    }
+    return found + stories.complaints(heard, template["Parameters"])

@@ -11,7 +11,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import documents
 import imports
+import invoke
 import schedule
 import template
 
@@ -135,18 +137,54 @@ PLANTED = [
         "    NoEcho: true\n    MinLength: 1\n", "    MinLength: 1\n",
         [
             "SquareAccessToken: looks like a secret without NoEcho",
-            "SquareAccessTokenSecret: its value is not a NoEcho parameter alone",
+            "SquareAccessTokenSecret: its value is not a NoEcho parameter or a client's secret alone",
         ],
     ),
     (
         "a secret in the clear",
         "      SecretString: !Ref DatabaseUrl\n", "      SecretString: postgres://me:open@host/base\n",
-        ["DatabaseUrlSecret: its value is not a NoEcho parameter alone"],
+        ["DatabaseUrlSecret: its value is not a NoEcho parameter or a client's secret alone"],
     ),
     (
         "a secret with a default",
         '    NoEcho: true\n    Default: ""\n', "    NoEcho: true\n    Default: open\n",
         ["OidcClientSecret: a default value in the clear"],
+    ),
+    (
+        "a client's secret among the outputs",
+        "    Value: !Ref PeopleClient\n", "    Value: !GetAtt PeopleClient.ClientSecret\n",
+        ["Output PeopleClientId: the secret PeopleClient.ClientSecret gets out of Secrets Manager"],
+    ),
+    (
+        "a secret that anybody could know",
+        "      SecretString: !GetAtt PeopleClient.ClientSecret\n", "      SecretString: !Ref PeopleClient\n",
+        ["PeopleClientSecret: its value is not a NoEcho parameter or a client's secret alone"],
+    ),
+    # Sign-in
+    (
+        "a pool in which Ada and ada are two people",
+        "        CaseSensitive: false\n", "        CaseSensitive: true\n",
+        ["UserPool: a person may have several names"],
+    ),
+    (
+        "a pool that a slip deletes",
+        "    Default: ACTIVE\n", "    Default: INACTIVE\n",
+        ["UserPool: people can be deleted by a slip"],
+    ),
+    (
+        "a pool that a failed deployment leaves",
+        "    DeletionPolicy: RetainExceptOnCreate\n", "    DeletionPolicy: Retain\n",
+        ["UserPool: a failed first deployment leaves it, or its stack takes it along"],
+    ),
+    (
+        "a client without a secret",
+        "      GenerateSecret: true\n", "      GenerateSecret: false\n",
+        ["PeopleClient: a client without a secret"],
+    ),
+    (
+        "tokens that are good for days",
+        "        RefreshToken: hours\n", "        RefreshToken: days\n",
+        ["PeopleClient: its tokens outlive a session"],
     ),
     (
         "a queue that is not encrypted",
@@ -222,7 +260,8 @@ PLANTED = [
     (
         "an alarm that nobody hears",
         "          AlarmActions: [!Ref Notifications]\n", "",
-        [f"RunFailedAlarm{machine}: the alarm tells no topic" for machine in MACHINES],
+        [f"RunFailedAlarm{machine}: the alarm tells no topic" for machine in MACHINES]
+        + [f"RunFailedAlarm{machine}: there are stories of it, but no such alarm" for machine in MACHINES],
     ),
     (
         "an alarm without a description",
@@ -236,6 +275,43 @@ PLANTED = [
             "QuarantineGrowthAlarm: the runbook has no section QuarantineAlarm",
             "The runbook's section QuarantineGrowthAlarm is about no alarm",
         ],
+    ),
+]
+
+# What is done to an alarm, whose it is, and what happens that it then is wrong in.
+MISTUNED = [
+    ("Expression: FILL(whole, 0)", "Expression: whole", "NoSuccessAlarm: no run any more"),
+    (
+        "MetricName: WholeSyncs\n              Dimensions: [{ Name: Stack, Value: !Ref AWS::StackName }]",
+        "MetricName: RunsSucceeded\n              Dimensions: [{ Name: Kind, Value: complete_sync }]",
+        "NoSuccessAlarm: all syncs fail, but orders are read at night",
+    ),
+    (
+        " - FILL(told, 0)", "",
+        "RunFailedAlarmCompleteSync: ExecutionsFailed all night, each told of after two minutes",
+    ),
+    (
+        "          DatapointsToAlarm: 4\n", "          DatapointsToAlarm: 1\n",
+        "RunFailedAlarmRestore: ExecutionsTimedOut, told of after some tries",
+    ),
+    (
+        "          EvaluationPeriods: 26\n", "          EvaluationPeriods: 1\n",
+        "NearTimeOutAlarmCatalog: the daily listing nears its time-out",
+    ),
+    (
+        "      EvaluationPeriods: 168\n", "      EvaluationPeriods: 1\n",
+        "NotificationsFailedAlarm: a subscriber is gone",
+    ),
+    (" + FILL(api, 0)", "", "FunctionThrottlesAlarm: no room for Api"),
+    (" - FILL(errors, 0)", "", "ApiErrorsAlarm: the function fails"),
+    (
+        "AlarmDescription: A notification did not reach a subscriber.\n",
+        "AlarmDescription: A notification did not reach a subscriber.\n      OKActions: [!Ref Notifications]\n",
+        "NotificationsFailedAlarm: mails that all is well when it is new",
+    ),
+    (
+        "  NotificationsFailedAlarm:\n", "  OtherAlarm:\n",
+        "OtherAlarm: nobody says when it rings and when it is quiet",
     ),
 ]
 
@@ -345,6 +421,15 @@ class Lint(unittest.TestCase):
                 self.plant(self.copy, old, new)
                 self.assertEqual(template.judged(self.copy)[1], complaints)
 
+    def test_alarms(self):
+        sound = self.copy.read_text()
+        for old, new, wrong in MISTUNED:
+            with self.subTest(wrong):
+                self.copy.write_text(sound)
+                self.plant(self.copy, old, new)
+                said = template.judged(self.copy)[1]
+                self.assertTrue(any(text.startswith(wrong) for text in said), said)
+
     def test_schedule_expressions(self):
         for expression in listed(GOOD):
             self.assertIsNone(schedule.complaint(expression))
@@ -408,6 +493,31 @@ class Lint(unittest.TestCase):
                 self.assertRegex("\n".join(template.judged(self.copy)[1]), complaint)
                 self.machine.write_text(sound)
 
+    def test_errors_of_a_call(self):
+        for name in sorted(invoke.PASSING):
+            with self.subTest(name):
+                sound = self.machine.read_text()
+                # The first in a list, or another one.
+                old = f'"Lambda.{name}", ' if f'"Lambda.{name}", ' in sound else f', "Lambda.{name}"'
+                self.plant(self.machine, old, "")
+                self.assertIn(
+                    f"Migration, Preflight: does not retry Lambda.{name}",
+                    template.judged(self.copy)[1],
+                )
+                self.machine.write_text(sound)
+        self.plant(
+            self.machine, '"Lambda.ServiceException", ',
+            '"Lambda.ServiceException", "Lambda.KMSDisabledException", ',
+        )
+        self.assertIn(
+            "Migration, Preflight: retries Lambda.KMSDisabledException in vain",
+            template.judged(self.copy)[1],
+        )
+        self.assertEqual(
+            invoke.undecided({"ServiceException", "TiredException"}),
+            ["Lambda's Invoke may end with TiredException: is it retried?"],
+        )
+
     def machine_lint(self) -> str:
         validator = HERE / "node_modules/asl-validator/dist/bin/asl-validator.js"
         return self.run_lint(os.environ["NODE"], validator, "--json-path", self.machine)
@@ -437,6 +547,28 @@ class Imports(unittest.TestCase):
                     self.assertTrue(any(text.endswith(complaint) for text in said), said)
                 if not wanted:
                     self.assertEqual(said, [])
+
+
+class Documents(unittest.TestCase):
+    def test_what_is_written(self):
+        for path in [INFRA / "RUNBOOK.md", INFRA.parent / "README.md", INFRA.parent / "docs/DEPLOYING.md"]:
+            self.assertEqual(documents.complaints(path.name, path.read_text()), [])
+
+    def test_planted(self):
+        for line, is_shown in [
+            ('curl -s -H "Authorization: Bearer $TOKEN" "$API/admin/runs"', True),
+            ('curl -s \\\n  -u "$CLIENT:$SECRET" "https://sign.in/oauth2/token"', True),
+            ('aws secretsmanager put-secret-value --secret-id a --secret-string "$(cat t)"', True),
+            ("aws secretsmanager put-secret-value --secret-id a --secret-string file://t", False),
+            ('make deploy ARGS="--parameter-overrides SquareAccessToken=EAAA"', True),
+            ("make secret NAME=SquareAccessToken", False),
+            ("aws cognito-idp admin-set-user-password --username ada --password x --permanent", True),
+            ('psql "postgres://u:p@h/d"', True),
+            ("""printf 'header = "Authorization: %s"\\n' "$TOKEN" | curl --config - "$API" """, False),
+        ]:
+            with self.subTest(line):
+                said = documents.complaints("a", f"```sh\n{line}\n```\n")
+                self.assertEqual(bool(said), is_shown, said)
 
 
 if __name__ == "__main__":
