@@ -407,6 +407,42 @@ fn the_api_answers_at_the_root_of_its_own_name() {
 }
 
 #[test]
+fn no_web_page_reaches_the_local_aws() {
+    run(async {
+        let cloud = Cloud::turn().await;
+        let file = cloud.stack.file();
+        let http = reqwest::Client::new();
+        let port = file.aws_endpoint_url.rsplit(':').next().unwrap();
+        let rebound = format!("evil.example:{port}");
+        for (path, target) in [
+            ("/", "secretsmanager.ListSecrets"),
+            ("/2015-03-31/functions", ""),
+            ("/", "AWSStepFunctions.ListStateMachines"),
+        ] {
+            let url = format!("{}{path}", file.aws_endpoint_url);
+            let ask = || {
+                http.post(&url)
+                    .header("content-type", "text/plain")
+                    .header("x-amz-target", target)
+                    .body("{}")
+            };
+            for (name, value) in [
+                ("origin", "http://evil.example"),
+                ("sec-fetch-site", "cross-site"),
+                ("host", rebound.as_str()),
+            ] {
+                let answer = ask().header(name, value).send().await.unwrap();
+                assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{target} {name}");
+            }
+            let answer = ask().send().await.unwrap();
+            assert_ne!(answer.status(), StatusCode::FORBIDDEN, "{target}");
+            let allowed = answer.headers().get("access-control-allow-origin");
+            assert_eq!(allowed, None, "{target}");
+        }
+    });
+}
+
+#[test]
 fn the_history_is_paged_newest_first() {
     run(async {
         let cloud = Cloud::turn().await;

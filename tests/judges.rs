@@ -1,5 +1,6 @@
-//! The simulated account before judges that know nothing of it: Square's official
-//! SDK, and Square's published schemas where they are at hand.
+//! Judges that know nothing of what they judge: Square's official SDK of the simulated
+//! account, and Square's published schemas where they are at hand; schemathesis of the
+//! API and its description.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,6 +9,8 @@ use local::Checkout;
 use serde_json::json;
 
 use crate::support::account::Account;
+use crate::support::cloud::Cloud;
+use crate::support::run;
 
 fn judge(script: &str, arguments: &[&str]) {
     let root = Checkout::find().unwrap().root().to_path_buf();
@@ -53,3 +56,43 @@ fn every_answer_fits_squares_schemas() {
     let schemas = schemas.to_string_lossy();
     judge("schemas.py", &[&account.url, "sim-token", &schemas]);
 }
+
+/// It makes up requests that the description allows, and such that it forbids, and
+/// follows what the answers name.
+#[test]
+fn the_api_is_what_its_description_says() {
+    run(async {
+        let cloud = Cloud::own("described").await;
+        let root = Checkout::find().unwrap().root().to_path_buf();
+        let judge = root.join("tests/openapi");
+        let stack = cloud.stack.file();
+        let output = tokio::process::Command::new(root.join(".tools/schemathesis/bin/st"))
+            .arg("--config-file")
+            .arg(judge.join("schemathesis.toml"))
+            .args([
+                "run",
+                &format!("{}/openapi.json", stack.api_url),
+                "--no-color",
+            ])
+            .args(["--url", &stack.api_url, "--max-examples", EXAMPLES])
+            .arg("--header")
+            .arg(format!("Authorization: Bearer {}", stack.bearer_token))
+            .env("SCHEMATHESIS_HOOKS", "hooks")
+            .env("PYTHONPATH", &judge)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .output()
+            .await
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success(),
+            "{said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        // Whatever it may leave out, it has asked each of the routes.
+        assert!(said.contains("Operations:"), "{said}");
+    });
+}
+
+/// Of each way of making them up, for each route.
+const EXAMPLES: &str = "25";

@@ -1,9 +1,9 @@
 //! One writer at a time, steps that may run twice, and late ones that may not.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::finish;
 use shared::run::lease;
-use shared::run::request::{CATALOG_LEASE, Request};
+use shared::run::request::{CATALOG_LEASE, Kind, Request};
 use shared::run::start::{self, Queued};
 
 use crate::support::account::Account;
@@ -45,6 +45,80 @@ fn a_schedules_second_delivery_starts_nothing() {
         let request = json!({"trigger": "schedule", "scheduled_time": "2026-11-22T18:00:00Z"});
         world.sync(request.clone()).await;
         assert_eq!(world.run(request).await.status, "skipped");
+    });
+}
+
+/// What a request gets that is asked for through the API.
+async fn queued(world: &World, kind: Kind, request: Value) -> Queued {
+    let request = Request::parse(kind, request).unwrap();
+    let mut client = world.env.database.client().await.unwrap();
+    start::queue(&mut client, &request).await.unwrap()
+}
+
+#[test]
+fn a_key_answers_the_same_request_alone() {
+    run(async {
+        let world = World::small().await;
+        let keyed = json!({"idempotency_key": "k", "requested_by": "ada", "trigger": "api"});
+        let sync = async |request| queued(&world, Kind::CompleteSync, request).await;
+        let Queued::New { run_id } = sync(keyed.clone()).await else {
+            panic!("no new run");
+        };
+        world.run_named(&run_id, keyed).await;
+        for same in [
+            json!({"idempotency_key": "k"}),
+            json!({"idempotency_key": "k", "requested_by": "bob", "trigger": "admin"}),
+            json!({"idempotency_key": "k", "only": ["inventory", "catalog", "locations"]}),
+        ] {
+            let run_id = run_id.clone();
+            assert_eq!(sync(same).await, Queued::Repeated { run_id });
+        }
+        for (kind, other) in [
+            (
+                Kind::CompleteSync,
+                json!({"idempotency_key": "k", "reconcile": true}),
+            ),
+            (
+                Kind::CompleteSync,
+                json!({"idempotency_key": "k", "only": ["catalog"]}),
+            ),
+            (
+                Kind::CompleteSync,
+                json!({"idempotency_key": "k", "dry_run": true}),
+            ),
+            (Kind::HistoricalOrders, json!({"idempotency_key": "k"})),
+            (Kind::Migration, json!({"idempotency_key": "k"})),
+            (
+                Kind::Restore,
+                json!({"idempotency_key": "k", "backup_id": "b"}),
+            ),
+        ] {
+            let run_id = run_id.clone();
+            assert_eq!(
+                queued(&world, kind, other).await,
+                Queued::Conflict { run_id }
+            );
+        }
+        // In the console it is the run itself that says so.
+        let (name, report) = world
+            .fail(json!({"idempotency_key": "k", "dry_run": true}))
+            .await;
+        assert_eq!(name, "InputInvalid");
+        assert!(report.error.unwrap().message.contains(&run_id));
+        assert_eq!(world.number("select count(*) from sync_runs").await, 2);
+    });
+}
+
+#[test]
+fn nobody_takes_a_schedules_key_before_it_comes() {
+    run(async {
+        let world = World::small().await;
+        let time = "2026-11-22T18:00:00Z";
+        let guess = json!({"idempotency_key": format!("schedule {time}")});
+        world.sync(guess).await;
+        let hourly = json!({"trigger": "schedule", "scheduled_time": time});
+        assert_eq!(world.sync(hourly.clone()).await.status, "succeeded");
+        assert_eq!(world.run(hourly).await.status, "skipped");
     });
 }
 
@@ -178,6 +252,8 @@ fn a_step_that_comes_just_after_a_stop_does_not_take_the_lease_up_again() {
         let client = world.env.database.client().await.unwrap();
         let late = lease::take_up(&client, &[CATALOG_LEASE], "stopped", token).await;
         assert_eq!(late.unwrap_err().name(), "LeaseLost");
+        // Preflight takes both of the pool's.
+        drop(client);
         world.sync(json!({})).await;
     });
 }

@@ -14,6 +14,7 @@ mod changes;
 mod deletion;
 mod elements;
 mod end_to_end;
+mod ended_sign_ins;
 mod faults;
 mod figures;
 mod fresh_orders;

@@ -126,9 +126,10 @@ fn failures_in_a_row_are_counted_until_the_failing_step_succeeds() {
         let broken = json!([{"endpoint": CATALOG, "kind": "status", "status": 401}]);
         world.sync(json!({})).await;
         world.account.faults(broken).await;
-        let client = &world.env.database.client().await.unwrap();
+        let database = &world.env.database;
         let before = |run_id: String| async move {
-            let summary = summary::read(client, &run_id).await.unwrap().unwrap();
+            let client = database.client().await.unwrap();
+            let summary = summary::read(&client, &run_id).await.unwrap().unwrap();
             summary.failures_before
         };
         let (_, first) = world.fail(json!({})).await;

@@ -61,7 +61,7 @@ async fn scheduled_run(cloud: &Cloud) -> String {
 
 async fn disable_schedule(cloud: &Cloud) {
     let endpoint = &cloud.stack.file().aws_endpoint_url;
-    let url = format!("{endpoint}/schedules/square-sync-complete-sync");
+    let url = format!("{endpoint}/schedules/square-sync-complete-sync?groupName=square-sync");
     let call = async |method, body: Option<&Value>| {
         let request = reqwest::Client::new().request(method, &url);
         // By its scope the local AWS knows which of its services is meant.

@@ -63,6 +63,11 @@ fn the_history_comes_in_once_and_a_second_import_asks_for_nothing_finished() {
         tables::assert_orders_equal_truth(&world.client, &world.account).await;
         assert_counted_once(&world, &[&first]).await;
         assert_eq!(first.counts("orders").given(), 1_500);
+        // In orders to the end, as on the way, whatever lines they have.
+        let read = "select progress_done from sync_steps where step = 'orders'";
+        assert_eq!(world.number(read).await, 1_500);
+        let whole = "select progress_total from sync_steps where step = 'orders'";
+        assert_eq!(world.number(whole).await, 1_500);
         let totals = first.totals.unwrap();
         assert_eq!(totals.unchanged + totals.updated + totals.deleted, 0);
 

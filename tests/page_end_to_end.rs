@@ -1,11 +1,12 @@
 //! The admin page in a real browser, behind the real sign-in, in front of the
 //! local AWS.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::support::browser::{Driver, Options, validate_html};
+use crate::support::browser::{Browser, Driver, Options, ZONE, ZONE_HOURS, validate_html};
 use crate::support::cloud::Cloud;
-use crate::support::page::{desktop, open, origin, signed_in};
+use crate::support::page::{desktop, open, origin, refresh, signed_in};
 use crate::support::run;
 
 const PAGES: [&str; 6] = [
@@ -18,6 +19,23 @@ const PAGES: [&str; 6] = [
 ];
 /// Of one page with all its files, compressed.
 const PAGE_BYTES_MAX: u64 = 60_000;
+
+/// Times are those of the browser's zone, which is named; pointed at, they are in UTC.
+async fn assert_in_zone(browser: &Browser) {
+    assert_eq!(browser.text("#zone").await, ZONE);
+    for (place, shape) in [
+        ("h1 time", "%-d %B %H:%M"),
+        (".run .facts time", "%Y-%m-%d %H:%M"),
+    ] {
+        let attribute = async |name: &str| browser.attribute(place, name).await.unwrap();
+        let at: Timestamp = attribute("datetime").await.parse().unwrap();
+        let here = at + SignedDuration::from_hours(ZONE_HOURS);
+        let shown = here.strftime(shape).to_string();
+        browser.wait_text(place, &shown).await;
+        let utc = at.strftime("%Y-%m-%d %H:%M UTC").to_string();
+        assert_eq!(attribute("title").await, utc);
+    }
+}
 
 #[test]
 fn an_admin_syncs_refreshes_and_signs_out_in_a_browser() {
@@ -33,7 +51,13 @@ fn an_admin_syncs_refreshes_and_signs_out_in_a_browser() {
             .click("form[action='/admin/sync/start'] button")
             .await;
         browser.wait_text(".badge", "succeeded").await;
-        let run_id = browser.text("h1").await;
+        assert_in_zone(&browser).await;
+        // What the page asks for later comes in UTC as well.
+        let forget = "document.querySelectorAll('time').forEach(time => time.textContent = '?')";
+        browser.execute(forget).await;
+        refresh(&browser).await;
+        assert_in_zone(&browser).await;
+        let run_id = browser.text(".run-id").await;
         let run = cloud.run(&run_id).await;
         assert_eq!(
             (&run["trigger"], &run["kind"]),
@@ -51,7 +75,7 @@ fn an_admin_syncs_refreshes_and_signs_out_in_a_browser() {
         assert_eq!(browser.execute(is_dead).await, json!(false));
         browser.click(button).await;
         browser.wait_text(".badge", "succeeded").await;
-        let refresh = cloud.run(&browser.text("h1").await).await;
+        let refresh = cloud.run(&browser.text(".run-id").await).await;
         assert_eq!(refresh["mode"], "full_refresh");
 
         // It left a backup, which can be put back.
@@ -60,7 +84,7 @@ fn an_admin_syncs_refreshes_and_signs_out_in_a_browser() {
         browser.click("details.confirm input[type=checkbox]").await;
         browser.click("details.confirm button.danger").await;
         browser.wait_text(".badge", "succeeded").await;
-        let restored = cloud.run(&browser.text("h1").await).await;
+        let restored = cloud.run(&browser.text(".run-id").await).await;
         assert_eq!(restored["kind"], "restore");
 
         browser.click(".person button").await;

@@ -111,7 +111,7 @@ fn two_tabs_tell_of_each_other() {
         browser.switch(&first).await;
         browser.click(SYNC_NOW).await;
         browser.wait_for(".step.running").await;
-        let run_id = browser.text("h1").await;
+        let run_id = browser.text(".run-id").await;
         browser.switch(&second).await;
         refresh(&browser).await;
         browser.wait_for(&format!("#run-{run_id} .step")).await;
@@ -155,12 +155,16 @@ fn without_javascript_everything_can_be_started_and_read() {
         sign_in(&browser, &cloud).await;
         browser.click(SYNC_NOW).await;
         browser.wait_for(".run").await;
-        let run_id = browser.text("h1").await;
+        let run_id = browser.text(".run-id").await;
         assert_eq!(cloud.end_of(&run_id).await["status"], "succeeded");
         // It says the same things, as of when it is loaded.
         open(&browser, &cloud, &format!("/admin/sync/runs/{run_id}")).await;
         browser.wait_text(".badge", "succeeded").await;
         browser.wait_text("caption", "What became of").await;
+        assert_eq!(browser.text("#zone").await, "UTC");
+        let time = ".run .facts time";
+        let utc = format!("{} UTC", browser.text(time).await);
+        assert_eq!(browser.attribute(time, "title").await, Some(utc));
 
         // The box of a refresh is wanted without a script too.
         open(&browser, &cloud, "/admin/sync").await;
@@ -173,11 +177,11 @@ fn without_javascript_everything_can_be_started_and_read() {
         );
         browser.click("#confirm").await;
         browser.click(".danger-zone button.danger").await;
-        browser.wait_text("h2", "Full refresh").await;
-        let run_id = browser.text("h1").await;
+        browser.wait_text("h1", "Full refresh").await;
+        let run_id = browser.text(".run-id").await;
         assert_eq!(cloud.end_of(&run_id).await["status"], "succeeded");
         open(&browser, &cloud, "/admin/sync/backups").await;
-        browser.wait_text(".facts", "Replaced").await;
+        browser.wait_text("h2", "Replaced").await;
         browser.close().await;
     });
 }

@@ -67,7 +67,7 @@ fn pictures_for_the_readme() {
         open(&browser, &cloud, "/admin/sync").await;
         browser.click(SYNC_NOW).await;
         browser.wait_text(".badge", "succeeded").await;
-        let run_id = browser.text("h1").await;
+        let run_id = browser.text(".run-id").await;
         let detail = format!("/admin/sync/runs/{run_id}");
         open(&browser, &cloud, "/admin/sync").await;
         browser.wait_text("h2", "The last run").await;

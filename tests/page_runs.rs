@@ -67,11 +67,20 @@ fn a_preview_changes_nothing_and_a_refresh_wants_its_box() {
         browser
             .click(&format!("{START} button[name=dry_run]"))
             .await;
-        browser.wait_text("h2", "preview").await;
+        browser.wait_text("h1", "preview").await;
         browser.wait_text(".badge", "succeeded").await;
         browser.wait_text("caption", "What this run would do").await;
         browser.wait_text("h2", "What would change").await;
-        assert!(browser.text("pre").await.contains("locations"));
+        let tables = browser.texts("table.preview caption strong").await;
+        let types = [
+            "Locations",
+            "Categories",
+            "Items",
+            "Variations",
+            "Inventory",
+        ];
+        assert_eq!(tables, types.map(str::to_owned));
+        assert!(!browser.text("table.preview tbody th").await.is_empty());
         for table in ["locations", "catalog_items", "catalog_inventory"] {
             assert_eq!(rows(&cloud, table).await, 0, "{table}");
         }
@@ -101,7 +110,7 @@ fn a_preview_changes_nothing_and_a_refresh_wants_its_box() {
 
         // Without its box a preview of it is fine.
         browser.click(".danger-zone button[name=dry_run]").await;
-        browser.wait_text("h2", "Full refresh, preview").await;
+        browser.wait_text("h1", "Full refresh, preview").await;
         browser.wait_text(".badge", "succeeded").await;
         assert_eq!(rows(&cloud, "locations").await, 0);
         browser.close().await;
@@ -146,7 +155,7 @@ fn a_run_is_watched_stopped_and_its_failure_explained() {
         browser.click("input[name=reconcile]").await;
         browser.click(&format!("{START} button:not([name])")).await;
         browser.wait_text(".step.running .name", "Catalog").await;
-        let run_id = browser.text("h1").await;
+        let run_id = browser.text(".run-id").await;
         let yes = "details.confirm button.danger";
         let shown = format!("return document.querySelector('{yes}').checkVisibility()");
         assert_eq!(browser.execute(&shown).await, json!(false));
@@ -174,7 +183,7 @@ fn a_run_is_watched_stopped_and_its_failure_explained() {
             assert!(error.contains(part), "{error}");
         }
         assert!(!error.contains("sim-token"), "{error}");
-        let run = cloud.run(&browser.text("h1").await).await;
+        let run = cloud.run(&browser.text(".run-id").await).await;
         let console = browser.attribute(".run .facts a", "href").await;
         assert_eq!(console.map(Value::from), Some(run["console_url"].clone()));
         assert_eq!(

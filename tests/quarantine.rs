@@ -169,7 +169,7 @@ fn an_answer_that_is_spoilt_on_its_way_heals_once_it_is_whole() {
 }
 
 #[test]
-fn u0000_is_removed_with_a_warning() {
+fn u0000_is_removed_with_a_note() {
     run(async {
         let world = World::small().await;
         world.sync(json!({})).await;
@@ -179,9 +179,10 @@ fn u0000_is_removed_with_a_warning() {
             .await;
         let report = world.sync(json!({})).await;
         assert!(
-            report.warnings.iter().any(|text| text.contains("U+0000")),
+            report.notes.iter().any(|text| text.contains("U+0000")),
             "{report:?}"
         );
+        assert_eq!(report.warnings, Vec::<String>::new(), "{report:?}");
         let cleaned = "select count(*) from catalog_items where name = 'zerobyte'";
         assert_eq!(world.number(cleaned).await, 1);
         tables::assert_equal_truth(&world.client, &world.account).await;

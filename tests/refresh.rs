@@ -203,6 +203,24 @@ fn a_previews_figures_are_those_of_the_run_that_follows() {
             assert!(!sample["items"]["deleted"].as_array().unwrap().is_empty());
             let changed = &sample["items"]["updated"][0]["changes"];
             assert!(changed["version"]["from"].is_i64(), "{sample}");
+            // Rows are called what people call them, after what they hang on.
+            for (data_type, sort) in [("items", "created"), ("items", "deleted")] {
+                for row in sample[data_type][sort].as_array().unwrap() {
+                    assert_eq!(row["label"], row["name"], "{sample}");
+                }
+            }
+            assert!(
+                !sample["items"]["updated"][0]["label"].is_null(),
+                "{sample}"
+            );
+            let items = &sample["items"]["created"];
+            for row in sample["variations"]["created"].as_array().unwrap() {
+                let item = items.as_array().unwrap().iter();
+                let mut item = item.filter(|item| item["id"] == row["item_id"]);
+                let item = item.next().map(|item| item["name"].as_str().unwrap());
+                let (item, own) = (item.unwrap(), row["name"].as_str().unwrap());
+                assert_eq!(row["label"], format!("{item} · {own}"), "{sample}");
+            }
 
             let real = world.sync(request.clone()).await;
             assert_eq!(figures(&preview), figures(&real), "{request}");

@@ -206,10 +206,7 @@ fn a_refresh_is_previewed_fails_is_killed_succeeds_and_is_put_back() {
         assert_eq!(restored["status"], "succeeded", "{restored}");
         assert_eq!(restored["kind"], "restore");
         assert_eq!(number(items).await, old);
-        let body = json!({"backup_id": "nothing"});
-        let (_, started) = cloud.call(Method::POST, "/admin/restore", body).await;
-        let refused = cloud.end_of(started["run_id"].as_str().unwrap()).await;
-        assert_eq!(refused["error"]["name"], "InputInvalid", "{refused}");
+        refuses_what_cannot_be_put_back(&cloud, run_id).await;
 
         let asked = "select count(*) from audit_log
             where action in ('complete_sync', 'restore') and outcome = 'accepted'
@@ -219,4 +216,61 @@ fn a_refresh_is_previewed_fails_is_killed_succeeds_and_is_put_back() {
         assert_eq!(healed["status"], "succeeded", "{healed}");
         tables::assert_equal_truth(&cloud.client, &cloud.account).await;
     });
+}
+
+/// A backup that is not there, and one of another schema version: no run is made of
+/// either. A request that was repeated gets its run, whatever has become of its backup.
+async fn refuses_what_cannot_be_put_back(cloud: &Cloud, backup_id: &str) {
+    let restore = async |body: Value| cloud.call(Method::POST, "/admin/restore", body).await;
+    let runs = async || -> i64 {
+        let runs = "select count(*) from sync_runs";
+        cloud.client.query_one(runs, &[]).await.unwrap().get(0)
+    };
+    let keyed = json!({"backup_id": backup_id, "idempotency_key": "once"});
+    let (status, started) = restore(keyed.clone()).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{started}");
+    cloud.end_of(started["run_id"].as_str().unwrap()).await;
+
+    let before = runs().await;
+    let nothing = json!({"backup_id": "nothing"});
+    let (status, refused) = restore(nothing.clone()).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "{refused}");
+    assert_eq!(refused["error"]["name"], "NotFound");
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("GET /admin/backups"), "{message}");
+
+    let older = "update sync_backups set schema_version = schema_version - 1 returning backup_id";
+    let older: String = cloud.client.query(older, &[]).await.unwrap()[0].get(0);
+    let (status, refused) = restore(json!({"backup_id": older})).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{refused}");
+    assert_eq!(refused["error"]["name"], "DatabaseSchemaOutdated");
+
+    let gone = "delete from sync_backups";
+    cloud.client.execute(gone, &[]).await.unwrap();
+    let (status, repeated) = restore(keyed).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{repeated}");
+    assert_eq!(repeated["run_id"], started["run_id"]);
+    // The key is the first request's, whatever else is asked for under it.
+    for (path, body) in [
+        (
+            "restore",
+            json!({"backup_id": "other", "idempotency_key": "once"}),
+        ),
+        ("complete-sync", json!({"idempotency_key": "once"})),
+        ("historical-orders-sync", json!({"idempotency_key": "once"})),
+        (
+            "migrate-order-line-items",
+            json!({"idempotency_key": "once"}),
+        ),
+    ] {
+        let path = format!("/admin/{path}");
+        let (status, refused) = cloud.call(Method::POST, &path, body).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{path}: {refused}");
+        assert_eq!(refused["error"]["name"], "IdempotencyConflict");
+        assert_eq!(refused["error"]["run_id"], started["run_id"]);
+    }
+    assert_eq!(runs().await, before);
+    let held = "select count(*) from sync_leases where expires_at > clock_timestamp()";
+    let held: i64 = cloud.client.query_one(held, &[]).await.unwrap().get(0);
+    assert_eq!(held, 0);
 }

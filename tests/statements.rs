@@ -59,6 +59,7 @@ fn every_statement_prepares_against_the_migrated_schema() {
         statements.extend(uses);
         let api = api::store::statements();
         statements.extend(api.into_iter().map(|(_, statement)| statement.to_owned()));
+        statements.extend(api::SIGN_IN_STATEMENTS.map(str::to_owned));
         for statement in statements {
             if let Err(error) = client.prepare(&statement).await {
                 panic!("{error:?}: {statement}");

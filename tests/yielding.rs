@@ -38,7 +38,7 @@ async fn queue(world: &World, trigger: Trigger) -> Result<String, SyncError> {
     let mut client = world.env.database.client().await.unwrap();
     match start::queue(&mut client, &request).await? {
         Queued::New { run_id } => Ok(run_id),
-        Queued::Repeated { run_id } => panic!("{run_id} is repeated"),
+        known => panic!("{known:?}"),
     }
 }
 

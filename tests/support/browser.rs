@@ -30,6 +30,11 @@ use tempfile::TempDir;
 pub(crate) use self::judges::validate_html;
 use super::patience::{PATIENCE, patiently};
 
+/// The zone of all browsers: another one than the server's.
+pub(crate) const ZONE: &str = "Asia/Tokyo";
+/// The same in hours from UTC, in summer as in winter.
+pub(crate) const ZONE_HOURS: i64 = 9;
+
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// A running chromedriver; it ends with this value, and its browsers with it.
@@ -83,6 +88,7 @@ impl Driver {
             drop(free);
             let process = Command::new(&driver)
                 .arg(format!("--port={port}"))
+                .env("TZ", ZONE)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())

@@ -329,10 +329,24 @@ impl World {
         }
         let sql = "select step, result from sync_steps where run_id = $1 and result ? 'stats'";
         for row in self.client.query(sql, &[&report.run_id]).await.unwrap() {
-            let result = serde_json::from_value(row.get(1)).unwrap();
+            let result: StepOutput = serde_json::from_value(row.get(1)).unwrap();
+            report.notes.extend(result.notes.iter().cloned());
             report.steps.insert(row.get(0), result);
         }
+        self.assert_one_unit(&report).await;
         report
+    }
+
+    /// Steps that tell on the way how many orders they have read end with that number.
+    async fn assert_one_unit(&self, report: &Report) {
+        let sql = "select step, progress_done, progress_total from sync_steps
+            where run_id = $1 and step in ('orders', 'rederive') and status = 'succeeded'";
+        for row in self.client.query(sql, &[&report.run_id]).await.unwrap() {
+            let stats = &report.steps[row.get::<_, &str>(0)].stats;
+            let given = stats.get("orders").map_or(0, Counts::given);
+            assert_eq!(row.get::<_, i64>(1), given, "{report:?}");
+            assert_eq!(row.get::<_, Option<i64>>(2), Some(given), "{report:?}");
+        }
     }
 
     /// Ends an import of which a window failed.
@@ -382,6 +396,8 @@ pub(crate) struct Report {
     pub(crate) steps: BTreeMap<String, StepOutput>,
     pub(crate) totals: Option<Counts>,
     pub(crate) warnings: Vec<String>,
+    /// Of all steps.
+    pub(crate) notes: Vec<String>,
     pub(crate) error: Option<finish::ErrorOutput>,
 }
 

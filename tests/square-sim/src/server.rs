@@ -9,6 +9,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -106,7 +110,10 @@ async fn serve(listener: StdListener, sim: Arc<Sim>, mut stopped: oneshot::Recei
     let Ok(listener) = TcpListener::from_std(listener) else {
         return;
     };
-    let app = control::routes().fallback(square::serve).with_state(sim);
+    let app = control::routes()
+        .fallback(square::serve)
+        .layer(from_fn(programs_only))
+        .with_state(sim);
     loop {
         tokio::select! {
             _ = &mut stopped => return,
@@ -119,6 +126,24 @@ async fn serve(listener: StdListener, sim: Arc<Sim>, mut stopped: oneshot::Recei
             },
         }
     }
+}
+
+/// Refuses what a web page sends, also under a name of its own that leads here: it must
+/// neither read the account nor have it changed.
+async fn programs_only(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    let is_here = matches!(name, Some("127.0.0.1" | "localhost" | "[::1]"));
+    let is_from_a_page =
+        headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
+    if is_here && !is_from_a_page {
+        return next.run(request).await;
+    }
+    let text = "The simulated account answers programs of this machine only.\n";
+    (StatusCode::FORBIDDEN, text).into_response()
 }
 
 async fn connection(stream: TcpStream, app: Router) {

@@ -343,3 +343,31 @@ async fn a_reset_starts_anew() {
         "a refused reset leaves the account"
     );
 }
+
+#[tokio::test]
+async fn no_web_page_reads_or_changes_the_account() {
+    let sim = Sim::new(small());
+    let url = sim.running.url();
+    let before = sim.truth().await;
+    for path in [
+        "/__sim/reset",
+        "/__sim/token",
+        "/__sim/truth",
+        "/v2/locations",
+    ] {
+        for (name, value) in [
+            ("origin", "http://evil.example"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+            ("host", "evil.example:80"),
+        ] {
+            let post = sim.http.post(format!("{url}{path}"));
+            let get = sim.http.get(format!("{url}{path}"));
+            for request in [post.header("content-type", "text/plain"), get] {
+                let answer = request.header(name, value).send().await.unwrap();
+                assert_eq!(answer.status(), 403, "{path} with {name}: {value}");
+            }
+        }
+    }
+    assert_eq!(sim.truth().await, before);
+}
