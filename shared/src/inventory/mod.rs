@@ -237,6 +237,7 @@ impl<'a, 'c> Reader<'a, 'c> {
                 // One location must not keep the counts of all others out.
                 Err(error @ SyncError::SquareRejected { .. }) => {
                     tracing::warn!(%error, "counts are listed for all locations at once");
+                    drop(pages);
                     return self.list(vec![], None).await;
                 }
                 Err(error) => return Err(error),

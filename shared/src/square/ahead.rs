@@ -1,38 +1,53 @@
 //! Reading ahead: while one page is written to PostgreSQL, the next are already
 //! on their way. A bound on pages in flight keeps memory flat.
 
-use futures::stream::{self, Stream, StreamExt};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::stream::{Stream, StreamExt};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::error::SyncError;
 
-/// Pages that wait for the writer.
+/// Pages that wait for the writer, beside the one that each reader may hold.
 const WAITING_PAGES: usize = 2;
 
 /// The pages of several lists, as they come.
 pub struct Ahead<T> {
     pages: mpsc::Receiver<Result<T, SyncError>>,
-    reader: JoinHandle<()>,
+    readers: JoinSet<()>,
 }
 
-/// Reads `lists` in the background, at most `concurrency` of them at once.
+/// Reads `lists` in the background, at most `concurrency` of them at once. Each reader
+/// stands on its own: one that waits until its page is taken has no request under way,
+/// with a place among the few that may be, that would wait along with it.
 pub fn read_ahead<T, L>(lists: Vec<L>, concurrency: usize) -> Ahead<T>
 where
     T: Send + 'static,
     L: Stream<Item = Result<T, SyncError>> + Send + Unpin + 'static,
 {
     let (sender, pages) = mpsc::channel(WAITING_PAGES);
-    let reader = tokio::spawn(async move {
-        let mut all = stream::iter(lists).flatten_unordered(concurrency);
-        while let Some(page) = all.next().await {
-            // Nobody waits any more: the step ended.
-            if sender.send(page).await.is_err() {
-                return;
+    let readers_count = concurrency.clamp(1, lists.len().max(1));
+    let lists = Arc::new(Mutex::new(lists.into_iter()));
+    let mut readers = JoinSet::new();
+    for _ in 0..readers_count {
+        let (lists, sender) = (Arc::clone(&lists), sender.clone());
+        readers.spawn(async move {
+            let next = || {
+                let mut lists = lists.lock().unwrap_or_else(PoisonError::into_inner);
+                lists.next()
+            };
+            while let Some(mut list) = next() {
+                while let Some(page) = list.next().await {
+                    // Nobody waits any more: the step ended.
+                    if sender.send(page).await.is_err() {
+                        return;
+                    }
+                }
             }
-        }
-    });
-    Ahead { pages, reader }
+        });
+    }
+    Ahead { pages, readers }
 }
 
 impl<T> Ahead<T> {
@@ -44,17 +59,67 @@ impl<T> Ahead<T> {
         if let Some(page) = self.pages.recv().await {
             return page.map(Some);
         }
-        // Silence is the end of the lists only if the reader got there: one that
+        // Silence is the end of the lists only if the readers got there: one that
         // died must not make the rest of the account look deleted.
-        (&mut self.reader)
-            .await
-            .map_err(|error| SyncError::Internal(format!("reading ahead failed: {error}")))?;
+        while let Some(reader) = self.readers.join_next().await {
+            reader
+                .map_err(|error| SyncError::Internal(format!("reading ahead failed: {error}")))?;
+        }
         Ok(None)
     }
 }
 
-impl<T> Drop for Ahead<T> {
-    fn drop(&mut self) {
-        self.reader.abort();
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::stream;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// A list of many pages, each of which wants one of the places.
+    fn list(places: &Arc<Semaphore>) -> impl Stream<Item = Result<u32, SyncError>> + Unpin + use<> {
+        let places = Arc::clone(places);
+        stream::iter(0..100)
+            .then(move |page| {
+                let places = Arc::clone(&places);
+                async move {
+                    let _place = places.acquire().await.unwrap();
+                    tokio::task::yield_now().await;
+                    Ok(page)
+                }
+            })
+            .boxed()
+    }
+
+    #[tokio::test]
+    async fn pages_that_nobody_takes_keep_no_place_from_others() {
+        for places in 1..4 {
+            let places = Arc::new(Semaphore::new(places));
+            let lists = (0..5).map(|_| list(&places)).collect();
+            let mut pages = read_ahead(lists, 4);
+            assert!(pages.next().await.unwrap().is_some());
+            // Until nothing moves any more.
+            for _ in 0..1_000 {
+                tokio::task::yield_now().await;
+            }
+            let place = tokio::time::timeout(Duration::from_secs(60), places.acquire()).await;
+            drop(place.expect("somebody holds every place and waits"));
+            let mut rest = 0;
+            while pages.next().await.unwrap().is_some() {
+                rest += 1;
+            }
+            assert_eq!(rest, 499);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_dies_is_no_end_of_its_list() {
+        let broken = stream::iter(0..1).map(|_| -> Result<u32, SyncError> { panic!("broken") });
+        let lists = vec![broken.boxed(), stream::iter([Ok(1)]).boxed()];
+        let mut pages = read_ahead(lists, 2);
+        assert_eq!(pages.next().await.unwrap(), Some(1));
+        assert!(pages.next().await.is_err());
     }
 }
