@@ -10,7 +10,7 @@
 use lambda_runtime::Diagnostic;
 
 /// Why a step, a run or a request ended without its result.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum SyncError {
     /// A setting is missing or wrong. The message names the variable.
     #[error("{setting} {problem}. Set it in the function's environment and deploy again.")]

@@ -3,7 +3,7 @@
 //! description keep working.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::routing::MethodRouter;
@@ -13,6 +13,7 @@ use shared::env::Variables;
 use shared::error::SyncError;
 use shared::postgres::Database;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use crate::audit::AuditLog;
 use crate::auth::{EndedSignIns, Guard, SignIn};
@@ -23,6 +24,10 @@ use crate::setting::required;
 /// The longest that a statement may take: nobody hears its answer once the function,
 /// which has 29 seconds, is cut.
 const STATEMENT_MAX: Duration = Duration::from_secs(20);
+
+/// Anybody can ask, also while the secrets cannot be read: each question is a call to AWS
+/// that costs and takes its time.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Everything that the API works with.
 pub struct Env {
@@ -68,7 +73,10 @@ impl Env {
 #[derive(Clone)]
 pub struct App {
     env: Arc<OnceCell<Env>>,
+    /// Why it could not be made, and when.
+    failed: Arc<Mutex<Option<(Instant, SyncError)>>>,
     make: Make,
+    retry_after: Duration,
 }
 
 /// The way to what the handlers share.
@@ -84,7 +92,9 @@ impl App {
     pub(crate) fn made_by(make: Make) -> Self {
         Self {
             env: Arc::default(),
+            failed: Arc::default(),
             make,
+            retry_after: RETRY_AFTER,
         }
     }
 
@@ -97,12 +107,38 @@ impl App {
         }
     }
 
+    /// The same, trying again at once; for tests.
+    #[cfg(test)]
+    pub(crate) fn at_once(self) -> Self {
+        Self {
+            retry_after: Duration::ZERO,
+            ..self
+        }
+    }
+
     /// Everything to work with.
     ///
     /// # Errors
-    /// `ConfigInvalid` naming the setting, `AwsUnavailable`; the next request tries again.
+    /// `ConfigInvalid` naming the setting, `AwsUnavailable`; a request some seconds later
+    /// tries again.
     pub async fn env(&self) -> Result<&Env, SyncError> {
-        self.env.get_or_try_init(self.make).await
+        self.env.get_or_try_init(|| self.attempt()).await
+    }
+
+    async fn attempt(&self) -> Result<Env, SyncError> {
+        let failed = || self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = failed().clone();
+        if let Some((at, error)) = before
+            && at.elapsed() < self.retry_after
+        {
+            return Err(error);
+        }
+        let made = (self.make)().await;
+        *failed() = made
+            .as_ref()
+            .err()
+            .map(|error| (Instant::now(), error.clone()));
+        made
     }
 
     /// The same if a request needed it before; makes nothing.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use lambda_http::request::RequestContext;
@@ -23,6 +23,8 @@ use crate::http::error::ApiError;
 /// The header by which the page's script says that it only asks again for what is shown:
 /// `unattended` if nobody has touched the page since it last did.
 const REFRESH_HEADER: &str = "x-refresh";
+/// More of a path says nothing more of whoever was refused there.
+const PATH_CHARS_MAX: usize = 200;
 
 /// An admin, by their token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +62,8 @@ pub(crate) fn note(parts: &Parts, caller: &Caller, admin: bool) {
 pub(crate) async fn refusals(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let asking = Asking::default();
     request.extensions_mut().insert(asking.clone());
-    let detail = json!({"method": request.method().as_str(), "path": request.uri().path()});
+    let path: String = request.uri().path().chars().take(PATH_CHARS_MAX).collect();
+    let detail = json!({"method": request.method().as_str(), "path": path});
     let response = next.run(request).await;
     if response.status() == StatusCode::FORBIDDEN
         && let Some((caller, admin)) = asking.0.get()
@@ -71,7 +74,7 @@ pub(crate) async fn refusals(State(app): State<App>, mut request: Request, next:
             detail,
             ..caller.entry("refused", outcome)
         };
-        env.audit.try_to_add(&entry).await;
+        env.audit.try_to_add_refusal(&entry).await;
     }
     response
 }
@@ -87,11 +90,10 @@ impl FromRequestParts<App> for Caller {
             let message = "The service is not set up. Its log names the setting.";
             ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.name(), message)
         })?;
-        let source_ip = source_ip(parts);
         let session = parts.extensions.get::<Session>();
         if let (false, Some(session)) = (parts.headers.contains_key(header::AUTHORIZATION), session)
         {
-            let caller = Self::signed_in(session, parts);
+            let caller = Self::signed_in(session, &parts.extensions);
             note(parts, &caller, session.admin);
             let public_url = env.sign_in.issuer.public_url();
             if changes(&parts.method) && !is_ours(&parts.headers, session, public_url) {
@@ -100,7 +102,7 @@ impl FromRequestParts<App> for Caller {
             if !session.admin {
                 return Err(Refusal::NotAdmin.into());
             }
-            if is_ended(env, session).await? {
+            if is_ended(env, session, &caller).await? {
                 return Err(Refusal::NoToken.into());
             }
             return Ok(caller);
@@ -109,7 +111,7 @@ impl FromRequestParts<App> for Caller {
         let caller = Self {
             name: person.name,
             subject: person.subject,
-            source_ip,
+            source_ip: source_ip(&parts.extensions),
             trigger: Trigger::Api,
         };
         note(parts, &caller, person.admin);
@@ -124,13 +126,17 @@ impl FromRequestParts<App> for Caller {
 
 /// Whether a sign-in was ended before its time. While that cannot be known nobody is let
 /// in by it.
-pub(crate) async fn is_ended(env: &Env, session: &Session) -> Result<bool, ApiError> {
+pub(crate) async fn is_ended(
+    env: &Env,
+    session: &Session,
+    caller: &Caller,
+) -> Result<bool, ApiError> {
     let is_ended = env.ended.has(session).await?;
     if is_ended {
-        tracing::warn!(
-            name = session.name,
-            "a sign-in that was ended is shown again"
-        );
+        // Another tab of theirs, or somebody who has a copy of the cookie.
+        tracing::warn!(name = caller.name, "a sign-in that was ended is shown");
+        let entry = caller.entry("refused", "Ended");
+        env.audit.try_to_add_refusal(&entry).await;
     }
     Ok(is_ended)
 }
@@ -155,16 +161,11 @@ impl Caller {
     }
 
     /// The person of a session, whether an admin or not.
-    pub(crate) fn signed_in(session: &Session, parts: &Parts) -> Self {
-        Self::of(session, source_ip(parts))
-    }
-
-    /// The same, from that address.
-    pub(crate) fn of(session: &Session, source_ip: Option<String>) -> Self {
+    pub(crate) fn signed_in(session: &Session, extensions: &Extensions) -> Self {
         Self {
             name: session.name.clone(),
             subject: session.subject.clone(),
-            source_ip,
+            source_ip: source_ip(extensions),
             trigger: Trigger::Admin,
         }
     }
@@ -183,12 +184,8 @@ impl Caller {
     }
 }
 
-fn source_ip(parts: &Parts) -> Option<String> {
-    address(&parts.extensions)
-}
-
 /// The address that a request came from, as API Gateway saw it.
-pub(crate) fn address(extensions: &axum::http::Extensions) -> Option<String> {
+fn source_ip(extensions: &Extensions) -> Option<String> {
     match extensions.get::<RequestContext>()? {
         RequestContext::ApiGatewayV2(context) => context.http.source_ip.clone(),
         _ => None,
@@ -212,7 +209,9 @@ mod tests {
             }},
         });
         let request = lambda_http::request::from_str(&event.to_string()).unwrap();
-        let (parts, _) = request.into_parts();
-        assert_eq!(source_ip(&parts).as_deref(), Some("192.0.2.1"));
+        assert_eq!(
+            source_ip(request.extensions()).as_deref(),
+            Some("192.0.2.1")
+        );
     }
 }

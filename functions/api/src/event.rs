@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, LambdaEvent, Service};
 use serde::Serialize;
@@ -80,10 +80,7 @@ fn mended(mut event: Value) -> Value {
         .get_mut("requestContext")
         .and_then(Value::as_object_mut)
     {
-        let name = context.get("domainName").and_then(Value::as_str);
-        if !name.is_some_and(is_host) {
-            context.remove("domainName");
-        }
+        context.remove("domainName");
         if let Some(Value::Object(http)) = context.get_mut("http") {
             // Anything else would count as GET, or end the call.
             let method = http.get("method").and_then(Value::as_str);
@@ -95,28 +92,18 @@ fn mended(mut event: Value) -> Value {
     event
 }
 
-/// Keeps the headers that can be, but for the scheme: the address is made of it, and
-/// it is always the one of our own.
+/// Keeps the headers that can be, but for the host: the address would be made of it, and
+/// it is always our own.
 fn mend_headers(headers: &mut Map<String, Value>) {
     headers.retain(|name, value| {
-        let value = value.as_str().filter(|value| is_header_value(value));
-        match (HeaderName::from_bytes(name.as_bytes()), value) {
-            (Ok(name), Some(_)) if name == "x-forwarded-proto" => false,
-            (Ok(header::HOST), Some(host)) => is_host(host),
-            (Ok(_), Some(_)) => true,
-            _ => false,
-        }
+        let is_value = value.as_str().is_some_and(is_header_value);
+        let name = HeaderName::from_bytes(name.as_bytes());
+        is_value && name.is_ok_and(|name| name != "host")
     });
 }
 
 fn is_header_value(text: &str) -> bool {
     HeaderValue::from_str(text).is_ok()
-}
-
-/// Whether a text is a host, with a port or without, and nothing else of an address.
-fn is_host(text: &str) -> bool {
-    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-    text.bytes().all(is_letter) && Url::parse(&format!("https://{text}/")).is_ok()
 }
 
 /// The path and the query with whatever an address cannot hold percent-encoded.

@@ -15,9 +15,11 @@ const FORGET: &str =
 const END: &str =
     "insert into sync_ended_sign_ins (whose) values ($1) on conflict (whose) do nothing";
 
-/// A sign-in's own end counts whenever it was: clocks differ.
+/// A sign-in's own end counts whenever it was. Of all of a person's it is those that
+/// began before, give or take what two clocks may differ.
 const IS_ENDED: &str = "select exists (select from sync_ended_sign_ins
-    where whose = $1 or whose = $2 and ended_at >= to_timestamp($3::bigint))";
+    where whose = $1
+        or whose = $2 and ended_at + interval '5 seconds' >= to_timestamp($3::bigint))";
 
 /// The statements, for the test that prepares them all.
 pub const STATEMENTS: [&str; 3] = [FORGET, END, IS_ENDED];
@@ -28,7 +30,7 @@ pub struct EndedSignIns(Place);
 enum Place {
     Database(Box<Database>),
     #[cfg(test)]
-    Memory(std::sync::Mutex<std::collections::HashSet<String>>),
+    Memory(std::sync::Mutex<std::collections::HashMap<String, i64>>),
 }
 
 impl EndedSignIns {
@@ -66,28 +68,34 @@ impl EndedSignIns {
             #[cfg(test)]
             Place::Memory(ended) => {
                 let ended = ended.lock().unwrap();
-                Ok(ended.contains(id) || ended.contains(subject))
+                let of_person = ended.get(subject);
+                Ok(ended.contains_key(id) || of_person.is_some_and(|at| *at >= began_at))
             }
         }
     }
 
     /// Ends the sign-in of this id, and forgets those that are over by now anyway.
+    /// Returns whether it was not ended yet.
     ///
     /// # Errors
     /// The database's.
-    pub async fn end(&self, id: &str) -> Result<(), SyncError> {
+    pub async fn end(&self, id: &str) -> Result<bool, SyncError> {
         match &self.0 {
             Place::Database(database) => {
                 let client = database.client().await?;
-                client.execute(END, &[&id]).await?;
-                client.execute(FORGET, &[]).await?;
+                let is_new = client.execute(END, &[&id]).await? > 0;
+                if is_new {
+                    client.execute(FORGET, &[]).await?;
+                }
+                Ok(is_new)
             }
             #[cfg(test)]
             Place::Memory(ended) => {
-                ended.lock().unwrap().insert(id.to_owned());
+                let now = jiff::Timestamp::now().as_second();
+                let before = ended.lock().unwrap().insert(id.to_owned(), now);
+                Ok(before.is_none())
             }
         }
-        Ok(())
     }
 
     /// None, in memory, for tests.

@@ -123,28 +123,27 @@ impl Guard {
         Ok(self.about(&token.claims))
     }
 
-    /// The person whom an ID token for this client is about; none if it is no good, or
-    /// of another sign-in.
+    /// The person whom an ID token for this client is about.
+    ///
+    /// # Errors
+    /// `BadToken` if it is no good, or of another sign-in; `KeysUnavailable` if that
+    /// cannot be known.
     pub(crate) async fn person(
         &self,
         id_token: &str,
         client_id: &str,
         expected: Expected<'_>,
-    ) -> Option<Person> {
-        let token = match self.verify(id_token).await {
-            Ok(token) => token,
-            Err(refusal) => {
-                tracing::warn!(?refusal, "ID token refused");
-                return None;
-            }
-        };
+    ) -> Result<Person, Refusal> {
+        let token = self.verify(id_token).await.inspect_err(|refusal| {
+            tracing::warn!(?refusal, "ID token refused");
+        })?;
         let is_ours = token.is_id() && is_issued_to(&token.claims, client_id);
         let answers = expected.is_answered_by(&token.claims);
         if !is_ours || !answers {
             tracing::warn!(is_ours, answers, "ID token of another sign-in refused");
-            return None;
+            return Err(Refusal::BadToken("another sign-in"));
         }
-        Some(self.about(&token.claims))
+        Ok(self.about(&token.claims))
     }
 
     fn about(&self, claims: &Claims) -> Person {
@@ -265,7 +264,7 @@ impl Token {
         }
         let has = |names: &[&str]| names.iter().any(|name| claims.contains_key(*name));
         !has(&["nonce", "at_hash", "c_hash"])
-            && has(&["scope", "scp", "client_id", "cid", "appid", "roles"])
+            && has(&["scope", "scp", "client_id", "cid", "appid", "azpacr"])
     }
 
     /// Whether it may be an ID token: many do not say so.

@@ -5,6 +5,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use jiff::Timestamp;
 use oauth2::{
     AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet,
@@ -28,6 +29,9 @@ use crate::setting::required;
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// The time that somebody who signs out may wait for the issuer.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Refusals that may be none a moment later.
+const PASSING: [StatusCode; 2] = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
 
 /// The field that OpenID Connect adds to OAuth's answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -107,7 +111,7 @@ impl Issuer {
     pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SyncError> {
         let public_url = required(&lookup, "PUBLIC_URL")?;
         let is_origin = Url::parse(&public_url).is_ok_and(|url| {
-            url.origin().ascii_serialization() == public_url && web::is_private(&url)
+            url.origin().ascii_serialization() == public_url && web::is_private_page(&url)
         });
         if !is_origin {
             let problem = "wants an https address such as https://sync.example.com, without a \
@@ -152,18 +156,28 @@ path; http is for this machine alone";
         &self.client_id
     }
 
-    /// Begins a sign-in: the attempt to remember, and where to send the browser.
-    pub(crate) async fn begin(&self, return_to: String) -> Result<(Attempt, Url), Refused> {
+    /// Begins a sign-in: the attempt to remember, and where to send the browser, which
+    /// asks for the person's password `anew` or goes by a sign-in of its own.
+    pub(crate) async fn begin(
+        &self,
+        return_to: String,
+        anew: bool,
+    ) -> Result<(Attempt, Url), Refused> {
         let endpoints = self.endpoints().await?;
         let client = self.client(endpoints)?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let nonce = CsrfToken::new_random().into_secret();
-        let (address, state) = client
+        let request = client
             .authorize_url(CsrfToken::new_random)
             .add_scopes(self.scopes.iter().cloned().map(Scope::new))
             .add_extra_param("nonce", &nonce)
-            .set_pkce_challenge(challenge)
-            .url();
+            .set_pkce_challenge(challenge);
+        let request = if anew {
+            request.add_extra_param("prompt", "login")
+        } else {
+            request
+        };
+        let (address, state) = request.url();
         let attempt = Attempt {
             state: state.into_secret(),
             nonce,
@@ -353,6 +367,12 @@ async fn send(http: reqwest::Client, request: HttpRequest) -> Result<HttpRespons
         if body.len() > ANSWER_BYTES_MAX {
             return Err(Unsent("the answer is too long".to_owned()));
         }
+    }
+    // A no of something before the issuer is a no all the same, in words that are none.
+    let status = answer.status();
+    let is_no = status.is_client_error() && !PASSING.contains(&status);
+    if is_no && serde_json::from_slice::<serde_json::Value>(&body).is_err() {
+        body = format!(r#"{{"error":"status {}"}}"#, status.as_u16()).into_bytes();
     }
     response
         .body(body)

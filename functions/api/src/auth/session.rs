@@ -6,6 +6,8 @@
 //! minutes it is asked again with the refresh token, and a person who left the group,
 //! or was disabled, is out.
 
+use axum::http::HeaderName;
+use axum::http::header::SET_COOKIE;
 use axum_extra::extract::PrivateCookieJar;
 use axum_extra::extract::cookie::{Cookie, Key, SameSite};
 use jiff::Timestamp;
@@ -75,11 +77,10 @@ impl Session {
         }
     }
 
-    pub(crate) fn age(&self, now: Timestamp) -> Age {
-        let now = now.as_second();
-        let is_over = now < self.began_at
-            || now - self.began_at >= SECONDS_MAX
-            || now - self.seen_at >= IDLE_SECONDS_MAX;
+    pub(crate) fn age(&self, at: Timestamp) -> Age {
+        let now = at.as_second();
+        let is_over =
+            now < self.began_at || now - self.began_at >= SECONDS_MAX || self.was_left_alone(at);
         if is_over {
             Age::Over
         } else if now < self.good_until {
@@ -91,6 +92,12 @@ impl Session {
         }
     }
 
+    /// Whether nobody did anything for so long that whoever comes now has to say anew
+    /// who they are.
+    pub(crate) fn was_left_alone(&self, now: Timestamp) -> bool {
+        now.as_second() - self.seen_at >= IDLE_SECONDS_MAX
+    }
+
     /// Notes that the person is there. Returns whether that is news.
     pub(crate) fn see(&mut self, now: Timestamp) -> bool {
         let is_news = now.as_second() - self.seen_at >= SEEN_SECONDS;
@@ -98,6 +105,18 @@ impl Session {
             self.seen_at = now.as_second();
         }
         is_news
+    }
+
+    /// Leaves a refresh token out that is too long for a browser's cookie: the session is
+    /// then as good as the issuer's one word.
+    #[must_use]
+    pub(crate) fn fitting(mut self) -> Self {
+        // Sealing adds its nonce, its tag and a third for the encoding.
+        let sealed = (json(&self).len() + 28) * 4 / 3 + NAME.len() + 80;
+        if sealed > SEALED_BYTES_MAX {
+            self.refresh_token = None;
+        }
+        self
     }
 
     /// Whether a form came from a page of this session.
@@ -126,7 +145,7 @@ pub(crate) fn read(jar: &PrivateCookieJar) -> Option<Session> {
 /// Whether an answer says itself what becomes of the cookie.
 pub(crate) fn is_written(headers: &axum::http::HeaderMap) -> bool {
     headers
-        .get_all(axum::http::header::SET_COOKIE)
+        .get_all(SET_COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|value| value.starts_with(&format!("{NAME}=")))
@@ -142,19 +161,19 @@ pub(crate) fn was_sent(headers: &axum::http::HeaderMap) -> bool {
 }
 
 /// The same cookies with this session.
-pub(crate) fn write(jar: PrivateCookieJar, mut session: Session) -> PrivateCookieJar {
-    // Sealing adds its nonce, its tag and a third for the encoding. A refresh token
-    // too long for a cookie is left out: then the session ends with the issuer's word.
-    let sealed = |session: &Session| (json(session).len() + 28) * 4 / 3 + NAME.len() + 80;
-    if sealed(&session) > SEALED_BYTES_MAX {
-        session.refresh_token = None;
-    }
-    jar.add(cookie(NAME.to_owned(), json(&session), SECONDS_MAX))
+pub(crate) fn write(jar: PrivateCookieJar, session: &Session) -> PrivateCookieJar {
+    jar.add(cookie(NAME.to_owned(), json(session), SECONDS_MAX))
 }
 
 /// The same cookies without a session.
 pub(crate) fn clear(jar: PrivateCookieJar) -> PrivateCookieJar {
     forget(jar, NAME.to_owned())
+}
+
+/// The header that has the browser drop the session, without the key that seals it.
+pub(crate) fn drop_it() -> [(HeaderName, String); 1] {
+    let cookie = cookie(NAME.to_owned(), String::new(), 0);
+    [(SET_COOKIE, cookie.to_string())]
 }
 
 /// Has the browser drop a cookie, also one that we cannot open: the jar does not
@@ -241,7 +260,8 @@ mod tests {
             ..session()
         };
         for (session, keeps) in [(session(), true), (long, false)] {
-            let jar = write(PrivateCookieJar::new(key.clone()), session.clone());
+            let session = session.fitting();
+            let jar = write(PrivateCookieJar::new(key.clone()), &session);
             assert_eq!(read(&jar).unwrap().refresh_token.is_some(), keeps);
             let response = axum::response::IntoResponse::into_response(jar);
             let sent = response.headers()["set-cookie"].to_str().unwrap();

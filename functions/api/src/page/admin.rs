@@ -33,7 +33,7 @@ impl FromRequestParts<App> for Admin {
         let Some(session) = parts.extensions.get::<Session>().cloned() else {
             return Err(signed_out(parts));
         };
-        let caller = Caller::signed_in(&session, parts);
+        let caller = Caller::signed_in(&session, &parts.extensions);
         caller::note(parts, &caller, session.admin);
         if changes && !is_same_origin(&parts.headers, env.sign_in.issuer.public_url()) {
             tracing::warn!("cross-site form refused");
@@ -43,7 +43,7 @@ impl FromRequestParts<App> for Admin {
         if !session.admin {
             return Err(Notice::not_admin(frame).into_response());
         }
-        match caller::is_ended(env, &session).await {
+        match caller::is_ended(env, &session, &caller).await {
             Ok(false) => Ok(Self {
                 caller,
                 session,

@@ -1,6 +1,7 @@
 //! The page's files, compiled in: no other host is asked for anything.
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -8,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 const CACHE: &str = "public, max-age=300";
 
 /// `GET /admin/assets/{name}`
-pub(crate) async fn get(Path(name): Path<String>) -> Response {
+pub(crate) async fn get(name: Result<Path<String>, PathRejection>) -> Response {
+    let name = name.map_or_else(|_| String::new(), |Path(name)| name);
     let (kind, body) = match name.as_str() {
         "page.css" => (
             "text/css; charset=utf-8",

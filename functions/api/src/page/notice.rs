@@ -61,6 +61,17 @@ impl Notice {
         Self::new(StatusCode::OK, "Signing out", text, link)
     }
 
+    /// Where a copy of the cookie may still open something.
+    pub(crate) fn signed_out_here_only(address: Option<String>) -> Self {
+        let text = "You are signed out in this browser, but the database did not take note of \
+                    it. If somebody has a copy of this sign-in, it ends within eight hours by \
+                    itself; whoever looks after this service can end it at once.";
+        let link = address
+            .map(|address| (address, "End it where you signed in, too"))
+            .or_else(|| link(SIGN_IN, "Sign in again"));
+        Self::new(StatusCode::OK, "Signed out here", text, link)
+    }
+
     pub(crate) fn session_ended() -> Self {
         let text = "Your session has ended, so nothing was done. Sign in, then ask again.";
         let link = link(SIGN_IN, "Sign in");

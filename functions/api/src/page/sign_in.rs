@@ -2,25 +2,25 @@
 //! PKCE. The browser holds nothing but sealed cookies; tokens never leave the
 //! server, so no address, log or script can give one away.
 
-use std::time::Duration;
-
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
 use axum::http::{Extensions, HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::PrivateCookieJar;
 use jiff::Timestamp;
 use serde::Deserialize;
+use shared::postgres::CONNECTED_WITHIN;
 use subtle::ConstantTimeEq;
 
 use super::HOME;
 use super::notice::Notice;
 use super::sessions::{judge, shown};
 use crate::app::{App, Env};
-use crate::auth::guard::Expected;
+use crate::auth::guard::{Expected, Refusal};
 use crate::auth::issuer::{Attempt, Refused};
 use crate::auth::origin::is_same_origin;
-use crate::auth::session::{self, Session};
-use crate::caller::{self, Asking, Caller};
+use crate::auth::session::{self, SECONDS_MAX, Session};
+use crate::caller::{Asking, Caller};
 
 /// As long as somebody may take to type a password and a second factor.
 const ATTEMPT_SECONDS: i64 = 10 * 60;
@@ -28,8 +28,8 @@ const ATTEMPT_SECONDS: i64 = 10 * 60;
 const ATTEMPTS_MAX: usize = 5;
 const ATTEMPT: &str = "__Host-square-sync-attempt-";
 const SIGNED_OUT: &str = "/admin/signed-out";
-/// The time that somebody who signs out may wait for the database.
-const END_TIMEOUT: Duration = Duration::from_secs(2);
+/// A code is of some hundred letters, with some issuers of a thousand or two.
+const CODE_BYTES_MAX: usize = 4 * 1024;
 
 /// `GET /admin/sign-in`
 #[derive(Debug, Deserialize)]
@@ -40,21 +40,23 @@ pub(crate) struct ReturnTo {
 /// Sends the browser to the issuer.
 pub(crate) async fn begin(
     State(app): State<App>,
-    Query(asked): Query<ReturnTo>,
+    asked: Result<Query<ReturnTo>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
     let env = match app.env().await {
         Ok(env) => env,
         Err(error) => return Notice::not_set_up(&error).into_response(),
     };
-    let return_to = asked.return_to.filter(|place| is_ours(place));
-    let begun = env
-        .sign_in
-        .issuer
-        .begin(return_to.unwrap_or_else(|| HOME.to_owned()));
-    match begun.await {
+    let jar = env.sign_in.jar(&headers);
+    // The issuer's own sign-in would go on by itself before somebody else at the desk.
+    let was_left_alone =
+        session::read(&jar).is_some_and(|before| before.was_left_alone(Timestamp::now()));
+    let return_to = asked.ok().and_then(|Query(asked)| asked.return_to);
+    let return_to = return_to.filter(|place| is_ours(place));
+    let return_to = return_to.unwrap_or_else(|| HOME.to_owned());
+    match env.sign_in.issuer.begin(return_to, was_left_alone).await {
         Ok((attempt, address)) => {
-            let jar = forget_attempts(env.sign_in.jar(&headers), &headers);
+            let jar = forget_attempts(jar, &headers);
             let value = serde_json::to_string(&attempt).unwrap_or_default();
             let cookie = session::cookie(attempt_name(&attempt.state), value, ATTEMPT_SECONDS);
             (jar.add(cookie), Redirect::to(address.as_str())).into_response()
@@ -74,13 +76,16 @@ pub(crate) struct Callback {
 /// `GET /admin/callback`: takes the code, and begins the session.
 pub(crate) async fn callback(
     State(app): State<App>,
-    Query(answer): Query<Callback>,
+    answer: Result<Query<Callback>, QueryRejection>,
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Response {
     let env = match app.env().await {
         Ok(env) => env,
         Err(error) => return Notice::not_set_up(&error).into_response(),
+    };
+    let Ok(Query(answer)) = answer else {
+        return Notice::sign_in_expired().into_response();
     };
     let jar = env.sign_in.jar(&headers);
     let state = answer.state.unwrap_or_default();
@@ -94,6 +99,10 @@ pub(crate) async fn callback(
         tracing::warn!(reason = %shown(&reason), "issuer refused the sign-in");
         return (jar, Notice::sign_in_refused()).into_response();
     };
+    if code.len() > CODE_BYTES_MAX {
+        tracing::warn!("sign-in answered by what is no code");
+        return (jar, Notice::sign_in_expired()).into_response();
+    }
     let tokens = match env.sign_in.issuer.exchange(code, &attempt).await {
         Ok(tokens) => tokens,
         Err(Refused::No(reason)) => {
@@ -109,24 +118,36 @@ pub(crate) async fn callback(
         ..Session::begin(Timestamp::now())
     };
     match judge(env, &tokens.id_token, Expected::SignIn { nonce }, fresh).await {
-        Some(session) => {
+        Ok(session) => {
             tracing::info!(name = session.name, admin = session.admin, "signed in");
             let outcome = if session.admin {
                 "accepted"
             } else {
                 "Forbidden"
             };
-            let caller = Caller::of(&session, caller::address(&extensions));
+            let caller = Caller::signed_in(&session, &extensions);
             env.audit
                 .try_to_add(&caller.entry("sign_in", outcome))
                 .await;
-            (
-                session::write(jar, session),
-                Redirect::to(&attempt.return_to),
-            )
-                .into_response()
+            end_before(env, &jar, &session).await;
+            let jar = session::write(jar, &session);
+            (jar, Redirect::to(&attempt.return_to)).into_response()
         }
-        None => (jar, Notice::sign_in_refused()).into_response(),
+        Err(Refusal::KeysUnavailable) => {
+            unavailable(&Refused::Unavailable("it gives no keys".to_owned()))
+        }
+        Err(_) => (jar, Notice::sign_in_refused()).into_response(),
+    }
+}
+
+/// Ends the sign-in of somebody else in the same browser: an answer that is still under
+/// way to one of their pages could bring their cookie back.
+async fn end_before(env: &Env, jar: &PrivateCookieJar, session: &Session) {
+    let before = session::read(jar).filter(|before| before.subject != session.subject);
+    if let Some(before) = before
+        && let Err(problem) = env.ended.end(&before.id).await
+    {
+        tracing::warn!(%problem, name = before.name, "a sign-in was not ended by the next one");
     }
 }
 
@@ -140,58 +161,71 @@ pub(crate) async fn end(
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Response {
-    let Ok(env) = app.env().await else {
-        return Redirect::to(SIGNED_OUT).into_response();
+    let env = match app.env().await {
+        Ok(env) => env,
+        // Nobody can read the cookie without its key, but the browser can drop it.
+        Err(error) => return (session::drop_it(), Notice::not_set_up(&error)).into_response(),
     };
     let jar = env.sign_in.jar(&headers);
-    let session = session::read(&jar);
+    let now = Timestamp::now().as_second();
+    let session = session::read(&jar).filter(|session| now - session.began_at < SECONDS_MAX);
     let caller = session
         .as_ref()
-        .map(|session| Caller::of(session, caller::address(&extensions)));
+        .map(|session| Caller::signed_in(session, &extensions));
     if !is_same_origin(&headers, env.sign_in.issuer.public_url()) {
         if let Some(caller) = caller {
             asking.note(&caller, true);
         }
         return Notice::cross_site().into_response();
     }
-    if let (Some(session), Some(caller)) = (session, caller) {
-        end_everywhere(env, &session, &caller).await;
-    }
+    let is_kept = match (session, caller) {
+        (Some(session), Some(caller)) => end_everywhere(env, &session, &caller).await,
+        _ => true,
+    };
     let jar = session::clear(jar);
-    match env.sign_in.issuer.end_session(SIGNED_OUT).await {
+    let address = env.sign_in.issuer.end_session(SIGNED_OUT).await;
+    match address.map(String::from) {
+        address if !is_kept => (jar, Notice::signed_out_here_only(address)).into_response(),
         Some(address) => {
             let lead_on = format!("0; url={address}");
-            let notice = Notice::signing_out(String::from(address));
-            (jar, [(HeaderName::from_static("refresh"), lead_on)], notice).into_response()
+            let lead_on = [(HeaderName::from_static("refresh"), lead_on)];
+            (jar, lead_on, Notice::signing_out(address)).into_response()
         }
         None => (jar, Redirect::to(SIGNED_OUT)).into_response(),
     }
 }
 
-/// Has the database and the issuer know that a sign-in is over. Nobody waits long for
-/// either, and who cannot be told is told of by the other: a cookie without its refresh
-/// token is good for minutes only.
-async fn end_everywhere(env: &Env, session: &Session, caller: &Caller) {
+/// Has the database and the issuer know that a sign-in is over. Returns whether the
+/// database does, so that no copy of the cookie opens anything any more.
+async fn end_everywhere(env: &Env, session: &Session, caller: &Caller) -> bool {
     let here = async {
-        if let Err(problem) = env.ended.end(&session.id).await {
-            tracing::error!(%problem, name = caller.name, "a sign-out was not kept");
+        match env.ended.end(&session.id).await {
+            Ok(is_new) => {
+                if is_new {
+                    let entry = caller.entry("sign_out", "accepted");
+                    env.audit.try_to_add(&entry).await;
+                }
+                true
+            }
+            Err(problem) => {
+                tracing::error!(%problem, name = caller.name, "a sign-out was not kept");
+                false
+            }
         }
-        env.audit
-            .try_to_add(&caller.entry("sign_out", "accepted"))
-            .await;
     };
     let there = async {
         if let Some(refresh_token) = &session.refresh_token {
             env.sign_in.issuer.revoke(refresh_token).await;
         }
     };
-    let (here, ()) = tokio::join!(tokio::time::timeout(END_TIMEOUT, here), there);
-    if here.is_err() {
+    let (here, ()) = tokio::join!(tokio::time::timeout(CONNECTED_WITHIN, here), there);
+    here.unwrap_or_else(|_| {
         tracing::error!(
             name = caller.name,
             "the database took too long over a sign-out"
         );
-    }
+        false
+    })
 }
 
 /// `GET /admin/signed-out`

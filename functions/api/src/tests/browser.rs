@@ -97,7 +97,7 @@ pub(crate) fn session() -> Session {
 /// The session as its cookie, sealed with this key.
 pub(crate) fn sealed(session: Session, key: &str) -> String {
     let jar = PrivateCookieJar::new(session::key(key).unwrap());
-    pair(session::write(jar, session))
+    pair(session::write(jar, &session))
 }
 
 /// Any cookie, sealed with ours.

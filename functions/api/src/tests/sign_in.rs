@@ -123,13 +123,16 @@ async fn no_sign_in_leads_to_another_host() {
             assert_eq!(answer.headers.get_all(header::LOCATION).iter().count(), 1);
         }
     }
-    // Said twice, or beside it.
+    // Said twice, or as no text.
     for query in [
         "?return_to=/admin/sync&return_to=//evil.example",
         "?return_to=%ff",
     ] {
-        let answer = get(&app, &format!("/admin/sign-in{query}"), "").await;
-        assert!(!answer.place().contains("evil"), "{}", answer.place());
+        let begun = begin(&app, query).await;
+        issuer.gives(json!({"nonce": begun.nonce}), "refresh-1");
+        let query = format!("code=c&state={}", begun.state);
+        let answer = come_back(&app, &query, &begun.cookie).await;
+        assert_eq!(answer.place(), "/admin/sync");
     }
 }
 
@@ -165,6 +168,14 @@ async fn an_answer_that_does_not_fit_its_question_is_none() {
         once_more,
     );
     assert_not_in(&come_back(&app, "", "").await, 400, once_more);
+    let twice = format!("{right}&code=d");
+    assert_not_in(
+        &come_back(&app, &twice, &begun.cookie).await,
+        400,
+        once_more,
+    );
+    let long = format!("code={}&state={}", "c".repeat(5_000), begun.state);
+    assert_not_in(&come_back(&app, &long, &begun.cookie).await, 400, once_more);
     // An attempt of eleven minutes ago.
     let now = jiff::Timestamp::now().as_second();
     let attempt = |began_at: i64| {
@@ -284,6 +295,38 @@ async fn a_new_sign_in_beats_whatever_came_along() {
         // Nor is the old one asked about.
         assert_eq!(issuer.asked().len(), 1, "{before}");
     }
+}
+
+/// An answer that is still under way to a page of the one before could bring them back.
+#[tokio::test]
+async fn a_new_sign_in_ends_somebody_elses_in_the_same_browser() {
+    let issuer = Issuer::start().await;
+    let state = App::with(env_of(|name| issuer.lookup(name)));
+    let app = router(state.clone());
+    for (sub, is_ended) in [("0000-1111", false), ("0000-2222", true)] {
+        let before = session();
+        let begun = begin(&app, "").await;
+        issuer.gives(json!({"nonce": begun.nonce, "sub": sub}), "refresh-1");
+        let cookies = format!("{}; {}", sealed(before.clone(), KEY), begun.cookie);
+        let query = format!("code=c&state={}", begun.state);
+        assert_eq!(come_back(&app, &query, &cookies).await.status, 303);
+        let ended = &state.known().unwrap().ended;
+        assert_eq!(ended.has(&before).await.unwrap(), is_ended, "{sub}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_nobody_can_judge_now_is_for_later() {
+    let issuer = Issuer::start().await;
+    let app = app_of(|name| match name {
+        "OIDC_JWKS_URL" => Some("http://127.0.0.1:1/keys".to_owned()),
+        _ => issuer.lookup(name),
+    });
+    let begun = begin(&app, "").await;
+    issuer.gives(json!({"nonce": begun.nonce}), "refresh-1");
+    let query = format!("code=c&state={}", begun.state);
+    let answer = come_back(&app, &query, &begun.cookie).await;
+    assert_not_in(&answer, 503, "Sign-in unavailable");
 }
 
 #[tokio::test]

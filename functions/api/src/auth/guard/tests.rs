@@ -88,7 +88,7 @@ async fn an_id_token_opens_no_api_and_an_access_token_begins_no_session() {
         let admitted = guard.admin(&headers(&token)).await;
         (
             admitted,
-            guard.person(&token, "people", expected).await.is_some(),
+            guard.person(&token, "people", expected).await.is_ok(),
         )
     };
     for claims in [
@@ -97,6 +97,7 @@ async fn an_id_token_opens_no_api_and_an_access_token_begins_no_session() {
         with(json!({"token_use": "id", "scope": "square-sync/admin"})),
         with(json!({"typ": "ID", "azp": "people"})),
         with(json!({"at_hash": "x", "azp": "people"})),
+        with(json!({"roles": ["admin"], "azp": "people"})),
     ] {
         let (api, page) = both(sign("rsa", &claims)).await;
         assert_eq!(api, Err(Refusal::BadToken("no access token")), "{claims}");
@@ -121,7 +122,14 @@ async fn an_id_token_opens_no_api_and_an_access_token_begins_no_session() {
         let (api, page) = both(token).await;
         assert_eq!((api.as_deref(), page), (Ok("ada"), false), "{kind}");
     }
+    // A renewed one has no nonce; roles are in both kinds.
+    let renewed = with(json!({"roles": ["admin"], "nonce": null}));
+    let refused = Err(Refusal::BadToken("no access token"));
+    assert_eq!(guard.admin(&signed("rsa", &renewed)).await, refused);
     // Without a word on what it is: by what only one of them has.
+    let machine = issuer.changed(json!({"token_use": null, "azpacr": "1", "client_id": null,
+        "aud": "machine"}));
+    assert!(guard.admin(&signed("rsa", &machine)).await.is_ok());
     let machine = issuer.changed(json!({"token_use": null, "scope": "square-sync/admin"}));
     assert!(guard.admin(&signed("rsa", &machine)).await.is_ok());
 }
@@ -137,7 +145,7 @@ async fn an_id_token_is_for_the_client_that_asked_and_of_its_sign_in() {
             claims[name] = value.clone();
         }
         let token = sign("rsa", &claims);
-        guard.person(&token, "people", expected).await.is_some()
+        guard.person(&token, "people", expected).await.is_ok()
     };
     let (begun, goes_on) = (
         Expected::SignIn { nonce: "n" },
