@@ -134,15 +134,7 @@ impl Job<'_> {
         let transaction = step::begin(&mut client).await?;
         let (stats, square) = (Stats::new(), Counters::default());
         let run_id = &self.run.run_id;
-        step::succeed(
-            &transaction,
-            run_id,
-            ("migrate", 0),
-            &stats,
-            &square,
-            &output,
-        )
-        .await?;
+        step::succeed(&transaction, run_id, "migrate", 0, &stats, &square, &output).await?;
         lease::fence(&transaction, &self.lease).await?;
         transaction.commit().await?;
         Ok(output)

@@ -55,9 +55,9 @@ pub struct Output {
     /// Whether the run only shows what it would change.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
-    /// Why the run was skipped, or what it should be warned of.
+    /// Why the run was skipped, or what somebody should look at although it goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
+    pub warning: Option<String>,
 }
 
 /// The time that a database may take to wake up: a paused Aurora needs half a minute.
@@ -74,7 +74,7 @@ const TOKEN_LEFT_WARN: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub async fn open(env: &Env, input: Input, deadline: Instant) -> Result<Output, SyncError> {
     let request = Request::parse(input.kind, input.request.clone())?;
     let mut client = connect(env).await?;
-    ensure_sessions(&env.database).await?;
+    ensure_sessions(&env.database, &client).await?;
     check_encoding(&client).await?;
     if request.kind == Kind::Migration {
         schema::ensure_not_newer(&env.database).await?;
@@ -99,10 +99,10 @@ pub async fn open(env: &Env, input: Input, deadline: Instant) -> Result<Output, 
         check_room(env, &client, &run.request).await?;
         check_token(&client, &square, &run.request).await?
     };
-    let notes = [env.database.weakness().map(str::to_owned), of_token];
-    let notes: Vec<String> = notes.into_iter().flatten().collect();
+    let warnings = [env.database.weakness().map(str::to_owned), of_token];
+    let warnings: Vec<String> = warnings.into_iter().flatten().collect();
     let output = Output {
-        note: (!notes.is_empty()).then(|| notes.join(" ")),
+        warning: (!warnings.is_empty()).then(|| warnings.join(" ")),
         ..describe(&run.run_id, &run.request, "running")
     };
     succeed(&client, &output, &square.counters()).await?;
@@ -192,7 +192,7 @@ async fn record(
             return Err(SyncError::input("idempotency_key", problem));
         }
         return Ok(Opened::Skipped(Output {
-            note: Some(format!("Run {run} was started by the same request.")),
+            warning: Some(format!("Run {run} was started by the same request.")),
             ..describe(run_id, request, "skipped")
         }));
     };
@@ -209,9 +209,9 @@ async fn record(
         request.trigger == Trigger::Schedule && request.only.as_deref() == Some(&[Part::Orders]);
     if looks_back && !has_history(client).await? {
         // Without it, looking back would mean reading all of them.
-        let note =
+        let reason =
             "No orders of the past have been imported yet, so there are none to look back on.";
-        return skip(client, run_id, request, note.to_owned()).await;
+        return skip(client, run_id, request, reason.to_owned()).await;
     }
     let leases = run.request.leases();
     lease::make_way(client, leases, run_id, run.yields).await?;
@@ -222,8 +222,8 @@ async fn record(
             if request.trigger == Trigger::Schedule || run.yields =>
         {
             drop(transaction);
-            let note = format!("Run {other} was in progress when this one was to start.");
-            return skip(client, run_id, request, note).await;
+            let reason = format!("Run {other} was in progress when this one was to start.");
+            return skip(client, run_id, request, reason).await;
         }
         Err(error) => return Err(error),
     };
@@ -242,11 +242,11 @@ async fn skip(
     client: &Object,
     run_id: &str,
     request: &Request,
-    note: String,
+    reason: String,
 ) -> Result<Opened, SyncError> {
-    store::set_ended(client, run_id, "skipped", Some(&note)).await?;
+    store::set_ended(client, run_id, "skipped", Some(&reason)).await?;
     Ok(Opened::Skipped(Output {
-        note: Some(note),
+        warning: Some(reason),
         ..describe(run_id, request, "skipped")
     }))
 }
@@ -265,7 +265,7 @@ fn describe(run_id: &str, request: &Request, status: &str) -> Output {
             .map(|step| (*step).to_owned())
             .collect(),
         dry_run: request.dry_run,
-        note: None,
+        warning: None,
     }
 }
 
@@ -377,9 +377,9 @@ async fn succeed(client: &Object, output: &Output, square: &Counters) -> Result<
     let result =
         serde_json::to_value(output).map_err(|error| SyncError::Internal(error.to_string()))?;
     let stats = Stats::new();
-    let ended = ("preflight", 0);
-    store::succeed_step(client, &output.run_id, ended, &stats, square, &result).await?;
-    tracing::info!(run_id = output.run_id, output = %result, "run opened");
+    let run_id = output.run_id.as_str();
+    store::succeed_step(client, run_id, "preflight", 0, &stats, square, &result).await?;
+    tracing::info!(run_id, output = %result, "run opened");
     Ok(())
 }
 

@@ -5,11 +5,16 @@
 
 const main = document.getElementById("main");
 const notice = document.getElementById("notice");
+// Where nobody is signed in there is none.
+const zone = document.getElementById("zone");
 const HIDDEN_SECONDS = 30;
 const RETRY_SECONDS_MAX = 30;
+const TELL_SECONDS = 300;
 let failures = 0;
 let timer = 0;
 let attended = true;
+// Loading the page has told that somebody is there.
+let told = Date.now();
 
 /** Makes `now` like `wanted`, touching only what differs, so that focus, opened
  * parts and what was filled in stay. */
@@ -36,6 +41,18 @@ function become(now, wanted) {
     else now.append(child.cloneNode(true));
   });
   present.slice(coming.length).forEach((child) => child.remove());
+}
+
+/** Has what had the focus keep it, wherever on the page the change has put it. */
+function keepingFocus(change) {
+  const held = document.activeElement;
+  const href = held.getAttribute("href");
+  const mark = held.id ? `#${CSS.escape(held.id)}` : href ? `a[href="${CSS.escape(href)}"]` : "";
+  const isMain = main.contains(held);
+  change();
+  if (!isMain || !mark || (main.contains(held) && held.matches(mark))) return;
+  const there = main.querySelector(mark);
+  if (there) there.focus({ preventScroll: true });
 }
 
 /** Shows times in the reader's own zone. They come in UTC, and say so when they are
@@ -70,20 +87,46 @@ function say(text, link) {
   }
 }
 
+/** Asks for the same address again. A page that nobody touches keeps nobody signed in. */
+async function ask() {
+  const headers = { Accept: "text/html", "X-Refresh": attended ? "attended" : "unattended" };
+  if (attended) told = Date.now();
+  attended = false;
+  return fetch(location.href, { redirect: "manual", headers });
+}
+
+/** Says so if nobody is signed in any more, and returns whether that is so. */
+function hasEnded(answer) {
+  const ended = answer.type === "opaqueredirect" || answer.status === 401;
+  if (ended) say("Your session has ended.", "Sign in again");
+  return ended;
+}
+
+/** Notes that somebody is there. A page that is not brought up to date tells so by itself,
+ * now and then, so that their session does not end under them. */
+async function attend() {
+  attended = true;
+  const isQuiet = zone && !Number(main.dataset.live);
+  if (!isQuiet || Date.now() - told < 1000 * TELL_SECONDS) return;
+  try {
+    hasEnded(await ask());
+  } catch {
+    // It is told again in a while.
+  }
+}
+
 async function refresh() {
   try {
-    // A page that nobody touches keeps nobody signed in.
-    const headers = { Accept: "text/html", "X-Refresh": attended ? "attended" : "unattended" };
-    attended = false;
-    const answer = await fetch(location.href, { redirect: "manual", headers });
-    if (answer.type === "opaqueredirect" || answer.status === 401) {
-      say("Your session has ended.", "Sign in again");
+    const answer = await ask();
+    if (hasEnded(answer)) return;
+    if (answer.status === 403) {
+      say("You are no longer an admin.");
       return;
     }
     if (!answer.ok) throw new Error(answer.status);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     localise(page);
-    become(main, page.getElementById("main"));
+    keepingFocus(() => become(main, page.getElementById("main")));
     guard();
     if (failures > 0) say("");
     failures = 0;
@@ -103,10 +146,13 @@ function schedule() {
 }
 
 for (const sign of ["pointermove", "pointerdown", "keydown", "wheel"]) {
-  document.addEventListener(sign, () => { attended = true; }, { passive: true });
+  document.addEventListener(sign, attend, { passive: true });
 }
 document.addEventListener("change", guard);
-document.addEventListener("visibilitychange", () => (document.hidden ? schedule() : main.dataset.live && refresh()));
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) schedule();
+  else if (Number(main.dataset.live)) refresh();
+});
 document.addEventListener("submit", (event) => {
   if (event.target.method !== "post") return;
   clearTimeout(timer);
@@ -118,7 +164,6 @@ document.addEventListener("submit", (event) => {
   });
 });
 window.addEventListener("pageshow", (event) => event.persisted && location.reload());
-const zone = document.getElementById("zone");
 if (zone) zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone || "your zone";
 localise(document);
 guard();

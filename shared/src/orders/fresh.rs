@@ -458,8 +458,8 @@ impl Reading<'_> {
         store::analyze(transaction, total([&resumed.stats]).written()).await?;
         let output = self.output(resumed, true);
         let (stats, square) = (&resumed.stats, &resumed.square);
-        let ended = ("orders", resumed.given(ORDERS));
-        step::succeed(transaction, run_id, ended, stats, square, &output).await?;
+        let done = resumed.given(ORDERS);
+        step::succeed(transaction, run_id, "orders", done, stats, square, &output).await?;
         Ok(output)
     }
 

@@ -97,8 +97,8 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
         let resumed = Resumed::<window::Note>::load(&transaction, run_id, "orders").await?;
         let output = window::summary(&resumed, run_id);
         let (stats, square) = (&resumed.stats, &resumed.square);
-        let ended = ("orders", resumed.given(ORDERS));
-        step::succeed(&transaction, run_id, ended, stats, square, &output).await?;
+        let done = resumed.given(ORDERS);
+        step::succeed(&transaction, run_id, "orders", done, stats, square, &output).await?;
     }
     let output = Output {
         step: context.output("history", Stats::new(), warnings),

@@ -150,8 +150,17 @@ impl Rederiving<'_> {
                 store::analyze(&transaction, written).await?;
                 let output = rederived(&resumed, run_id, true);
                 let (stats, square) = (&resumed.stats, &resumed.square);
-                let ended = ("rederive", resumed.given("orders"));
-                step::succeed(&transaction, run_id, ended, stats, square, &output).await?;
+                let done = resumed.given("orders");
+                step::succeed(
+                    &transaction,
+                    run_id,
+                    "rederive",
+                    done,
+                    stats,
+                    square,
+                    &output,
+                )
+                .await?;
                 transaction.commit().await?;
                 return Ok(output);
             };

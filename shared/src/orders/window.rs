@@ -305,8 +305,8 @@ impl<'a> Reading<'a> {
             store::analyze(&transaction, total([&resumed.stats]).written()).await?;
             let output = summary(&resumed, run_id);
             let (stats, square) = (&resumed.stats, &resumed.square);
-            let ended = ("orders", resumed.given(ORDERS));
-            step::succeed(&transaction, run_id, ended, stats, square, &output).await?;
+            let done = resumed.given(ORDERS);
+            step::succeed(&transaction, run_id, "orders", done, stats, square, &output).await?;
         } else {
             self.save(&transaction, &resumed).await?;
         }

@@ -1,5 +1,5 @@
-//! A preview's samples: of each data type some rows that would be created,
-//! changed, column by column, and deleted.
+//! A preview's samples: how many rows of each table would be created, changed, deleted
+//! and purged, and some of them, those that would change column by column.
 
 use std::collections::BTreeMap;
 
@@ -21,12 +21,25 @@ const BETWEEN: &str = " · ";
 /// Rows of each sort.
 const ROWS_MAX: i64 = 20;
 
-/// Some of a data type's rows that would change.
-#[derive(Debug, Default, PartialEq, Serialize)]
+/// Some of a table's rows that would differ, and how many there are. Those are no run's
+/// figures: a refresh writes every row, and most of them as they are.
+#[derive(Debug, Serialize)]
 pub(super) struct Sample {
+    counts: Counts,
     created: Vec<Value>,
     updated: Vec<Change>,
     deleted: Vec<Value>,
+    purged: Vec<Value>,
+}
+
+/// The numbers of rows that would differ.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct Counts {
+    created: i64,
+    updated: i64,
+    deleted: i64,
+    /// Marked as deleted before, and then gone.
+    purged: i64,
 }
 
 /// A row that would change.
@@ -53,17 +66,35 @@ pub(super) async fn samples(
     copy: &str,
 ) -> Result<BTreeMap<&'static str, Sample>, SyncError> {
     let mut samples = BTreeMap::new();
-    for table in account::objects() {
-        let sample = Sample {
-            created: rows(transaction, &created_sql(table, copy)).await?,
-            updated: changes(transaction, table, copy).await?,
-            deleted: rows(transaction, &deleted_sql(table, copy)).await?,
-        };
-        if sample != Sample::default() {
-            samples.insert(table.data_type, sample);
+    for table in account::all_tables() {
+        let compared = Compared::new(table, copy);
+        let counts = counts(transaction, &compared).await?;
+        if counts == Counts::default() {
+            continue;
         }
+        let sample = Sample {
+            created: rows(transaction, &compared.created_sql()).await?,
+            updated: changes(transaction, &compared).await?,
+            deleted: rows(transaction, &compared.gone_sql(&compared.deleted)).await?,
+            purged: rows(transaction, &compared.gone_sql(&compared.purged)).await?,
+            counts,
+        };
+        samples.insert(table.data_type, sample);
     }
     Ok(samples)
+}
+
+async fn counts(
+    transaction: &Transaction<'_>,
+    compared: &Compared<'_>,
+) -> Result<Counts, SyncError> {
+    let row = transaction.query_one(&compared.counts_sql(), &[]).await?;
+    Ok(Counts {
+        created: row.get("created"),
+        updated: row.get("updated"),
+        deleted: row.get("deleted"),
+        purged: row.get("purged"),
+    })
 }
 
 async fn rows(transaction: &Transaction<'_>, sql: &str) -> Result<Vec<Value>, SyncError> {
@@ -73,15 +104,15 @@ async fn rows(transaction: &Transaction<'_>, sql: &str) -> Result<Vec<Value>, Sy
 
 async fn changes(
     transaction: &Transaction<'_>,
-    table: &Table,
-    copy: &str,
+    compared: &Compared<'_>,
 ) -> Result<Vec<Change>, SyncError> {
     let rows = transaction
-        .query(&updated_sql(table, copy), &[&ROWS_MAX])
+        .query(&compared.updated_sql(), &[&ROWS_MAX])
         .await?;
+    let key = compared.table.key;
     let changes = rows.iter().filter_map(|row| {
         let (from, to, label): (Value, Value, String) = (row.get(0), row.get(1), row.get(2));
-        Some(change(label, table.key, from.as_object()?, to.as_object()?))
+        Some(change(label, key, from.as_object()?, to.as_object()?))
     });
     Ok(changes.collect())
 }
@@ -110,6 +141,95 @@ fn change(label: String, key: &[&str], from: &JsonRow, to: &JsonRow) -> Change {
     }
 }
 
+/// A table's rows (`n`) beside those of its copy (`c`), where one of the two may be
+/// missing, and what becomes of a row as a condition on both.
+struct Compared<'a> {
+    table: &'a Table,
+    copy: &'a str,
+    created: String,
+    /// Differs and lives on.
+    updated: String,
+    /// Lived, and is marked or gone.
+    deleted: String,
+    purged: String,
+}
+
+impl<'a> Compared<'a> {
+    fn new(table: &'a Table, copy: &'a str) -> Self {
+        let first = table.key[0];
+        let (lives, lived) = (table.is_there("n"), table.is_there("c"));
+        let (ours, theirs) = (prefixed(table.columns, "n."), prefixed(table.columns, "c."));
+        Self {
+            table,
+            copy,
+            created: format!("n.{first} is not null and c.{first} is null"),
+            updated: format!(
+                "n.{first} is not null and c.{first} is not null \
+                 and ({lives} or not ({lived})) and ({ours}) is distinct from ({theirs})"
+            ),
+            deleted: format!(
+                "c.{first} is not null and {lived} and (n.{first} is null or not ({lives}))"
+            ),
+            purged: format!("n.{first} is null and not ({lived})"),
+        }
+    }
+
+    fn both(&self) -> String {
+        format!(
+            "{name} n full join {copy}.{name} c on {same}",
+            name = self.table.name,
+            copy = self.copy,
+            same = same_key(self.table.key, "n", "c"),
+        )
+    }
+
+    fn counts_sql(&self) -> String {
+        format!(
+            "select count(*) filter (where {created}) as created, \
+             count(*) filter (where {updated}) as updated, \
+             count(*) filter (where {deleted}) as deleted, \
+             count(*) filter (where {purged}) as purged from {both}",
+            created = self.created,
+            updated = self.updated,
+            deleted = self.deleted,
+            purged = self.purged,
+            both = self.both(),
+        )
+    }
+
+    fn created_sql(&self) -> String {
+        format!(
+            "select {json} from {both} where {created} order by {key} limit $1",
+            json = labelled(self.table, "public", "n"),
+            both = self.both(),
+            created = self.created,
+            key = prefixed(self.table.key, "n."),
+        )
+    }
+
+    fn updated_sql(&self) -> String {
+        format!(
+            "select {from}, {to}, {label} from {both} where {updated} order by {key} limit $1",
+            from = json("c"),
+            to = json("n"),
+            label = label(self.table, "public", "n"),
+            both = self.both(),
+            updated = self.updated,
+            key = prefixed(self.table.key, "n."),
+        )
+    }
+
+    /// As they were.
+    fn gone_sql(&self, which: &str) -> String {
+        format!(
+            "select {json} from {both} where {which} order by {key} limit $1",
+            json = labelled(self.table, self.copy, "c"),
+            both = self.both(),
+            key = prefixed(self.table.key, "c."),
+        )
+    }
+}
+
 /// A row as JSON, without the bookkeeping.
 fn json(alias: &str) -> String {
     format!(
@@ -129,9 +249,9 @@ fn labelled(table: &Table, schema: &str, alias: &str) -> String {
 /// A row's name after those of the rows of `schema` that it hangs on: what people know
 /// it by. Empty where none of them has any.
 fn label(table: &Table, schema: &str, alias: &str) -> String {
-    let objects = account::objects();
+    let tables = account::all_tables();
     let parents = table.parents.iter().filter_map(|(column, parent)| {
-        let parent = objects.iter().find(|object| object.name == *parent)?;
+        let parent = tables.iter().find(|table| table.name == *parent)?;
         let inner = format!("{alias}_{column}");
         Some(format!(
             "(select nullif({label}, '') from {schema}.{name} {inner} \
@@ -149,57 +269,17 @@ fn label(table: &Table, schema: &str, alias: &str) -> String {
     }
 }
 
-fn created_sql(table: &Table, copy: &str) -> String {
-    format!(
-        "select {json} from {name} n left join {copy}.{name} c on {same} \
-         where c.{first} is null order by {key} limit $1",
-        json = labelled(table, "public", "n"),
-        name = table.name,
-        same = same_key(table.key, "n", "c"),
-        first = table.key[0],
-        key = prefixed(table.key, "n."),
-    )
-}
-
-/// Rows that differ and live on.
-fn updated_sql(table: &Table, copy: &str) -> String {
-    format!(
-        "select {from}, {to}, {label} from {name} n join {copy}.{name} c on {same} \
-         where ({ours}) is distinct from ({theirs}) and ({lives} or not ({lived})) \
-         order by {key} limit $1",
-        from = json("c"),
-        to = json("n"),
-        label = label(table, "public", "n"),
-        name = table.name,
-        same = same_key(table.key, "n", "c"),
-        ours = prefixed(table.columns, "n."),
-        theirs = prefixed(table.columns, "c."),
-        lives = table.lives("n"),
-        lived = table.lives("c"),
-        key = prefixed(table.key, "n."),
-    )
-}
-
-/// Rows that lived, and would be marked or gone.
-fn deleted_sql(table: &Table, copy: &str) -> String {
-    format!(
-        "select {json} from {copy}.{name} c left join {name} n on {same} \
-         where {lived} and (n.{first} is null or not ({lives})) order by {key} limit $1",
-        json = labelled(table, copy, "c"),
-        name = table.name,
-        same = same_key(table.key, "n", "c"),
-        first = table.key[0],
-        lived = table.lives("c"),
-        lives = table.lives("n"),
-        key = prefixed(table.key, "c."),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn named(data_type: &str) -> &'static Table {
+        let tables = account::all_tables();
+        let mut tables = tables.into_iter();
+        tables.find(|table| table.data_type == data_type).unwrap()
+    }
 
     #[test]
     fn a_change_names_the_row_and_only_what_differs() {
@@ -214,21 +294,31 @@ mod tests {
 
     #[test]
     fn a_row_is_called_after_what_it_hangs_on() {
-        let of = |data_type: &str| {
-            let objects = account::objects();
-            let table = objects.iter().find(|one| one.data_type == data_type);
-            label(table.unwrap(), "public", "n")
-        };
+        let of = |data_type: &str| label(named(data_type), "public", "n");
         assert_eq!(of("items"), "concat_ws(' · ', nullif(n.name, ''))");
         let item = "(select nullif(concat_ws(' · ', nullif(n_item_id.name, '')), '') \
                     from public.catalog_items n_item_id where n_item_id.id = n.item_id)";
         let variation = format!("concat_ws(' · ', {item}, nullif(n.name, ''))");
         assert_eq!(of("variations"), variation);
-        // A count has no name of its own.
-        let count = of("inventory");
-        for table in ["catalog_items", "catalog_variations", "locations"] {
-            assert!(count.contains(&format!("from public.{table} ")), "{count}");
+        // What only hangs on others has no name of its own.
+        for data_type in ["inventory", "variation_overrides"] {
+            let row = of(data_type);
+            for table in ["catalog_items", "catalog_variations", "locations"] {
+                assert!(row.contains(&format!("from public.{table} ")), "{row}");
+            }
+            assert!(!row.contains("n.name"), "{row}");
         }
-        assert!(!count.contains("n.name"), "{count}");
+        assert_eq!(of("item_categories"), format!("concat_ws(' · ', {item})"));
+    }
+
+    #[test]
+    fn only_what_can_be_marked_is_deleted_by_a_change() {
+        let deleted = |data_type: &str| Compared::new(named(data_type), "b").deleted;
+        let marked = "c.id is not null and not c.is_deleted \
+                      and (n.id is null or not (not n.is_deleted))";
+        assert_eq!(deleted("items"), marked);
+        // Its status is a column like any other.
+        let gone = "c.id is not null and true and (n.id is null or not (true))";
+        assert_eq!(deleted("locations"), gone);
     }
 }

@@ -207,12 +207,7 @@ fn keep_unreadable_sql(table: &Table, copy: &str) -> String {
     format!(
         "insert into {name} select c.* from {copy}.{name} c{parents}{asides} \
          where {lives} and ({is_aside}) on conflict do nothing",
-        // A location that is not active is listed and counted like any other.
-        lives = if table.can_delete() {
-            table.lives("c")
-        } else {
-            "true".to_owned()
-        },
+        lives = table.is_there("c"),
     )
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::ledger::Ledger;
 use crate::part::Part;
@@ -136,8 +137,33 @@ pub struct StagedStep {
     pub wants_inventory: bool,
 }
 
+/// The part of a step's output that its log line has. A preview's has rows of the account
+/// beside it, and those are in no log.
+const LOGGED: [&str; 10] = [
+    "scope",
+    "stats",
+    "square",
+    "duration_ms",
+    "rows_per_second",
+    "warnings",
+    "notes",
+    "staged",
+    "from_version",
+    "to_version",
+];
+
+/// Returns what the log may have of a step's output.
+pub(crate) fn logged(output: &Value) -> Value {
+    let fields = output.as_object().into_iter().flatten();
+    let logged = fields.filter(|(name, _)| LOGGED.contains(&name.as_str()));
+    let logged = logged.map(|(name, value)| (name.clone(), value.clone()));
+    Value::Object(logged.collect())
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -162,5 +188,14 @@ mod tests {
             "later",
         ];
         assert_eq!(ordered, wanted);
+    }
+
+    #[test]
+    fn a_step_is_logged_without_rows() {
+        let stats = json!({"locations": {"created": 1}});
+        let output = json!({"run_id": "r", "stats": stats, "duration_ms": 12,
+            "preview": {"locations": {"created": [{"business_email": "ada@example.com"}]}}});
+        let wanted = json!({"stats": stats, "duration_ms": 12});
+        assert_eq!(logged(&output), wanted);
     }
 }

@@ -252,21 +252,22 @@ pub(crate) async fn begin(client: &mut Object) -> Result<Transaction<'_>, SyncEr
 pub(crate) async fn succeed(
     transaction: &Transaction<'_>,
     run_id: &str,
-    (step, done): (&str, i64),
+    step: &str,
+    done: i64,
     stats: &Stats,
     square: &Counters,
     output: &impl Serialize,
 ) -> Result<(), SyncError> {
     let result =
         serde_json::to_value(output).map_err(|error| SyncError::Internal(error.to_string()))?;
-    let ended = (step, done);
-    let first = store::succeed_step(transaction, run_id, ended, stats, square, &result).await?;
+    let first =
+        store::succeed_step(transaction, run_id, step, done, stats, square, &result).await?;
     if !first {
         return Err(SyncError::Cancelled(format!(
             "Another invocation of the {step} step has committed its result."
         )));
     }
-    tracing::info!(run_id, step, output = %result, "step done");
+    tracing::info!(run_id, step, output = %stats::logged(&result), "step done");
     Ok(())
 }
 
@@ -365,8 +366,8 @@ impl StepContext<'_> {
             ..self.output(scope, Stats::new(), warnings)
         };
         let (run_id, stats, square) = (&self.run.run_id, &output.stats, &output.square);
-        let ended = (self.step, self.progress.done());
-        succeed(&transaction, run_id, ended, stats, square, &output).await?;
+        let (step, done) = (self.step, self.progress.done());
+        succeed(&transaction, run_id, step, done, stats, square, &output).await?;
         lease::fence(&transaction, &self.lease).await?;
         transaction.commit().await?;
         Ok(output)
@@ -406,8 +407,8 @@ impl StepContext<'_> {
         output: &impl Serialize,
     ) -> Result<(), SyncError> {
         let (run_id, stats, square) = (&self.run.run_id, &figures.stats, &figures.square);
-        let ended = (self.step, self.progress.done());
-        succeed(&transaction, run_id, ended, stats, square, output).await?;
+        let (step, done) = (self.step, self.progress.done());
+        succeed(&transaction, run_id, step, done, stats, square, output).await?;
         lease::fence(&transaction, &self.lease).await?;
         transaction.commit().await?;
         Ok(())

@@ -380,7 +380,8 @@ pub(crate) async fn set_progress(
 pub(crate) async fn succeed_step(
     client: &impl GenericClient,
     run_id: &str,
-    (step, done): (&str, i64),
+    step: &str,
+    done: i64,
     stats: &Stats,
     square: &Counters,
     result: &Value,
@@ -434,7 +435,7 @@ pub(crate) async fn all_stats(
         .collect())
 }
 
-/// Returns the warnings and notes of the steps that succeeded.
+/// Returns the warnings of the steps that succeeded; preflight has one text of them.
 pub(crate) async fn step_warnings(
     client: &impl GenericClient,
     run_id: &str,
@@ -446,7 +447,7 @@ pub(crate) async fn step_warnings(
                  select jsonb_array_elements_text(s.result -> 'warnings') as text
                  where s.result ? 'warnings'
                  union all
-                 select s.result ->> 'note' where s.result ? 'note') w
+                 select s.result ->> 'warning' where s.result ? 'warning') w
              where s.run_id = $1 and s.status = 'succeeded' order by s.ordinal",
             &[&run_id],
         )

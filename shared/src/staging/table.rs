@@ -284,6 +284,17 @@ impl Table {
         self.columns.contains(&"is_deleted")
     }
 
+    /// That a row is there and not marked as deleted: a location that is not active is
+    /// listed and counted like any other.
+    #[must_use]
+    pub fn is_there(&self, alias: &str) -> String {
+        if self.can_delete() {
+            self.lives(alias)
+        } else {
+            "true".to_owned()
+        }
+    }
+
     /// Marks the rows of `gone` as deleted: all columns of the table and `gone_at`.
     /// They are found by their key, however the planner would join them. Parameter
     /// $2: run id.

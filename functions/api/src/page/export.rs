@@ -103,7 +103,7 @@ async fn one(
     run_id: Result<Path<String>, PathRejection>,
 ) -> Result<RunView, ApiError> {
     let env = app.env().await?;
-    let run = history::one(env, &admin.caller, &history::text_of(run_id)).await?;
+    let run = history::read(env, &admin.caller, &history::text_of(run_id)).await?;
     let entry = Audit {
         run_id: Some(&run.run_id),
         ..admin.caller.entry("export", "given")

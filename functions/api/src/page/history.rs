@@ -11,7 +11,7 @@ use url::form_urlencoded::Serializer;
 use super::answer::answer;
 use super::preview::Preview;
 use super::sync::SOON;
-use super::words::{duration, number};
+use super::words::{count, duration, number};
 use super::{Admin, Frame};
 use crate::app::{App, Env};
 use crate::caller::Caller;
@@ -125,21 +125,21 @@ fn charts(runs: &[RunView]) -> Vec<Chart> {
     let failed = runs.iter().filter(|run| run.status == "failed").count();
     let longest = runs.iter().map(took).max().unwrap_or(0);
     let most = runs.iter().map(RunView::changed).max().unwrap_or(0);
-    let shown = runs.len();
+    let shown = count(i64::try_from(runs.len()).unwrap_or(i64::MAX), "run");
     vec![
         Chart {
             title: "Records changed",
-            summary: format!("the last {shown} runs, at most {}", number(most)),
+            summary: format!("the last {shown}, at most {}", number(most)),
             bars: bars(runs, RunView::changed, |run| number(run.changed())),
         },
         Chart {
             title: "Duration",
-            summary: format!("the last {shown} runs, at most {}", duration(longest)),
+            summary: format!("the last {shown}, at most {}", duration(longest)),
             bars: bars(runs, took, |run| duration(took(run))),
         },
         Chart {
             title: "Failures",
-            summary: format!("{failed} of the last {shown} runs"),
+            summary: format!("{failed} of the last {shown}"),
             bars: bars(
                 runs,
                 |run| i64::from(run.status == "failed"),
@@ -226,6 +226,10 @@ mod tests {
         if !preview.is_null() {
             run = run.with_preview(Some(preview));
         }
+        page(run)
+    }
+
+    fn page(run: RunView) -> String {
         let page = Run {
             frame: None,
             csrf_token: String::new(),
@@ -260,24 +264,50 @@ mod tests {
     }
 
     #[test]
+    fn why_a_run_was_skipped_is_no_warning_to_the_eye() {
+        let mut run = view::tests::succeeded(RUN_ID, "incremental");
+        run.status = "skipped".to_owned();
+        let page = page(run);
+        let reason = "<ul class=\"notes\"><li>3 object(s) wait.</li></ul>";
+        assert!(page.contains(reason), "{page}");
+        assert!(!page.contains("Look at this"), "{page}");
+    }
+
+    #[test]
     fn a_preview_is_tables_or_says_that_nothing_would_change() {
         let sample = json!({
             "items": {"created": [{"id": "A", "label": "Tea <strong>"}], "updated": [], "deleted": []},
             "variations": {"created": [], "updated": [{"label": "Tea · Large", "key": {"id": "B"},
                 "changes": {"name": {"from": "L", "to": "Large"},
-                    "sku": {"from": null, "to": "T-1"}}}], "deleted": []},
+                    "sku": {"from": null, "to": "T-1"},
+                    "absent_at_location_ids": {"from": [], "to": ["L1"]}}}], "deleted": []},
         });
         let page = shown("incremental", sample);
         for part in [
             "<strong>Items</strong> 1 created",
             "<th scope=\"row\">Tea &#60;strong&#62; <code>A</code></th></tr>",
-            "<th scope=\"rowgroup\" rowspan=\"2\">Tea · Large <code>B</code></th>\
+            "<th scope=\"rowgroup\" rowspan=\"3\">Tea · Large <code>B</code></th>\
              <td>name</td><td><del>L</del> → <ins>Large</ins></td></tr>",
-            "<tr><td>sku</td><td><del>none</del> → <ins>T-1</ins></td></tr>",
+            "<tr><td>sku</td><td><del><i>none</i></del> → <ins>T-1</ins></td></tr>",
+            "<tr><td>absent at location ids</td><td><ins>1 added: L1</ins></td></tr>",
         ] {
             assert!(page.contains(part), "{part} is not in {page}");
         }
         assert!(!page.contains("<pre") && !page.contains("Nothing would change"));
+        assert!(
+            !page.contains("written again") && !page.contains("purged"),
+            "{page}"
+        );
+        let purged = json!({"items": {"purged": [{"id": "A", "label": "Tea"}],
+            "counts": {"created": 0, "updated": 0, "deleted": 0, "purged": 1}}});
+        let page = shown("full_refresh", purged);
+        for part in [
+            "<p>Every row would be written again; these would differ.</p>",
+            "<p>Rows that are purged were marked as deleted before",
+            "<strong>Items</strong> 1 purged",
+        ] {
+            assert!(page.contains(part), "{part} is not in {page}");
+        }
         for (mode, words) in [
             ("incremental", "<p>Nothing would change.</p>"),
             (

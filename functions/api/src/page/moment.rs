@@ -7,7 +7,7 @@ use askama::filters::HtmlSafe;
 use jiff::Timestamp;
 
 /// A moment to the minute, as HTML. Pointed at, it tells itself in UTC.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Moment {
     at: Timestamp,
     in_words: bool,

@@ -52,7 +52,7 @@ pub(crate) fn groups(data: Vec<Fact>, service: Vec<Fact>) -> Vec<Group> {
     groups
 }
 
-/// How fresh one data type is; `has_synced` if any sync has ended yet.
+/// How fresh one data type is; `has_synced` if any sync has tried to bring it yet.
 pub(crate) fn fresh(
     fresh: &Freshness,
     schedule: &Schedule,
@@ -80,7 +80,8 @@ fn is_late(as_of: Timestamp, schedule: &Schedule, now: Timestamp) -> bool {
     let after = |moment| schedule.next(moment, Some(moment));
     match after(as_of).and_then(after) {
         Some(second) => second < now,
-        None => now.duration_since(as_of) > OLD,
+        // What is scheduled has a time of its own, known or not.
+        None => !schedule.is_on() && now.duration_since(as_of) > OLD,
     }
 }
 
@@ -124,12 +125,16 @@ pub(crate) fn quarantine(waiting: Amount) -> Fact {
 mod tests {
     use super::*;
 
-    fn hourly(state: &str) -> Schedule {
+    fn schedule_of(expression: &str, state: &str) -> Schedule {
         Schedule::read(|name| match name {
-            "SCHEDULE_EXPRESSION" => Some("rate(1 hour)".to_owned()),
-            "SCHEDULE_STATE" => Some(state.to_owned()),
+            "SCHEDULE_EXPRESSION" => Some(expression.to_owned()),
+            name if name.ends_with("_STATE") => Some(state.to_owned()),
             _ => None,
         })
+    }
+
+    fn hourly(state: &str) -> Schedule {
+        schedule_of("rate(1 hour)", state)
     }
 
     #[test]
@@ -191,6 +196,17 @@ mod tests {
         assert!(!attention("catalog", None, "ENABLED", false));
         assert!(attention("catalog", None, "ENABLED", true));
         assert!(!attention("orders", None, "ENABLED", true));
+    }
+
+    #[test]
+    fn data_is_not_late_where_nobody_can_tell_when_it_is_due() {
+        let now: Timestamp = "2026-11-28T15:41:00Z".parse().unwrap();
+        let as_of = now - SignedDuration::from_hours(49);
+        // Of a kind that only AWS knows, and one whose years are over.
+        for expression in ["cron(0 6 LW * ? *)", "cron(0 6 * * ? 2025)"] {
+            assert!(!is_late(as_of, &schedule_of(expression, "ENABLED"), now));
+            assert!(is_late(as_of, &schedule_of(expression, "DISABLED"), now));
+        }
     }
 
     #[test]

@@ -105,7 +105,7 @@ async fn load(env: &Env, admin: &Admin) -> Result<Sync, ApiError> {
     page.last = history::shown(env, &admin.caller, &mut client, last.into_iter().collect())
         .await?
         .pop();
-    let (now, has_synced) = (Timestamp::now(), page.last.is_some());
+    let (now, has_synced) = (Timestamp::now(), store::has_synced(&client).await?);
     let fresh = freshness::read(&client).await?;
     let fresh = fresh
         .iter()
@@ -181,7 +181,7 @@ mod tests {
     fn schedule(state: &str) -> Schedule {
         Schedule::read(|name| match name {
             "SCHEDULE_EXPRESSION" => Some("rate(1 day)".to_owned()),
-            "SCHEDULE_STATE" => Some(state.to_owned()),
+            name if name.ends_with("_STATE") => Some(state.to_owned()),
             _ => None,
         })
     }

@@ -15,10 +15,20 @@ impl RunView {
         matches!(self.status.as_str(), "queued" | "running")
     }
 
+    /// Whether it did nothing, or made way: its warning is the reason, and no trouble.
+    pub(crate) fn is_skipped(&self) -> bool {
+        self.status == "skipped"
+    }
+
     /// Whether it stopped because it would have deleted suspiciously much.
     pub(crate) fn is_guarded(&self) -> bool {
         let error = self.error.as_ref();
         error.is_some_and(|error| error.name == "DeletionGuard")
+    }
+
+    /// Whether it writes every row, also as it is.
+    pub(crate) fn rewrites(&self) -> bool {
+        self.mode == "full_refresh"
     }
 
     /// Names the run in two or three words.
@@ -105,18 +115,15 @@ impl RunView {
         number(self.changed())
     }
 
-    /// Records, their speed, and what was asked of Square.
-    pub(crate) fn speed(&self) -> String {
+    /// The records of all types together, and what was asked of Square. How fast that
+    /// was, each step tells in its own unit.
+    pub(crate) fn effort(&self) -> String {
         let records: i64 = self.totals.as_ref().map_or(0, |totals| {
             totals.created + totals.updated + totals.unchanged + totals.quarantined
         });
         let asked: u64 = self.steps.iter().map(|step| step.square.requests).sum();
-        let mut words = vec![format!("{} records", number(records))];
-        if let Some(ms) = self.duration_ms.filter(|ms| *ms > 0) {
-            words.push(format!("{} a second", number(records * 1_000 / ms)));
-        }
-        words.push(format!("{} to Square", requests(asked)));
-        words.join(", ")
+        let (records, requests) = (count(records, "record"), count(whole(asked), "request"));
+        format!("{records}, {requests} to Square")
     }
 }
 
@@ -154,11 +161,13 @@ impl StepView {
             _ => {}
         }
         if let Some(windows) = progress.windows {
-            words.push(format!("window {} of {}", windows.done, windows.total));
+            let (done, total) = (number(windows.done), number(windows.total));
+            words.push(format!("window {done} of {total}"));
         }
         if let Some(ms) = self.duration_ms {
-            if progress.done > 0 && ms > 0 {
-                words.push(format!("{} a second", number(progress.done * 1_000 / ms)));
+            let speed = progress.done * 1_000 / ms.max(1);
+            if speed > 0 {
+                words.push(format!("{} a second", number(speed)));
             }
             words.push(duration(ms));
         }
@@ -167,13 +176,14 @@ impl StepView {
         }
         let square = self.square;
         if square.requests > 0 {
-            words.push(requests(square.requests));
+            words.push(count(whole(square.requests), "request"));
         }
         if square.retries > 0 {
-            words.push(format!("{} repeated", square.retries));
+            words.push(format!("{} repeated", number(whole(square.retries))));
         }
         if square.rate_limited > 0 {
-            words.push(format!("{} times told to slow down", square.rate_limited));
+            let times = count(whole(square.rate_limited), "time");
+            words.push(format!("{times} told to slow down"));
         }
         words.join(" · ")
     }
@@ -188,10 +198,10 @@ impl Backup {
     pub(crate) fn facts(&self) -> String {
         let rows: i64 = self.rows.values().sum();
         format!(
-            "{} ago · {} rows · {} MB",
+            "{} ago · {} · {}",
             span(self.age_seconds),
-            number(rows),
-            number(self.bytes / 1_000_000)
+            count(rows, "row"),
+            size(self.bytes)
         )
     }
 }
@@ -244,10 +254,23 @@ pub(crate) fn amount(amount: Amount) -> String {
     }
 }
 
-fn requests(count: u64) -> String {
-    match count {
-        1 => "1 request".to_owned(),
-        _ => format!("{count} requests"),
+/// So many of what is called like one of them.
+pub(crate) fn count(amount: i64, unit: &str) -> String {
+    let ending = if amount == 1 { "" } else { "s" };
+    format!("{} {unit}{ending}", number(amount))
+}
+
+/// A number of Square's counters, as all others are.
+fn whole(figure: u64) -> i64 {
+    i64::try_from(figure).unwrap_or(i64::MAX)
+}
+
+/// A size in bytes, in the unit that says something.
+fn size(bytes: i64) -> String {
+    if bytes < 1_000_000 {
+        format!("{} kB", number((bytes + 999) / 1_000))
+    } else {
+        format!("{} MB", number(bytes / 1_000_000))
     }
 }
 
@@ -265,6 +288,7 @@ pub(crate) fn spaced(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runs::view;
 
     #[test]
     fn numbers_and_durations_read_well() {
@@ -298,5 +322,38 @@ mod tests {
         }
         // Whole seconds are told as such.
         assert_eq!(["0 s", "1 s", "9 s"], [0, 1, 9].map(span));
+    }
+
+    #[test]
+    fn one_is_called_otherwise_than_many() {
+        for (amount, text) in [
+            (0, "0 records"),
+            (1, "1 record"),
+            (2, "2 records"),
+            (12_345, "12,345 records"),
+        ] {
+            assert_eq!(count(amount, "record"), text);
+        }
+        for (bytes, text) in [
+            (0, "0 kB"),
+            (1, "1 kB"),
+            (812_000, "812 kB"),
+            (1_000_000, "1 MB"),
+            (2_345_678_901, "2,345 MB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn a_run_has_no_speed_and_a_step_none_below_one() {
+        let mut run = view::tests::succeeded("sync-1", "incremental");
+        assert_eq!(run.effort(), "7 records, 2 requests to Square");
+        let step = &mut run.steps[0];
+        step.square.rate_limited = 1;
+        let words = "3 of 3 read · 61 a second · 49 ms · 2 requests · 1 time told to slow down";
+        assert_eq!(step.facts(), words);
+        step.duration_ms = Some(3_001);
+        assert!(!step.facts().contains("a second"), "{}", step.facts());
     }
 }

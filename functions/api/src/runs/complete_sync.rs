@@ -5,7 +5,6 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde_json::Value;
 use shared::error::SyncError;
 use shared::part::Part;
 use shared::run::request::{Kind, Request};
@@ -85,57 +84,36 @@ pub(crate) fn alternatives(whole: &Schema) -> OneOf {
         .item(of(
             "Sync",
             &[(refresh, false), (preview, false)],
-            some_of(&Part::ALL),
+            some_of(&Part::ALL, 1),
         ))
         .item(of(
             "Preview",
             &[(refresh, false), (preview, true)],
-            some_of(&staged),
+            some_of(&staged, 1),
         ))
-        .item(of("FullRefresh", &[(refresh, true)], all_of(&staged)))
+        .item(of(
+            "FullRefresh",
+            &[(refresh, true)],
+            some_of(&staged, staged.len()),
+        ))
         .description(whole.description.clone())
         .build()
 }
 
 const ONLY: &str = "The parts to sync, each once; left out, all but orders.";
 
-/// The description of any of these parts.
-fn some_of(parts: &[Part]) -> RefOr<Description> {
+/// The description of that many of these parts, or more.
+fn some_of(parts: &[Part], least: usize) -> RefOr<Description> {
     let part = ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(parts.iter().map(|part| part.name())));
     ArrayBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
         .items(part)
-        .min_items(Some(1))
+        .min_items(Some(least))
         .unique_items(true)
         .description(Some(ONLY))
         .into()
-}
-
-/// The description of all of these parts, in any order.
-fn all_of(parts: &[Part]) -> RefOr<Description> {
-    let names: Vec<&str> = parts.iter().map(|part| part.name()).collect();
-    let lists = orders_of(&names).into_iter().map(Value::from);
-    ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
-        .enum_values(Some(lists.chain([Value::Null])))
-        .description(Some(ONLY))
-        .into()
-}
-
-/// These names in every order there is.
-fn orders_of<'a>(names: &[&'a str]) -> Vec<Vec<&'a str>> {
-    if names.is_empty() {
-        return vec![Vec::new()];
-    }
-    let mut all = Vec::new();
-    for (place, first) in names.iter().enumerate() {
-        let rest = [&names[..place], &names[place + 1..]].concat();
-        let rests = orders_of(&rest).into_iter();
-        all.extend(rests.map(|rest| [vec![*first], rest].concat()));
-    }
-    all
 }
 
 /// A part that is named twice is more likely meant to be another one.

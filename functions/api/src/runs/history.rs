@@ -223,8 +223,22 @@ pub(crate) async fn get(
     ))
 }
 
-/// One run as it is now.
+/// One run for somebody who looks at it.
 pub(crate) async fn one(env: &Env, caller: &Caller, run_id: &str) -> Result<RunView, ApiError> {
+    let run = read(env, caller, run_id).await?;
+    // It has rows of the data.
+    if run.preview.is_some() {
+        let entry = Audit {
+            run_id: Some(&run.run_id),
+            ..caller.entry("preview", "shown")
+        };
+        env.audit.add(&entry).await?;
+    }
+    Ok(run)
+}
+
+/// One run as it is now; whoever shows it says so in the audit log.
+pub(crate) async fn read(env: &Env, caller: &Caller, run_id: &str) -> Result<RunView, ApiError> {
     let mut client = env.database.client().await?;
     let mut run = find(&client, run_id).await?;
     if run.silent && settle(env, caller, &mut client, &run).await? {
@@ -232,14 +246,6 @@ pub(crate) async fn one(env: &Env, caller: &Caller, run_id: &str) -> Result<RunV
     }
     let steps = store::steps(&client, &[&run.run_id]).await?;
     let preview = store::preview(&client, &run.run_id).await?;
-    // It has rows of the data.
-    if preview.is_some() {
-        let entry = Audit {
-            run_id: Some(&run.run_id),
-            ..caller.entry("preview", "shown")
-        };
-        audit::add(&client, &entry).await?;
-    }
     Ok(RunView::new(run, &steps).with_preview(preview))
 }
 

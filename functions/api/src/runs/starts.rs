@@ -55,7 +55,8 @@ pub(crate) enum StartResponses {
     #[response(status = 403)]
     Forbidden(ErrorBody),
     /// `RunInProgress`, or `IdempotencyConflict` if the key is that of another request:
-    /// `run_id` names the run.
+    /// `run_id` names the run. `DatabaseSchemaOutdated` if a backup is of another
+    /// schema version.
     #[response(status = 409)]
     Conflict(ErrorBody),
     /// The body is too large.

@@ -62,6 +62,12 @@ const ENDED: &str = concat!(
     order by r.queued_at desc, r.run_id desc limit $1"
 );
 
+/// Whether a complete sync has ended by itself that was to change something.
+const HAS_SYNCED: &str = "select exists (
+    select from sync_runs
+    where kind = 'complete_sync' and status in ('succeeded', 'failed')
+        and (request -> 'dry_run') is distinct from 'true'::jsonb)";
+
 /// When the schedule last wanted a run, and when that was queued.
 const LAST_SCHEDULED: &str = "select request ->> 'scheduled_time', queued_at from sync_runs
     where trigger = 'schedule' order by queued_at desc, run_id desc limit 1";
@@ -139,6 +145,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("open", OPEN),
         ("last", LAST),
         ("ended", ENDED),
+        ("has_synced", HAS_SYNCED),
         ("last_scheduled", LAST_SCHEDULED),
         ("busy", BUSY),
         ("quarantine", QUARANTINE),
@@ -304,6 +311,15 @@ pub(crate) async fn last_run(client: &Client, kind: &str) -> Result<Option<RunRo
 pub(crate) async fn ended_runs(client: &Client, count: i64) -> Result<Vec<RunRow>, SyncError> {
     let rows = client.query(ENDED, &[&count]).await?;
     rows.iter().map(run_of).collect()
+}
+
+/// Returns whether any sync has tried to bring the data: a preview has not, nor one that
+/// was stopped.
+///
+/// # Errors
+/// The database's.
+pub async fn has_synced(client: &Client) -> Result<bool, SyncError> {
+    Ok(client.query_one(HAS_SYNCED, &[]).await?.try_get(0)?)
 }
 
 /// When the schedule last wanted a run; where it did not say, when that was queued.

@@ -47,16 +47,19 @@ pub(crate) struct RunView {
     /// Why it failed, if it did.
     #[schema(required = true)]
     pub(crate) error: Option<RunErrorView>,
-    /// Matters that an operator should look at although the run went on.
+    /// Matters that an operator should look at although the run went on; of a skipped
+    /// run, why it was.
     pub(crate) warnings: Vec<String>,
-    /// What it did of its own accord, or why it did nothing. Nobody needs to act on it.
+    /// What it did of its own accord. Nobody needs to act on it.
     pub(crate) notes: Vec<String>,
     /// All it is to do, in order, from the start.
     pub(crate) steps: Vec<StepView>,
-    /// Of a preview: by data type, up to twenty rows each that would be `created`,
-    /// `updated` (`key` and `changes`, each `from` and `to`) and `deleted`. Each has a
-    /// `label`: its name, after those of what it hangs on. Only where one run is asked
-    /// for.
+    /// Of a preview: by data type, and by what hangs on one, up to twenty rows each that
+    /// would be `created`, `updated` (`key` and `changes`, each `from` and `to`),
+    /// `deleted` and `purged` (marked as deleted before, and then gone). Each has a
+    /// `label`: its name, after those of what it hangs on. `counts` has the number of
+    /// each: of rows that would differ, where the run's figures have those that it
+    /// writes. Only where one run is asked for.
     #[schema(value_type = serde_json::Value, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) preview: Option<serde_json::Value>,
@@ -153,14 +156,9 @@ impl RunView {
             .collect();
         let totals = run.totals.or_else(|| totals_so_far(&own));
         let step = run.error_step.filter(|step| !step.is_empty());
-        let (warnings, reason) = if run.status == "skipped" {
-            (Vec::new(), run.warnings)
-        } else {
-            (run.warnings, Vec::new())
-        };
         let notes = own.iter().flat_map(|step| step.notes.iter().cloned());
         Self {
-            notes: notes.chain(reason).collect(),
+            notes: notes.collect(),
             console_url: run.execution_arn.as_deref().and_then(console::url),
             error: run.error_name.map(|name| RunErrorView {
                 name,
@@ -182,7 +180,7 @@ impl RunView {
             finished_at: run.finished_at,
             duration_ms: run.duration_ms,
             execution_arn: run.execution_arn,
-            warnings,
+            warnings: run.warnings,
         }
     }
 }
@@ -496,15 +494,14 @@ pub(crate) mod tests {
         let view = RunView::new(warned.clone(), &[cleaned]);
         assert_eq!(view.warnings, ["3 object(s) wait."]);
         assert_eq!(view.notes, ["38 character(s) were removed."]);
-        // A run that made way is no failure; its reason is nothing to look into.
         let skipped = RunRow {
             status: "skipped".to_owned(),
             warnings: vec!["Run sync-2 took over.".to_owned()],
             ..warned
         };
         let view = RunView::new(skipped, &[]);
-        assert_eq!(view.notes, ["Run sync-2 took over."]);
-        assert!(view.warnings.is_empty());
+        assert_eq!(view.warnings, ["Run sync-2 took over."]);
+        assert!(view.notes.is_empty());
     }
 
     #[test]

@@ -5,13 +5,18 @@ mod cron;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The schedule of `SCHEDULE_EXPRESSION`, `SCHEDULE_TIMEZONE` and `SCHEDULE_STATE`.
+/// The schedule of `SCHEDULE_EXPRESSION`, `SCHEDULE_TIMEZONE` and `SCHEDULE_STATE`, and
+/// whether the two beside it are at work: of the reconcile, by
+/// `RECONCILE_SCHEDULE_STATE`, and of the orders' look-back, by
+/// `ORDER_LOOK_BACK_SCHEDULE_STATE`.
 #[derive(Debug, Clone, Default)]
 pub struct Schedule {
     expression: Option<String>,
     /// An IANA name; none is UTC. Rates do not care.
     zone: Option<String>,
     enabled: bool,
+    reconciles: bool,
+    looks_back: bool,
 }
 
 impl Schedule {
@@ -22,28 +27,54 @@ impl Schedule {
             let text = lookup(name).map(|text| text.trim().to_owned());
             text.filter(|text| !text.is_empty())
         };
+        let enabled = |name: &str| given(name).is_none_or(|state| state == "ENABLED");
         Self {
             expression: given("SCHEDULE_EXPRESSION"),
             zone: given("SCHEDULE_TIMEZONE"),
-            enabled: given("SCHEDULE_STATE").is_none_or(|state| state == "ENABLED"),
+            enabled: enabled("SCHEDULE_STATE"),
+            reconciles: enabled("RECONCILE_SCHEDULE_STATE"),
+            looks_back: enabled("ORDER_LOOK_BACK_SCHEDULE_STATE"),
         }
     }
 
-    /// `rate(1 hour)` reads as "every hour"; a cron expression stays one.
+    /// Whether anything starts by itself.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.at_work().is_some()
+    }
+
+    /// `rate(1 hour)` reads as "every hour"; a cron expression stays one, and names the
+    /// zone of its hours, for all others here are the reader's. The other two schedules
+    /// are named where they are in another state.
     #[must_use]
     pub fn words(&self) -> String {
-        let Some(expression) = self.at_work() else {
+        if self.expression.is_none() {
             return "off".to_owned();
-        };
-        match (
-            within(expression, "rate").and_then(count_and_unit),
-            &self.zone,
-        ) {
-            (Some(("1", unit)), _) => format!("every {unit}"),
-            (Some((count, unit)), _) => format!("every {count} {unit}"),
-            (None, Some(zone)) if zone != "UTC" => format!("{expression}, {zone} time"),
-            (None, _) => expression.to_owned(),
         }
+        let own = match self.at_work() {
+            None => "off".to_owned(),
+            Some(expression) => match within(expression, "rate").and_then(count_and_unit) {
+                Some(("1", unit)) => format!("every {unit}"),
+                Some((count, unit)) => format!("every {count} {unit}"),
+                None => format!("{expression} in {}", self.zone()),
+            },
+        };
+        let others = [
+            ("reconcile", self.reconciles),
+            ("look-back", self.looks_back),
+        ];
+        let others = others
+            .into_iter()
+            .filter(|(_, is_on)| *is_on != self.enabled);
+        let others = others.map(|(name, is_on)| {
+            let state = if is_on { "on" } else { "off" };
+            format!("{name} {state}")
+        });
+        [own]
+            .into_iter()
+            .chain(others)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// When the next sync starts by itself; none if nothing does, or if it cannot
@@ -54,8 +85,11 @@ impl Schedule {
         if let Some(rate) = within(expression, "rate") {
             return after(last?, period(rate)?, now);
         }
-        let zone = self.zone.as_deref().unwrap_or("UTC");
-        cron::next(within(expression, "cron")?, zone, now)
+        cron::next(within(expression, "cron")?, self.zone(), now)
+    }
+
+    fn zone(&self) -> &str {
+        self.zone.as_deref().unwrap_or("UTC")
     }
 
     fn at_work(&self) -> Option<&str> {
@@ -113,11 +147,44 @@ mod tests {
         let words = |expression: &str, state: &str| schedule(expression, "UTC", state).words();
         assert_eq!(words("rate(1 hour)", "ENABLED"), "every hour");
         assert_eq!(words("rate(15 minutes)", "ENABLED"), "every 15 minutes");
-        assert_eq!(words("cron(0 6 * * ? *)", "ENABLED"), "cron(0 6 * * ? *)");
+        let cron = "cron(0 6 * * ? *)";
+        assert_eq!(words(cron, "ENABLED"), "cron(0 6 * * ? *) in UTC");
         assert_eq!(words("rate(1 hour)", "DISABLED"), "off");
         assert_eq!(words("", "ENABLED"), "off");
-        let zone = schedule("cron(0 6 * * ? *)", "Europe/Berlin", "ENABLED");
-        assert_eq!(zone.words(), "cron(0 6 * * ? *), Europe/Berlin time");
+        for (zone, words) in [
+            ("Europe/Berlin", "cron(0 6 * * ? *) in Europe/Berlin"),
+            // As it is where none is given.
+            ("", "cron(0 6 * * ? *) in UTC"),
+        ] {
+            assert_eq!(schedule(cron, zone, "ENABLED").words(), words);
+        }
+    }
+
+    #[test]
+    fn each_schedule_that_is_in_another_state_is_named() {
+        let words = |states: [&str; 3]| {
+            let schedule = Schedule::read(|name| {
+                let text = match name {
+                    "SCHEDULE_EXPRESSION" => "rate(1 hour)",
+                    "SCHEDULE_STATE" => states[0],
+                    "RECONCILE_SCHEDULE_STATE" => states[1],
+                    "ORDER_LOOK_BACK_SCHEDULE_STATE" => states[2],
+                    _ => return None,
+                };
+                Some(text.to_owned())
+            });
+            schedule.words()
+        };
+        let (on, off) = ("ENABLED", "DISABLED");
+        for (states, wanted) in [
+            ([on, on, on], "every hour"),
+            ([off, off, off], "off"),
+            ([on, off, on], "every hour, reconcile off"),
+            ([on, off, off], "every hour, reconcile off, look-back off"),
+            ([off, on, off], "off, reconcile on"),
+        ] {
+            assert_eq!(words(states), wanted);
+        }
     }
 
     #[test]
