@@ -10,11 +10,12 @@ PROGRAMS = ("127.0.0.1", "localhost")
 
 
 def is_of_a_program(headers):
-    """Whether no browser sent this: those say where a request comes from, and a foreign
-    name is one that was made to lead here."""
+    """Whether no browser sent this: those say where a request comes from, or at least
+    who they are, and a foreign name is one that was made to lead here."""
     name = headers.get("Host", "").rpartition(":")[0]
-    told = ("Origin", "Sec-Fetch-Site")
-    return name in PROGRAMS and not any(header in headers for header in told)
+    told = ("Origin", "Sec-Fetch-Site", "Referer")
+    is_a_browser = headers.get("User-Agent", "").startswith("Mozilla/")
+    return name in PROGRAMS and not is_a_browser and not any(it in headers for it in told)
 
 
 def parse_request(handler, parse=http.server.BaseHTTPRequestHandler.parse_request):
@@ -37,7 +38,10 @@ def main():
 
     from hypercorn.__main__ import main as serve
 
-    sys.exit(serve(["ministack.app:app", "--bind", f"unix:{sys.argv[1]}", "--keep-alive", "75"]))
+    arguments = ["ministack.app:app", "--bind", f"unix:{sys.argv[1]}", "--keep-alive", "75"]
+    # A worker would be another process, without what was set above. And a whole browser
+    # full of requests may wait at once.
+    sys.exit(serve([*arguments, "--workers", "0", "--backlog", "4096"]))
 
 
 if __name__ == "__main__":

@@ -74,6 +74,10 @@ impl Failure {
             SdkError::ResponseError(_) => {
                 Self::Unavailable(format!("its answer cannot be read ({reason})"))
             }
+            // Even if it says that something is not found: that is the key.
+            _ if is_of_the_key(code) => {
+                Self::Forbidden(format!("the key that seals it cannot be used: {reason}"))
+            }
             _ if code.ends_with("NotFoundException")
                 || code.ends_with("NotFound")
                 || code.ends_with("DoesNotExist") =>
@@ -114,19 +118,25 @@ fn is_busy(code: &str) -> bool {
         .any(|part| code.contains(part))
 }
 
-/// Whether the caller lacks a right, on what it asks for or on the key that seals it.
+/// Whether the service means the key that seals what is asked for.
+fn is_of_the_key(code: &str) -> bool {
+    // Step Functions writes Kms, all others KMS.
+    let is_kms = code
+        .get(..3)
+        .is_some_and(|begin| begin.eq_ignore_ascii_case("kms"));
+    is_kms || matches!(code, "DecryptionFailure" | "EncryptionFailure")
+}
+
+/// Whether the caller lacks a right.
 fn is_forbidden(code: &str) -> bool {
     code.contains("AccessDenied")
         || matches!(
             code,
             "AuthorizationError"
                 | "AuthorizationErrorException"
-                | "DecryptionFailure"
                 | "UnrecognizedClientException"
                 | "InvalidClientTokenId"
                 | "ExpiredTokenException"
-                | "KMSDisabledException"
-                | "KMSDisabled"
         )
 }
 

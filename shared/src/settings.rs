@@ -184,11 +184,20 @@ impl Source<'_> {
         let text = self
             .optional("SQUARE_BASE_URL")
             .unwrap_or_else(|| host.to_owned());
-        Url::parse(&text)
-            .ok()
-            .filter(web::is_private)
-            // Not quoted: it may hold a password.
-            .ok_or_else(|| SyncError::config("SQUARE_BASE_URL", format!("wants {}", web::WANTED)))
+        // Not quoted: it may hold a password.
+        let wrong = |problem: String| SyncError::config("SQUARE_BASE_URL", problem);
+        let url = Url::parse(&text).ok().filter(web::is_private);
+        let url = url.ok_or_else(|| wrong(format!("wants {}", web::WANTED)))?;
+        let is_plain = url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if !is_plain {
+            // An address is shown where settings are, and in messages.
+            let problem = "wants no user, password, parameter or fragment in its address";
+            return Err(wrong(problem.to_owned()));
+        }
+        Ok(url)
     }
 }
 
@@ -249,16 +258,37 @@ mod tests {
             "http://127.0.0.1:9",
             "http://localhost:9",
             "https://h.example",
+            "https://h.example/a@b",
         ] {
             read(&[("SQUARE_BASE_URL", url)]).unwrap();
         }
-        let error = read(&[("SQUARE_BASE_URL", "http://u:hidden@h.example")]).unwrap_err();
-        assert!(!error.to_string().contains("hidden"), "{error}");
+        for url in ["http://u:hidden@h.example", "http://square.localhost"] {
+            let error = read(&[("SQUARE_BASE_URL", url)]).unwrap_err();
+            assert!(!error.to_string().contains("hidden"), "{error}");
+        }
     }
 
     #[test]
     fn secrets_do_not_show_in_debug_output() {
-        let settings = read(&[("SQUARE_ACCESS_TOKEN", "very-secret")]).unwrap();
-        assert!(!format!("{settings:?}").contains("very-secret"));
+        let settings = read(&[
+            ("SQUARE_ACCESS_TOKEN", "very-secret"),
+            ("DATABASE_URL", "postgres://u:very-secret@h/d"),
+        ]);
+        assert!(!format!("{:?}", settings.unwrap()).contains("very-secret"));
+        // An address shows as it is, so that it may hold none.
+        for url in [
+            "https://u:very-secret@h.example",
+            "https://very-secret@h.example",
+            "https://:very-secret@h.example",
+            "http://u:very-secret@127.0.0.1:9/",
+            "https://h.example?key=very-secret",
+            "https://h.example/#very-secret",
+        ] {
+            let error = read(&[("SQUARE_BASE_URL", url)]).unwrap_err().to_string();
+            assert!(
+                error.contains("SQUARE_BASE_URL") && !error.contains("very"),
+                "{error}"
+            );
+        }
     }
 }

@@ -147,6 +147,8 @@ pub struct Run {
     pub duration_ms: Option<u64>,
     pub error: Option<RunError>,
     pub warnings: Vec<Value>,
+    /// What it did of its own accord.
+    pub notes: Vec<Value>,
     pub steps: Vec<Step>,
     pub totals: Option<Counts>,
     /// Of a preview: a sample of what would change.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,6 +20,8 @@ use crate::http;
 
 /// The region that everything local is in.
 pub(crate) const REGION: &str = "us-east-1";
+/// The longest path of a socket, in bytes: macOS has room for that.
+const SOCKET_PATH_MAX: usize = 103;
 /// The variables that a process may inherit, such as how to reach the internet and whom
 /// to trust there.
 const INHERITED: [&str; 9] = [
@@ -82,12 +85,11 @@ impl Aws {
         let aws = Self::at(format!("http://127.0.0.1:{port}"));
         // It keeps keys for signing in, and the functions' code: nobody else may look.
         let own = guard.scratch().join("aws");
+        let socket = socket_in(&own)?;
         DirBuilder::new()
             .mode(0o700)
             .create(&own)
             .map_err(StackError::io("while making the local AWS's directory"))?;
-        // Short, for a socket's path has room for a hundred letters only.
-        let socket = own.join("http");
         let gate = Gate::open(port, &socket)?;
         let mut command = aws.command(checkout.python()?, guard);
         command
@@ -119,7 +121,7 @@ impl Aws {
 
     /// A command whose AWS is this one, and that sees nothing of this process's
     /// environment that it need not see.
-    pub(crate) fn command(&self, program: std::path::PathBuf, guard: &Guard) -> Command {
+    pub(crate) fn command(&self, program: PathBuf, guard: &Guard) -> Command {
         let mut command = Command::new(program);
         command.env_clear();
         for name in INHERITED {
@@ -267,10 +269,30 @@ impl Aws {
             _ => Err(StackError::Unexpected {
                 what: WHAT.to_owned(),
                 lacking: "outputs",
-                body,
+                body: "the answer is not shown, for it holds the parameters".to_owned(),
             }),
         }
     }
+}
+
+/// Returns the path of the socket in a directory.
+///
+/// # Errors
+/// `Setting` if the system has no room for it.
+fn socket_in(directory: &Path) -> Result<PathBuf, StackError> {
+    let socket = directory.join("http");
+    let bytes = socket.as_os_str().len();
+    if bytes <= SOCKET_PATH_MAX {
+        return Ok(socket);
+    }
+    let over = bytes - SOCKET_PATH_MAX;
+    Err(StackError::Setting {
+        name: "TMPDIR",
+        problem: format!(
+            "is {over} bytes too long for a socket, which would be at {}; name a shorter directory",
+            socket.display()
+        ),
+    })
 }
 
 /// The outputs in a `DescribeStacks` answer.
@@ -302,5 +324,38 @@ mod tests {
         assert_eq!(outputs["ApiId"], "abc&1");
         assert_eq!(outputs["Other"], "");
         assert!(outputs_in("no xml").is_none());
+    }
+
+    #[test]
+    fn a_socket_that_has_no_room_names_the_setting() {
+        let long = |length: usize| PathBuf::from(format!("/{}", "d".repeat(length - 1)));
+        let fits = SOCKET_PATH_MAX - "/http".len();
+        let socket = socket_in(&long(fits)).unwrap();
+        assert_eq!(socket.as_os_str().len(), SOCKET_PATH_MAX);
+        let refused = socket_in(&long(fits + 7)).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("TMPDIR is 7 bytes too long"),
+            "{refused}"
+        );
+        // As long as macOS makes it, there is room.
+        let usual = Path::new("/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T");
+        let scratch = usual.join(crate::guard::scratch_name().unwrap());
+        socket_in(&scratch.join("aws")).unwrap();
+    }
+
+    /// The answer quotes the parameters, and among them the database's password.
+    #[tokio::test]
+    async fn a_stack_without_outputs_is_not_quoted() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = "<Stacks><member><ParameterValue>hidden</ParameterValue></member></Stacks>";
+        let router = axum::Router::new().fallback(async move || answer);
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let aws = Aws::at(format!("http://{address}"));
+        let error = aws.outputs("s").await.unwrap_err().to_string();
+        assert!(
+            error.contains("without outputs") && !error.contains("hidden"),
+            "{error}"
+        );
     }
 }

@@ -101,14 +101,19 @@ async fn show_run(api: &Api, wanted: &Wanted) -> bool {
     }
 }
 
-/// A finished run: its table, its warnings, and its error in a block of its own.
+/// A finished run: its table, its warnings and notes, and its error in a block of its own.
 fn outcome(name: &str, run: &SyncRun) -> String {
     let mut parts: Vec<String> = run.preview.iter().flat_map(preview::lines).collect();
+    if run.preview.is_some() && run.mode.as_deref() == Some("full_refresh") {
+        parts.push("  A refresh deletes every row, and writes what Square has:".to_owned());
+    }
     parts.extend(table::statistics(run));
-    parts.extend(run.warnings.iter().map(|warning| {
-        let text = warning.as_str().map(str::to_owned);
-        format!("  warning: {}", text.unwrap_or_else(|| warning.to_string()))
-    }));
+    for (sort, texts) in [("warning", &run.warnings), ("note", &run.notes)] {
+        parts.extend(texts.iter().map(|text| {
+            let words = text.as_str().map(str::to_owned);
+            format!("  {sort}: {}", words.unwrap_or_else(|| text.to_string()))
+        }));
+    }
     parts.push(match &run.error {
         None => format!("The {name} {}.", run.status),
         Some(error) => {
@@ -254,14 +259,14 @@ mod tests {
     fn a_run_that_ended_is_told_by_its_name() {
         let read = |run| serde_json::from_value::<SyncRun>(run).unwrap();
         let imported = read(json!({
-            "status": "succeeded", "warnings": ["Look here."],
+            "status": "succeeded", "warnings": ["Look here."], "notes": ["Cleaned."],
             "steps": [{"step": "orders", "status": "succeeded", "square": {"requests": 3},
                 "stats": {"line_items": {"created": 9}, "orders": {"created": 4}}}],
         }));
         let told = outcome("import", &imported);
         assert!(told.find("orders").unwrap() < told.find("line_items").unwrap());
         assert!(
-            told.ends_with("warning: Look here.\nThe import succeeded."),
+            told.ends_with("warning: Look here.\n  note: Cleaned.\nThe import succeeded."),
             "{told}"
         );
         let failed = read(json!({"status": "failed",
@@ -270,6 +275,13 @@ mod tests {
         let title = "The migration failed: DatabaseRejected in step migrate";
         assert!(
             told.contains(title) && told.contains("It says no."),
+            "{told}"
+        );
+        let preview = read(json!({"status": "succeeded", "mode": "full_refresh",
+            "preview": {"items": {"counts": {"updated": 1}}}}));
+        let told = outcome("sync", &preview);
+        assert!(
+            told.contains("1 updated\n  A refresh deletes every row"),
             "{told}"
         );
         let stopped = read(json!({"status": "stopped"}));

@@ -5,10 +5,12 @@
 
 mod judge;
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener as StdListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -20,6 +22,9 @@ use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::oneshot;
 
 use crate::error::StackError;
+
+/// How long the local AWS may have so many connections waiting that it takes no other.
+const BUSY_MAX: Duration = Duration::from_secs(30);
 
 /// An open gate; it closes when this is dropped. It has a thread of its own with a
 /// runtime of its own, so that a stack outlives the test that started it.
@@ -115,7 +120,7 @@ async fn forward(
     socket: &Path,
     mut request: Request,
 ) -> Result<Response, Box<dyn std::error::Error + Send + Sync>> {
-    let stream = UnixStream::connect(socket).await?;
+    let stream = connected(socket).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // What breaks here breaks the answer as well, where it is told.
@@ -123,6 +128,19 @@ async fn forward(
     *request.version_mut() = Version::HTTP_11;
     let answer = sender.send_request(request).await?;
     Ok(answer.map(Body::new))
+}
+
+/// Connects, as soon as there is room: a socket with many who wait turns others away.
+async fn connected(socket: &Path) -> std::io::Result<UnixStream> {
+    let began = Instant::now();
+    loop {
+        match UnixStream::connect(socket).await {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && began.elapsed() < BUSY_MAX => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -275,13 +275,19 @@ fn locked(stack_dir: &Path) -> Result<File, StackError> {
 /// A fresh directory for this run's files. It lies outside of the checkout,
 /// because PostgreSQL may have to run as a user that cannot enter the checkout.
 fn scratch_directory() -> Result<PathBuf, StackError> {
-    let name = format!("square-sync-{}", crate::random::hex()?);
-    let path = std::env::temp_dir().join(name);
+    let path = std::env::temp_dir().join(scratch_name()?);
     DirBuilder::new()
         .mode(0o711)
         .create(&path)
         .map_err(StackError::io(format!("while making {}", path.display())))?;
     Ok(path)
+}
+
+/// A name that no other run has; short, for a socket's path must not be long.
+pub(crate) fn scratch_name() -> Result<String, StackError> {
+    let mut name = crate::random::hex()?;
+    name.truncate(16);
+    Ok(format!("sync-{name}"))
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ pub struct Process {
     pub pid: u32,
     /// The function's name, as deployed.
     pub function: String,
+    /// The host and port at which it asks for its events.
+    pub runtime_api: String,
     /// The most memory it ever held, in KiB.
     pub peak_memory_kib: u64,
 }
@@ -44,6 +46,7 @@ impl Aws {
         Some(Process {
             pid,
             function,
+            runtime_api: variable("AWS_LAMBDA_RUNTIME_API")?.to_owned(),
             peak_memory_kib: peak(&status)?,
         })
     }

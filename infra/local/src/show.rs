@@ -123,7 +123,7 @@ fn say(said: &mut BTreeMap<String, (String, Instant)>, step: &Step) {
 /// A step in a few words.
 fn summary(step: &Step) -> String {
     if is_over(step) {
-        let duration = step.duration_ms.map(seconds);
+        let duration = step.duration_ms.map(duration);
         return match duration {
             Some(duration) => format!("{} in {duration}", step.status),
             None => step.status.clone(),
@@ -164,10 +164,13 @@ fn left(progress: &Progress) -> String {
     })
 }
 
-/// Milliseconds as people read them.
+/// Returns a duration as people read it: in milliseconds below a second.
 #[must_use]
-pub fn seconds(ms: u64) -> String {
-    format!("{}.{} s", ms / 1000, ms % 1000 / 100)
+pub fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        _ => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+    }
 }
 
 #[cfg(test)]
@@ -209,6 +212,9 @@ mod tests {
         step.status = "succeeded".to_owned();
         step.duration_ms = Some(12_345);
         assert_eq!(summary(&step), "succeeded in 12.3 s");
+        step.duration_ms = Some(49);
+        assert_eq!(summary(&step), "succeeded in 49 ms");
+        assert_eq!([0, 999, 1_000].map(duration), ["0 ms", "999 ms", "1.0 s"]);
     }
 
     #[test]

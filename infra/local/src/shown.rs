@@ -5,6 +5,12 @@ use url::Url;
 /// Stands for what is not shown.
 const HIDDEN: &str = "***";
 
+/// The schemes of the addresses that are given here; any other word before a colon may
+/// be a part of a secret.
+const SCHEMES: [&str; 4] = ["postgres", "postgresql", "http", "https"];
+/// What ends a password for one reader of an address, and stands in it for another.
+const ENDS: [char; 5] = ['/', '?', '#', '@', '\\'];
+
 /// Returns an address without its password, or without its text where it is not certain
 /// which part of it that is.
 #[must_use]
@@ -12,7 +18,15 @@ pub fn address(given: &str) -> String {
     let Ok(mut url) = Url::parse(given) else {
         return HIDDEN.to_owned();
     };
-    if !url.has_host() || given.matches('@').count() > 1 {
+    if !SCHEMES.contains(&url.scheme()) {
+        return HIDDEN.to_owned();
+    }
+    let (_, rest) = given.split_once(':').unwrap_or_default();
+    let is_certain = rest.strip_prefix("//").is_some_and(|rest| {
+        let credentials = rest.rsplit_once('@').map(|(credentials, _)| credentials);
+        !credentials.is_some_and(|credentials| credentials.contains(ENDS))
+    });
+    if !is_certain || !url.has_host() {
         return format!("{}:{HIDDEN}", url.scheme());
     }
     if url.password().is_some() && url.set_password(Some(HIDDEN)).is_err() {
@@ -75,9 +89,50 @@ mod tests {
             ("postgres://u:hid@den@h/d", "postgres:***"),
             ("host=h password=hidden", "***"),
             ("hidden", "***"),
+            ("hidden:5432", "***"),
+            ("hidden://h", "***"),
+            ("postgres:u:hidden@h", "postgres:***"),
         ] {
             assert_eq!(address(given), shown);
         }
+    }
+
+    #[test]
+    fn what_two_readers_would_take_for_different_passwords_is_not_shown() {
+        for password in [
+            "/sEcret",
+            "12/sEcret",
+            "5?sEcret",
+            "#sEcret",
+            "@sEcret",
+            r"\sEcret",
+            "1/a@sEcret",
+            "sEcret/",
+            "sEcret?a=b",
+            "sEcret#1",
+            "sEcret@h2",
+            "a:/sEcret",
+            "?/#@sEcret",
+            "\t/sEcret",
+        ] {
+            for scheme in SCHEMES {
+                for rest in [
+                    "h",
+                    "h/d",
+                    "h:1/d?sslmode=require",
+                    "h/d?application_name=a@b",
+                ] {
+                    for user in ["u", "", "sEcret/"] {
+                        let shown = address(&format!("{scheme}://{user}:{password}@{rest}"));
+                        let hidden = [format!("{scheme}:***"), HIDDEN.to_owned()];
+                        assert!(hidden.contains(&shown), "{password} {rest}: {shown}");
+                    }
+                }
+            }
+        }
+        // The other way round: what follows an at sign in a parameter is no host.
+        let shown = address("postgres://h/d?user=a@b&password=sEcret");
+        assert_eq!(shown, "postgres:***");
     }
 
     #[test]

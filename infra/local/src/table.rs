@@ -4,14 +4,17 @@
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use crate::api::{Counts, Run, Step};
-use crate::show::seconds;
+use crate::show::duration;
 
-/// The order in which data types depend on each other; others follow by their names.
-const ORDER: [&str; 7] = [
+/// The order in which data types, and what hangs on them, depend on each other; others
+/// follow by their names.
+const ORDER: [&str; 9] = [
     "locations",
     "categories",
     "items",
+    "item_categories",
     "variations",
+    "variation_overrides",
     "inventory",
     "orders",
     "line_items",
@@ -52,7 +55,7 @@ pub fn statistics(run: &Run) -> Option<String> {
             .filter_map(|step| step.square)
             .map(|square| square.requests)
             .sum();
-        let time = run.duration_ms.map(seconds).unwrap_or_default();
+        let time = run.duration_ms.map(duration).unwrap_or_default();
         table.add_row(row("total", totals, time, requests.to_string()));
     }
     for column in table.column_iter_mut().skip(1) {
@@ -61,22 +64,22 @@ pub fn statistics(run: &Run) -> Option<String> {
     Some(table.to_string())
 }
 
+/// Returns the place of a data type in that order.
+pub(crate) fn place_of(data_type: &str) -> usize {
+    let place = ORDER.iter().position(|known| *known == data_type);
+    place.unwrap_or(ORDER.len())
+}
+
 fn sorted(step: &Step) -> Vec<(String, Counts)> {
     let mut stats: Vec<(String, Counts)> =
         step.stats.clone().unwrap_or_default().into_iter().collect();
-    let place = |name: &str| {
-        ORDER
-            .iter()
-            .position(|known| *known == name)
-            .unwrap_or(ORDER.len())
-    };
-    stats.sort_by_key(|(name, _)| place(name));
+    stats.sort_by_key(|(name, _)| place_of(name));
     stats
 }
 
 fn effort(step: &Step) -> (String, String) {
     (
-        step.duration_ms.map(seconds).unwrap_or_default(),
+        step.duration_ms.map(duration).unwrap_or_default(),
         step.square.unwrap_or_default().requests.to_string(),
     )
 }

@@ -91,6 +91,34 @@ async fn what_passes_by_itself_is_told_from_what_a_person_must_mend() {
 }
 
 #[tokio::test]
+async fn a_key_that_cannot_be_used_is_not_taken_for_what_it_seals() {
+    for body in [
+        r#"{"__type":"KMSNotFoundException","message":"no"}"#,
+        r#"{"__type":"KMSNotFound"}"#,
+        r#"{"__type":"KMSDisabledException"}"#,
+        r#"{"__type":"KMSInvalidStateException"}"#,
+        r#"{"__type":"KMSOptInRequired"}"#,
+        r#"{"__type":"KMSAccessDeniedException"}"#,
+        r#"{"__type":"KmsInvalidStateException"}"#,
+        r#"{"__type":"DecryptionFailure"}"#,
+        r#"{"__type":"EncryptionFailure"}"#,
+    ] {
+        let failure = failure(&answering(400, body).await, LONG).await;
+        assert!(
+            matches!(failure, Failure::Forbidden(_)),
+            "{body}: {failure:?}"
+        );
+        let error = failure.about("SNS", "NOTIFICATION_TOPIC_ARN", "topic");
+        let text = error.to_string();
+        assert!(text.contains("the key that seals it"), "{text}");
+        assert!(!text.contains("does not exist"), "{text}");
+    }
+    let busy = r#"{"__type":"KmsThrottlingException"}"#;
+    let busy = failure(&answering(400, busy).await, LONG).await;
+    assert!(matches!(busy, Failure::Unavailable(_)), "{busy:?}");
+}
+
+#[tokio::test]
 async fn a_service_out_of_reach_names_the_cause_and_the_way_out() {
     let refused = failure(&away().await, LONG).await;
     // A listener that takes the connection and says nothing.

@@ -83,7 +83,9 @@ pub(super) fn parse(text: &str, ca: Option<&str>) -> Result<Access, SyncError> {
     } else {
         ssl_mode
     });
-    let weakness = mode.filter(|_| proof == Proof::Nothing && !is_local);
+    // Whoever says that there is no TLS need prove nothing.
+    let is_weak = proof == Proof::Nothing || ssl_mode != SslMode::Require;
+    let weakness = mode.filter(|_| is_weak && !is_local);
     Ok(Access {
         config,
         tls: connector(proof, authorities)?,
@@ -128,9 +130,21 @@ fn given(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
         Ok(certificates) if certificates.is_empty() => {
             Err("holds no certificate and wants PEM, -----BEGIN CERTIFICATE-----…".to_owned())
         }
-        Ok(certificates) => Ok(certificates),
+        Ok(certificates) => match roots(&certificates) {
+            Ok(_) => Ok(certificates),
+            Err(error) => Err(format!("holds a certificate that cannot be used ({error})")),
+        },
         Err(error) => Err(format!("holds a certificate that cannot be read ({error})")),
     }
+}
+
+/// Returns certificates as those who vouch for others.
+fn roots(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate.clone())?;
+    }
+    Ok(roots)
 }
 
 /// Decides what the server must do and prove.
@@ -241,13 +255,9 @@ impl Verified {
         let (roots, given) = match authorities {
             Authorities::BuiltIn | Authorities::System => (built_in()?, Vec::new()),
             Authorities::Given(certificates) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in &certificates {
-                    roots.add(certificate.clone()).map_err(|error| {
-                        let problem = format!("holds a certificate that cannot be used ({error})");
-                        SyncError::config(CA_SETTING, problem)
-                    })?;
-                }
+                // They were tried when they were read, where their setting is known.
+                let roots = roots(&certificates);
+                let roots = roots.map_err(|error| SyncError::Internal(error.to_string()))?;
                 (roots, certificates)
             }
         };
@@ -272,18 +282,22 @@ impl ServerCertVerifier for Verified {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
-        let named = if self.given.iter().any(|given| given == end_entity) {
-            let certificate = ParsedCertificate::try_from(end_entity)?;
-            rustls::client::verify_server_name(&certificate, server_name)
-                .map(|()| ServerCertVerified::assertion())
-        } else {
-            self.authorities.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                now,
-            )
+        let is_given = self.given.iter().any(|given| given == end_entity);
+        let proven = self.authorities.verify_server_cert(
+            end_entity,
+            if is_given { &[] } else { intermediates },
+            server_name,
+            ocsp_response,
+            now,
+        );
+        let named = match proven {
+            // Nobody need vouch for one that was given, but its time may be over.
+            Err(TlsError::InvalidCertificate(why)) if is_given && !is_of_time(&why) => {
+                let certificate = ParsedCertificate::try_from(end_entity)?;
+                rustls::client::verify_server_name(&certificate, server_name)
+                    .map(|()| ServerCertVerified::assertion())
+            }
+            proven => proven,
         };
         match named {
             // The name is looked at last, when all else is proven.
@@ -315,6 +329,17 @@ impl ServerCertVerifier for Verified {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.authorities.supported_verify_schemes()
     }
+}
+
+/// Whether a certificate is refused for its time, which is looked at first.
+fn is_of_time(why: &CertificateError) -> bool {
+    matches!(
+        why,
+        CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. }
+    )
 }
 
 /// Encryption without proof of who answers: what libpq's `require` promises.

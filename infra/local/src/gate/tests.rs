@@ -11,11 +11,20 @@ use crate::{http, ports, random};
 
 type Asked = Arc<Mutex<Vec<String>>>;
 
+/// A directory for a socket.
+fn directory() -> PathBuf {
+    let directory = std::env::temp_dir().join(format!("gate-{}", random::hex().unwrap()));
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&directory)
+        .unwrap();
+    directory
+}
+
 /// Answers as the local AWS does, and keeps what it was asked for.
-fn aws(socket: &Path) -> Asked {
+fn aws(listener: UnixListener) -> Asked {
     let asked = Asked::default();
     let kept = Arc::clone(&asked);
-    let listener = UnixListener::bind(socket).unwrap();
     let router = Router::new().fallback(async move |headers: HeaderMap, request: Request| {
         let target = headers
             .get("x-amz-target")
@@ -41,13 +50,9 @@ fn aws(socket: &Path) -> Asked {
 
 #[tokio::test]
 async fn only_programs_and_the_page_reach_the_local_aws() {
-    let directory = std::env::temp_dir().join(format!("gate-{}", random::hex().unwrap()));
-    std::fs::DirBuilder::new()
-        .mode(0o700)
-        .create(&directory)
-        .unwrap();
+    let directory = directory();
     let socket = directory.join("http");
-    let asked = aws(&socket);
+    let asked = aws(UnixListener::bind(&socket).unwrap());
     let port = ports::free().unwrap();
     let gate = Gate::open(port, &socket).unwrap();
     let url = format!("http://127.0.0.1:{port}");
@@ -78,6 +83,9 @@ async fn only_programs_and_the_page_reach_the_local_aws() {
             ("origin", "null"),
             ("sec-fetch-site", "cross-site"),
             ("sec-fetch-site", "same-site"),
+            ("sec-fetch-site", "none"),
+            ("referer", "http://evil.example/"),
+            ("user-agent", "Mozilla/5.0 (Macintosh) Version/15.0 Safari"),
             ("host", rebound.as_str()),
         ] {
             let answer = make().header(header, value).send().await.unwrap();
@@ -106,6 +114,39 @@ async fn only_programs_and_the_page_reach_the_local_aws() {
 
     drop(gate);
     assert!(!ports::answers(port).await);
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+// Elsewhere a full socket cannot be told from one that nobody listens at.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn who_comes_while_many_wait_waits_as_well() {
+    let directory = directory();
+    let socket = directory.join("http");
+    let unbound = tokio::net::UnixSocket::new_stream().unwrap();
+    unbound.bind(&socket).unwrap();
+    let listener = unbound.listen(1).unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = UnixStream::connect(&socket).await {
+        waiting.push(stream);
+    }
+    let port = ports::free().unwrap();
+    let _gate = Gate::open(port, &socket).unwrap();
+    let ask = async || {
+        let answer = http::client()
+            .get(format!("http://127.0.0.1:{port}/"))
+            .send();
+        answer.await.unwrap().status()
+    };
+    let take = async {
+        // Asked before there is room.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(waiting);
+        aws(listener)
+    };
+    let (first, second, asked) = tokio::join!(ask(), ask(), take);
+    assert_eq!([first, second], [200, 200]);
+    assert_eq!(asked.lock().unwrap().len(), 2);
     std::fs::remove_dir_all(&directory).unwrap();
 }
 

@@ -19,6 +19,8 @@ enum Pooler {
     Turns,
     /// None: there are no transactions.
     Statement,
+    /// One that has lost its way in the protocol.
+    Broken,
 }
 
 type Idle = Arc<Mutex<VecDeque<u32>>>;
@@ -61,7 +63,12 @@ async fn serve(mut stream: TcpStream, pooler: Pooler, idle: Idle) -> std::io::Re
             return Ok(());
         }
         let text = String::from_utf8_lossy(&body).into_owned();
-        if pooler == Pooler::Statement && text.starts_with("begin") {
+        let is_refused = match pooler {
+            Pooler::Statement => text.starts_with("begin"),
+            Pooler::Broken => text.starts_with("select"),
+            _ => false,
+        };
+        if is_refused {
             let refused = b"SERROR\0VERROR\0C08P01\0Mtransaction blocks not allowed\0\0";
             stream.write_all(&message(b'E', refused)).await?;
             stream.write_all(&ready()).await?;
@@ -72,7 +79,9 @@ async fn serve(mut stream: TcpStream, pooler: Pooler, idle: Idle) -> std::io::Re
             None => idle.lock().unwrap().pop_front().unwrap(),
         };
         let answer = if text.contains("pg_backend_pid") {
-            row(&process.to_string())
+            // Each is of a server of its own, and all have the same number there.
+            let started = text.contains("pg_postmaster_start_time");
+            row(&format!("7 {}", if started { process } else { 0 }))
         } else {
             Vec::new()
         };
@@ -90,39 +99,54 @@ async fn serve(mut stream: TcpStream, pooler: Pooler, idle: Idle) -> std::io::Re
     }
 }
 
-/// The judgement on a pooler with as many connections to the server.
-async fn judged(pooler: Pooler, connections: u32) -> Result<(), SyncError> {
+/// The judgement on a pooler with as many connections to the server, and how many of them
+/// are free then.
+async fn judged(pooler: Pooler, connections: u32) -> (Result<(), SyncError>, usize) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let idle = Idle::new(Mutex::new((1..=connections).collect()));
+    let of_server = Arc::clone(&idle);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, pooler, Arc::clone(&idle)));
+            tokio::spawn(serve(stream, pooler, Arc::clone(&of_server)));
         }
     });
     let url = format!("postgres://u@127.0.0.1:{port}/d?sslmode=disable");
     let database = Database::connect(&url.into()).unwrap();
-    ensure_sessions(&database).await
+    let client = database.client().await.unwrap();
+    let judgement = ensure_sessions(&database, &client).await;
+    let free = idle.lock().unwrap().len();
+    (judgement, free)
 }
 
 #[tokio::test]
 async fn a_pooler_that_does_not_keep_sessions_is_named() {
     for pooler in [Pooler::Last, Pooler::Turns, Pooler::Statement] {
         for connections in 1..6 {
-            let error = judged(pooler, connections).await.unwrap_err();
+            let (judgement, free) = judged(pooler, connections).await;
+            let error = judgement.unwrap_err();
             assert_eq!(error.name(), "ConfigInvalid", "{pooler:?} {connections}");
             let text = error.to_string();
             assert!(
                 text.starts_with("DATABASE_URL") && text.contains("pooler"),
                 "{text}"
             );
+            // No transaction is left that would keep one.
+            assert_eq!(free, connections as usize, "{pooler:?}");
         }
     }
 }
 
+/// With no more than two connections, the caller's among them.
 #[tokio::test]
 async fn a_server_and_a_pooler_for_whole_sessions_pass() {
     for connections in 2..6 {
-        judged(Pooler::Session, connections).await.unwrap();
+        judged(Pooler::Session, connections).await.0.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_otherwise_is_not_taken_for_a_pooler() {
+    let error = judged(Pooler::Broken, 2).await.0.unwrap_err();
+    assert_eq!(error.name(), "DatabaseUnavailable", "{error}");
 }

@@ -93,6 +93,19 @@ fn a_weaker_mode_beyond_this_machine_is_warned_of() {
         }
     }
     assert!(weakness("postgres://u@db.example/d?ssl=true", None).is_some());
+    // Whoever vouches for the server is not asked if there is no TLS.
+    let by_file = format!("sslrootcert={AUTHORITY_FILE}");
+    for (text, ca) in [
+        ("sslmode=prefer", Some(AUTHORITY)),
+        ("sslmode=disable", Some(AUTHORITY)),
+        (&*format!("sslmode=prefer {by_file}"), None),
+    ] {
+        let warning = weakness(&format!("host=db.example {text}"), ca).unwrap();
+        assert!(warning.contains("nothing is encrypted"), "{warning}");
+        assert_eq!(weakness(&format!("host=localhost {text}"), ca), None);
+    }
+    let strict = format!("host=db.example sslmode=require {by_file}");
+    assert_eq!(weakness(&strict, None), None);
     for (text, ca) in [
         ("postgres://u@db.example/d", None),
         ("postgres://u@db.example/d?sslmode=verify-ca", None),
@@ -155,6 +168,56 @@ fn authorities_are_read_however_they_came() {
     ] {
         let refusal = refusal(text, ca);
         assert!(refusal.contains(says), "{refusal}");
+    }
+}
+
+#[test]
+fn a_certificate_that_is_none_is_said_to_be_where_it_is() {
+    const NONE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let file = std::env::temp_dir().join(format!("none-{}.pem", std::process::id()));
+    std::fs::write(&file, NONE).unwrap();
+    let by_file = refusal(&format!("host=h sslrootcert={}", file.display()), None);
+    std::fs::remove_file(&file).unwrap();
+    let says = format!("DATABASE_URL names sslrootcert {}", file.display());
+    assert!(by_file.starts_with(&says), "{by_file}");
+    let by_setting = refusal("host=h", Some(NONE));
+    assert!(
+        by_setting.starts_with("DATABASE_CA_PEM holds"),
+        "{by_setting}"
+    );
+    for text in [by_file, by_setting] {
+        assert!(text.contains("cannot be used"), "{text}");
+    }
+}
+
+/// A given certificate of the server's own is as good as any, and no longer than any.
+#[test]
+fn a_certificate_that_was_given_ends_in_its_time() {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let year = |year: u64| {
+        let days = (year - 1970) * 365;
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(days * 24 * 60 * 60))
+    };
+    for (certificate, name) in [(SELF_SIGNED, "localhost"), (SERVER, "db.example")] {
+        let certificates = given(certificate).unwrap();
+        let own = certificates[0].clone();
+        let given = Authorities::Given(certificates);
+        let verified = Verified::new(Proof::Name, given, &provider).unwrap();
+        let judge = |name: &'static str, now| {
+            let name = ServerName::try_from(name).unwrap();
+            let judged = verified.verify_server_cert(&own, &[], &name, &[], now);
+            judged.map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(judge(name, year(2040)), Ok(()));
+        let early = judge(name, year(2020)).unwrap_err();
+        assert!(early.contains("not valid yet"), "{early}");
+        let late = judge(name, year(2150)).unwrap_err();
+        assert!(late.contains("expired"), "{late}");
+        assert!(
+            judge("other.example", year(2040))
+                .unwrap_err()
+                .contains("name")
+        );
     }
 }
 

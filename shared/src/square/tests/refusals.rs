@@ -108,12 +108,10 @@ async fn nothing_that_is_shown_holds_the_token() {
     }
 
     let server = Server::start([json("{}")]).await;
-    let with_password = server.url.replace("http://", "http://user:hidden@");
-    let square = Square::new(&settings(&with_password, &[])).unwrap();
+    let square = client(&server);
     square.list_locations().await.unwrap();
     let shown = format!("{square:?}");
     assert!(!shown.contains(TOKEN), "{shown}");
-    assert!(!shown.contains("hidden"), "{shown}");
 
     let error = Square::new(&settings(&server.url, &[("SQUARE_ACCESS_TOKEN", "a\nb")]));
     let error = error.unwrap_err();
