@@ -10,7 +10,9 @@
 PYTHON ?= python3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 LOCAL := $(TARGET)/debug/local
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+# The files of requirements name all that is needed, each with what it hashes to:
+# nothing else gets in.
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 JUDGES := $(wildcard tests/square-sim/judges/requirements.txt)
 CARGO_DENY_VERSION := 0.20.2
 
@@ -131,10 +133,12 @@ lint-machines:
 	@.tools/node/bin/node infra/lint/node_modules/asl-validator/dist/bin/asl-validator.js \
 	  $(foreach machine,$(wildcard infra/statemachines/*.asl.json),--json-path $(machine))
 
-.PHONY: lint-planted
-lint-planted:
-	@NODE=.tools/node/bin/node .tools/sam/bin/python infra/lint/test_lint.py
-	@.tools/sam/bin/python infra/lint/test_deploy.py
+# Each file by itself, so that they can run side by side.
+PLANTED := $(wildcard infra/lint/test_*.py)
+.PHONY: lint-planted $(PLANTED)
+lint-planted: $(PLANTED)
+$(PLANTED):
+	@NODE=.tools/node/bin/node .tools/sam/bin/python $@
 
 # ---------------------------------------------------------------------- Tools
 
@@ -158,7 +162,7 @@ python:
 .tools/schemathesis/.ready: infra/requirements/schemathesis.txt | python
 	@echo "Installing schemathesis into .tools/schemathesis"
 	@$(PYTHON) -m venv .tools/schemathesis
-	@.tools/schemathesis/bin/python $(PIP_INSTALL) --require-hashes -r $<
+	@.tools/schemathesis/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 
 .tools/lambda/.ready: infra/requirements/lambda.txt | python

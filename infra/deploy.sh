@@ -6,18 +6,23 @@
 # parameter as it is that is not given.
 set -eu
 cd "$(dirname "$0")/.."
-action=$1
-shift
+action=${1-}
+if [ $# -gt 0 ]; then shift; fi
 sam=.tools/sam/bin/sam
 config=samconfig.toml
 export SAM_CLI_TELEMETRY=0
 
-# However it ends, by Ctrl-C too: no secret stays behind, and what is typed shows.
+# However it ends, by Ctrl-C too: no secret stays behind, what is typed shows, and a user
+# pool that is not protected yet is not forgotten.
 parameters=
 hidden=
+protect=
 clean_up() {
   if [ -n "$hidden" ]; then stty echo; fi
   if [ -n "$parameters" ]; then rm -rf "$parameters"; fi
+  if [ -n "$protect" ]; then
+    echo "The stack stands, but a slip could delete its users. To protect them: $protect" >&2
+  fi
 }
 trap clean_up EXIT
 trap 'exit 129' HUP
@@ -56,7 +61,8 @@ keep_parameters() { # names and values, in turn
     exec >"$parameters/parameters.yaml"
     separator='{'
     while [ $# -gt 0 ]; do
-      printf '%s"%s": %s\n' "$separator" "$1" "$(quoted "$2")"
+      value=$(quoted "$2") # by itself, so that it may fail
+      printf '%s"%s": %s\n' "$separator" "$1" "$value"
       separator=', '
       shift 2
     done
@@ -119,19 +125,45 @@ first_time() {
   keep_parameters SquareEnvironment "$environment" SquareAccessToken "$token" \
     DatabaseUrl "$database" VpcSubnetIds "$subnets" VpcSecurityGroupIds "$groups" \
     NotificationEmail "$email" UserPoolDeletionProtection INACTIVE
+  name=$(quoted "$stack")
+  place=$(quoted "$region")
   # A first deployment that fails leaves nothing behind to get past.
   deploy --stack-name "$stack" --region "$region" --on-failure DELETE "$@"
   cat >"$config" <<TOML
 version = 0.1
 
 [default.global.parameters]
-stack_name = $(quoted "$stack")
-region = $(quoted "$region")
+stack_name = $name
+region = $place
 TOML
-  # Only now that the stack stands: a failed deployment cannot delete a protected pool.
   if [ -n "$parameters" ]; then rm -rf "$parameters"; fi
   parameters=
-  deploy --parameter-overrides UserPoolDeletionProtection=ACTIVE
+  # Only now that the stack stands: a failed deployment cannot delete a protected pool.
+  if ! given UserPoolDeletionProtection "$@"; then protect_pool "$@"; fi
+}
+
+# With the arguments of the first deployment: whose account it is, its tags and its role
+# hold for each one.
+protect_pool() {
+  of_parameters=
+  words=
+  for argument; do
+    shift
+    case $argument in
+    --parameter-overrides | --parameter-overrides=*) of_parameters=1 ;;
+    -*) of_parameters= ;;
+    esac
+    if [ -n "$of_parameters" ]; then continue; fi
+    set -- "$@" "$argument"
+    case $argument in
+    *[!A-Za-z0-9_./:=@,+-]*) words="$words\"$argument\" " ;;
+    *) words="$words$argument " ;;
+    esac
+  done
+  set -- "$@" --parameter-overrides UserPoolDeletionProtection=ACTIVE
+  protect="make deploy ARGS='$words--parameter-overrides UserPoolDeletionProtection=ACTIVE'"
+  deploy "$@"
+  protect=
 }
 
 # SAM takes the option once: what was asked for comes first in it, so that an argument
@@ -162,10 +194,10 @@ run() { # a command of SAM's and its arguments
   "$sam" "$@"
 }
 
+name=$(option --stack-name "$@")
+if [ -n "$name" ]; then check_name "$name"; fi
 case $action in
 deploy)
-  name=$(option --stack-name "$@")
-  if [ -n "$name" ]; then check_name "$name"; fi
   # With a stack's name, as in CI, nothing is asked.
   if [ -e "$config" ] || [ -n "$name" ]; then deploy "$@"; else first_time "$@"; fi
   ;;
@@ -173,17 +205,20 @@ plan)
   deploy --no-execute-changeset "$@"
   ;;
 secret)
-  name=${1-}
-  case $name in
+  secret=${1-}
+  case $secret in
   SquareAccessToken | DatabaseUrl | OidcClientSecret) shift ;;
   *) fail "make secret NAME=SquareAccessToken, DatabaseUrl or OidcClientSecret" ;;
   esac
-  ask_secret value "New value of $name"
+  ask_secret value "New value of $secret"
   if [ -z "$value" ]; then fail "No value: nothing was changed."; fi
-  keep_parameters "$name" "$value"
+  keep_parameters "$secret" "$value"
   deploy "$@"
   ;;
 destroy)
   run delete "$@"
+  ;;
+*)
+  fail "deploy, plan, secret or destroy, not: $action"
   ;;
 esac

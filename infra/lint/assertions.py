@@ -11,66 +11,26 @@ from collections.abc import Iterator
 
 import alarms as stories
 import invoke
+import rights
 import schedule
+from reading import greatest, holds, of_type, references, referred, settle, texts, walk
 
-OPEN_ROUTES = {
-    "$default": "the function itself checks who asks, and refuses in its own words",
-}
-# The actions, the resource as a pattern, and why it cannot be a narrower one.
-WILDCARD_RESOURCES = [
-    (
-        {
-            "logs:CreateLogDelivery",
-            "logs:GetLogDelivery",
-            "logs:UpdateLogDelivery",
-            "logs:DeleteLogDelivery",
-            "logs:ListLogDeliveries",
-            "logs:PutResourcePolicy",
-            "logs:DescribeResourcePolicies",
-            "logs:DescribeLogGroups",
-        },
-        r"\*",
-        "log delivery knows no finer resource than all of them",
-    ),
-    (
-        {"xray:PutTraceSegments", "xray:PutTelemetryRecords"},
-        r"\*",
-        "X-Ray knows no finer resource than all of them",
-    ),
-    (
-        {
-            "ec2:CreateNetworkInterface",
-            "ec2:DescribeNetworkInterfaces",
-            "ec2:DescribeSubnets",
-            "ec2:DeleteNetworkInterface",
-            "ec2:AssignPrivateIpAddresses",
-            "ec2:UnassignPrivateIpAddresses",
-        },
-        r"\*",
-        "Lambda asks for these before there is an interface to name",
-    ),
-    (
-        {"states:DescribeExecution", "states:StopExecution"},
-        r"arn:.+:states:.+:execution:\$\{\w+\.Name\}:\*",
-        "any execution of one machine of ours; its name comes with its start",
-    ),
-    (
-        {"rds:CreateDBSnapshot", "rds:DescribeDBSnapshots", "rds:AddTagsToResource"},
-        r"arn:.+:rds:.+:snapshot:square-sync-\*",
-        "snapshots of our own; their names end with the run's id",
-    ),
-    (
-        {"rds:CreateDBClusterSnapshot", "rds:DescribeDBClusterSnapshots", "rds:AddTagsToResource"},
-        r"arn:.+:rds:.+:cluster-snapshot:square-sync-\*",
-        "snapshots of our own; their names end with the run's id",
-    ),
-]
-MANAGED_POLICIES = {
-    "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess": "SAM's, for machines: traces have no resource to name",
-}
 UNENCRYPTED = {
     "Notifications": "alarms cannot use the key that AWS has for SNS; KmsKeyArn gives one of your own",
 }
+# A condition under which an alarm may mail nothing, and why.
+MUTED = {"SchedulesAreOn": "what does not start cannot succeed"}
+# The longest that a token may be good, in hours, by the way in which a client gets it.
+LONGEST = {
+    "code": {"IdToken": 8, "AccessToken": 8, "RefreshToken": 8},
+    "client_credentials": {"AccessToken": 24},
+}
+HOURS = {"minutes": 1 / 60, "hours": 1, "days": 24}
+# Addresses to which no secret is sent.
+PAGES = {"PublicUrl": "browsers go there, to whom every name below localhost is this machine"}
+# What anybody on the way, or whoever answers for names, could read.
+IN_CLEAR = ["http://shop.example", "http://localhost.example", "http://127.0.0.1.example"]
+IN_CLEAR_TO_PROGRAMS = ["http://shop.localhost", "http://shop.localhost:4600"]
 
 SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|SECRET|_KEY|DATABASE_URL|CREDENTIALS?)$", re.IGNORECASE)
 SECRET_VALUE = re.compile(
@@ -80,13 +40,14 @@ SECRET_VALUE = re.compile(
 
 
 def complaints(template: dict, headings: set[str]) -> list[str]:
-    found = no_wildcards(template) + parameters(template) + secrets(template)
-    found += environments(template) + routes(template) + retriers(template)
-    found += sign_in(template) + invoke.judged(definitions(template))
+    found = rights.complaints(template) + parameters(template) + addresses(template)
+    found += secrets(template) + environments(template) + retriers(template)
+    found += sign_in(template) + masters(template) + mailing(template)
+    found += invoke.judged(definitions(template))
     # With all conditions met, and with none, so that no property hides in either.
     for truth in [True, False]:
         settled = settle(template, truth)
-        for check in [functions, machines, log_groups, schedules, rules, encryption]:
+        for check in [functions, machines, log_groups, schedules, rules, encryption, subscriptions]:
             found += check(settled)
         found += alarms(settled, headings)
     return list(dict.fromkeys(found))
@@ -94,79 +55,6 @@ def complaints(template: dict, headings: set[str]) -> list[str]:
 
 def headings(markdown: str) -> set[str]:
     return set(re.findall(r"^#+ (.+?) *$", markdown, re.MULTILINE))
-
-
-# ------------------------------------------------------------- Reading a template
-
-
-def of_type(template: dict, kind: str) -> Iterator[tuple[str, dict]]:
-    for name, resource in template["Resources"].items():
-        if resource["Type"] == kind:
-            yield name, resource.get("Properties", {})
-
-
-def settle(value, truth: bool):
-    """The value with all conditions met, or with none."""
-    if isinstance(value, dict):
-        if list(value) == ["Fn::If"]:
-            return settle(value["Fn::If"][1 if truth else 2], truth)
-        settled = {key: settle(part, truth) for key, part in value.items()}
-        return {key: part for key, part in settled.items() if not is_nothing(part)}
-    if isinstance(value, list):
-        return [part for part in (settle(part, truth) for part in value) if not is_nothing(part)]
-    return value
-
-
-def is_nothing(value) -> bool:
-    return value == {"Ref": "AWS::NoValue"}
-
-
-def walk(value) -> Iterator:
-    """The value and all that is inside it."""
-    yield value
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
-    for part in parts:
-        yield from walk(part)
-
-
-def references(value) -> Iterator[str]:
-    """Names that the value refers to, as Name or Name.Attribute."""
-    for part in walk(value):
-        if not isinstance(part, dict):
-            continue
-        if isinstance(part.get("Ref"), str):
-            yield part["Ref"]
-        if attribute := part.get("Fn::GetAtt"):
-            yield attribute if isinstance(attribute, str) else ".".join(map(str, attribute))
-        if text := part.get("Fn::Sub"):
-            yield from re.findall(r"\$\{([^!}]+)\}", text if isinstance(text, str) else text[0])
-
-
-def referred(template: dict, value, kind: str) -> str | None:
-    """The one resource of the kind that the value refers to."""
-    names = [name.partition(".")[0] for name in references(value)]
-    if len(names) == 1 and template["Resources"].get(names[0], {}).get("Type") == kind:
-        return names[0]
-    return None
-
-
-def texts(value) -> list[str]:
-    """A string, or strings, of a policy as they are written there."""
-    found = []
-    for part in value if isinstance(value, list) else [value]:
-        if isinstance(part, dict) and list(part) == ["Fn::If"]:
-            found += texts(part["Fn::If"][1]) + texts(part["Fn::If"][2])
-        elif isinstance(part, dict) and "Fn::Sub" in part:
-            sub = part["Fn::Sub"]
-            found.append(sub if isinstance(sub, str) else sub[0])
-        elif isinstance(part, dict) and "Fn::Join" in part:
-            separator, parts = part["Fn::Join"]
-            found.append(separator.join(text for item in parts for text in texts(item)))
-        elif isinstance(part, str):
-            found.append(part)
-        else:
-            found.append("${" + "".join(references(part)) + "}")
-    return found
 
 
 # -------------------------------------------------------- Functions and machines
@@ -259,55 +147,6 @@ def log_groups(template: dict) -> list[str]:
     ]
 
 
-# ---------------------------------------------------------------- Who may do what
-
-
-def no_wildcards(template: dict) -> list[str]:
-    found = []
-    for name, resource in template["Resources"].items():
-        for part in walk(resource.get("Properties", {})):
-            if isinstance(part, dict) and part.get("Effect") == "Allow":
-                found += [f"{name}: {text}" for text in statement(part)]
-        for policy in texts(resource.get("Properties", {}).get("ManagedPolicyArns", [])):
-            if policy.startswith("arn:") and policy not in MANAGED_POLICIES:
-                found.append(f"{name}: nobody gave a reason for the policy {policy}")
-    return found
-
-
-def statement(allowed: dict) -> list[str]:
-    found = [f"{key} allows all but a few" for key in ["NotAction", "NotResource", "NotPrincipal"] if key in allowed]
-    principal = allowed.get("Principal", {})
-    if any("*" in texts(who) for who in [principal, *walk(principal)] if not isinstance(who, dict)):
-        found.append("everybody is allowed")
-    for action in texts(allowed.get("Action", [])):
-        if "*" in action or "?" in action:
-            found.append(f"wildcard action {action}")
-            continue
-        for resource in texts(allowed.get("Resource", [])):
-            if ("*" in resource or "?" in resource) and not any(
-                action in actions and re.fullmatch(pattern, resource)
-                for actions, pattern, _ in WILDCARD_RESOURCES
-            ):
-                found.append(f"wildcard resource {resource} for {action}")
-    return found
-
-
-def routes(template: dict) -> list[str]:
-    found = []
-    for name, properties in of_type(template, "AWS::ApiGatewayV2::Route"):
-        route = properties.get("RouteKey")
-        closed = properties.get("AuthorizationType", "NONE") != "NONE"
-        if not closed and route not in OPEN_ROUTES:
-            found.append(f"{name}: no authorizer for the route {route}, and no reason why")
-    for name, properties in of_type(template, "AWS::ApiGatewayV2::Api"):
-        if "Body" in properties or "Target" in properties:
-            found.append(f"{name}: its routes are not resources of their own, so nobody checks them")
-    for name, properties in of_type(template, "AWS::Lambda::Url"):
-        if properties.get("AuthType") != "AWS_IAM":
-            found.append(f"{name}: everybody may call the function")
-    return found
-
-
 # ------------------------------------------------------------------------ Secrets
 
 
@@ -369,11 +208,20 @@ def sign_in(template: dict) -> list[str]:
     for name, properties in of_type(template, "AWS::Cognito::UserPoolClient"):
         if properties.get("GenerateSecret") is not True:
             found.append(f"{name}: a client without a secret")
-        if "code" in properties.get("AllowedOAuthFlows", []):
-            units = {"RefreshToken": "hours", "IdToken": "minutes"}
-            if not units.items() <= properties.get("TokenValidityUnits", {}).items():
-                found.append(f"{name}: its tokens outlive a session")
+        for flow in properties.get("AllowedOAuthFlows", []):
+            found += [
+                f"{name}: its {token} may be good for more than {most} hours"
+                for token, most in LONGEST.get(flow, {}).items()
+                if not longest(template, properties, token) <= most
+            ]
     return found
+
+
+def longest(template: dict, client: dict, token: str) -> float:
+    """How many hours a token may be good; without an end if nobody says."""
+    number = greatest(template, client.get(f"{token}Validity"))
+    unit = HOURS.get(client.get("TokenValidityUnits", {}).get(token))
+    return float("inf") if number is None or unit is None else number * unit
 
 
 def environments(template: dict) -> list[str]:
@@ -403,6 +251,16 @@ def encryption(template: dict) -> list[str]:
     return found
 
 
+def subscriptions(template: dict) -> list[str]:
+    """SNS tries a mail for hours; what a program does not take is gone after a minute."""
+    return [
+        f"{name}: what it does not take is lost"
+        for name, properties in of_type(template, "AWS::SNS::Subscription")
+        if not str(properties.get("Protocol")).startswith("email")
+        and "deadLetterTargetArn" not in properties.get("RedrivePolicy", {})
+    ]
+
+
 # --------------------------------------------------------------------- Parameters
 
 
@@ -423,6 +281,20 @@ def parameters(template: dict) -> list[str]:
     return found
 
 
+def addresses(template: dict) -> list[str]:
+    """Tokens and secrets go to addresses: by http to this machine alone."""
+    found = []
+    for name, parameter in template["Parameters"].items():
+        if not re.search(r"(Url|Issuer)$", name):
+            continue
+        in_clear = IN_CLEAR if name in PAGES else IN_CLEAR + IN_CLEAR_TO_PROGRAMS
+        found += [
+            f"{name}: {url} may be its value"
+            for url in in_clear if re.fullmatch(parameter.get("AllowedPattern", ".*"), url)
+        ]
+    return found
+
+
 # ---------------------------------------------------------------------- Schedules
 
 
@@ -431,8 +303,22 @@ def schedules(template: dict) -> list[str]:
     for name, properties in of_type(template, "AWS::Scheduler::Schedule"):
         if "ScheduleExpressionTimezone" not in properties:
             found.append(f"{name}: no time zone")
+        if not referred(template, properties.get("GroupName"), "AWS::Scheduler::ScheduleGroup"):
+            found.append(f"{name}: not in the stack's group of schedules")
         found += delivery(name, properties.get("Target", {}))
         found += expression(template, name, properties.get("ScheduleExpression"))
+    return found
+
+
+def masters(template: dict) -> list[str]:
+    """One parameter stops all that starts by itself."""
+    found = []
+    for name, properties in of_type(template, "AWS::Scheduler::Schedule"):
+        match properties.get("State"):
+            case {"Ref": "ScheduleState"} | {"Fn::If": ["SchedulesAreOn", _, "DISABLED"]}:
+                pass
+            case _:
+                found.append(f"{name}: ScheduleState does not stop it")
     return found
 
 
@@ -477,18 +363,17 @@ def alarms(template: dict, headings: set[str]) -> list[str]:
         if not any(
             referred(template, action, "AWS::SNS::Topic")
             for action in properties.get("AlarmActions", [])
-        ) or properties.get("ActionsEnabled") is False:
+        ):
             found.append(f"{name}: the alarm tells no topic")
         if not properties.get("AlarmDescription"):
             found.append(f"{name}: no description")
-        called = "".join(texts(properties.get("AlarmName", "")))
-        family = re.fullmatch(r"\$\{AWS::StackName\}-(\S+)( .+)?", called)
+        family = family_of(properties)
         if not family:
             found.append(f"{name}: its AlarmName is not ${{AWS::StackName}}-Family …")
             continue
-        families.add(family[1])
-        if family[1] not in headings:
-            found.append(f"{name}: the runbook has no section {family[1]}")
+        families.add(family)
+        if family not in headings:
+            found.append(f"{name}: the runbook has no section {family}")
     for heading in sorted(headings):
         if re.fullmatch(r"\w+Alarm", heading) and heading not in families:
             found.append(f"The runbook's section {heading} is about no alarm")
@@ -498,3 +383,31 @@ def alarms(template: dict, headings: set[str]) -> list[str]:
         if properties.get("AlarmActions")
     }
     return found + stories.complaints(heard, template["Parameters"])
+
+
+def family_of(alarm: dict) -> str | None:
+    called = "".join(texts(alarm.get("AlarmName", "")))
+    found = re.fullmatch(r"\$\{AWS::StackName\}-(\S+)( .+)?", called)
+    return found[1] if found else None
+
+
+def mailing(template: dict) -> list[str]:
+    """Alarms are there, and mail, unless somebody wants them not to."""
+    found = []
+    families: dict[str | None, bool] = {}
+    for name, properties in of_type(template, "AWS::CloudWatch::Alarm"):
+        condition = template["Resources"][name].get("Condition")
+        is_there = condition is None or holds(template, condition)
+        family = family_of(properties)
+        families[family] = families.get(family, False) or is_there
+        match properties.get("ActionsEnabled", True):
+            case True:
+                pass
+            case {"Fn::If": [condition, True, False]} if condition in MUTED:
+                pass
+            case _:
+                found.append(f"{name}: the alarm tells no topic")
+    return found + [
+        f"{family}: no such alarm where each parameter has its default"
+        for family, is_there in families.items() if not is_there
+    ]

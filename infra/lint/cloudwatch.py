@@ -24,8 +24,8 @@ COMPARISONS = {
 }
 STATISTICS = {"Sum": sum, "Maximum": max, "Minimum": min, "SampleCount": len}
 
-# A metric by its name and what it is of: the value of its last dimension.
-Metric = tuple[str, str]
+# A metric: its namespace, its name, and its dimensions, each a name and a value.
+Metric = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,11 @@ class Recorded:
         insort(self.values[metric], (minute, value))
         self.known.clear()
 
+    def has_any(self, metric: Metric, begin: int, end: int) -> bool:
+        values = self.values.get(metric, [])
+        first = bisect_left(values, (begin,))
+        return first < len(values) and values[first][0] < end
+
     def point(self, query: Query, end: int) -> float | None:
         """The data point of the period that ends there; none if nothing was reported."""
         key = (id(query), end)
@@ -92,7 +97,7 @@ def points(alarm: Alarm, recorded: Recorded, now: int) -> list[float | None]:
 
 
 def computed(node: ast.expr, series: dict[str, list[float | None]]) -> list[float | None]:
-    """Metric math: names, sums, FILL and RUNNING_SUM."""
+    """Metric math: names, sums, FILL, RUNNING_SUM and SUM, which is one number for all."""
     match node:
         case ast.Name(id=name):
             return series[name]
@@ -101,6 +106,9 @@ def computed(node: ast.expr, series: dict[str, list[float | None]]) -> list[floa
             return [None if None in pair else SUMS[type(op)](*pair) for pair in both]
         case ast.Call(func=ast.Name(id="FILL"), args=[values, ast.Constant(value=filler)]):
             return [filler if value is None else value for value in computed(values, series)]
+        case ast.Call(func=ast.Name(id="SUM"), args=[values]):
+            given = computed(values, series)
+            return [sum(value or 0 for value in given)] * len(given)
         case ast.Call(func=ast.Name(id="RUNNING_SUM"), args=[values]):
             total, sums = 0, []
             for value in computed(values, series):
@@ -132,8 +140,16 @@ def mails(
 ) -> list[tuple[str, int]]:
     """What the alarm mails, and in which minute. Each mail is reported under `fed`."""
     sent = []
+    looked_at = alarm.period * (alarm.evaluated + RANGE_MORE)
+    silent = None  # the state after a time in which nothing was reported
     for now in range(1, until, max(1, alarm.period // 10)):
-        after = state(alarm, recorded, now, before)
+        heard = any(
+            recorded.has_any(query.metric, now - looked_at, now) for query in alarm.queries.values()
+        )
+        if heard or alarm.missing == "ignore":
+            after = state(alarm, recorded, now, before)
+        else:
+            after = silent = silent or state(alarm, recorded, now, before)
         told = {"ALARM": alarm.tells_of_alarm, "OK": alarm.tells_of_ok}.get(after, False)
         if after != before and told:
             sent.append((after, now))

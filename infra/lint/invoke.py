@@ -6,11 +6,15 @@ AWS adds is noticed when the tools are raised.
 """
 
 import json
+import re
 from collections.abc import Iterator
 
 import botocore.session
 
-INVOKE = "arn:aws:states:::lambda:invoke"
+from reading import walk
+
+# A function by the integration, whatever it waits for, or by its own name.
+CALL = re.compile(r":states:::lambda:|:lambda:[^:]*:[^:]*:function:|\$\{\w*FunctionArn\}")
 
 # What passes if it is waited for.
 PASSING = {
@@ -101,20 +105,23 @@ def complaints(machine: str, definition: dict) -> list[str]:
     found = []
     for state, task in tasks(definition):
         where = f"{machine}, {state}"
-        retried = {name for retrier in task.get("Retry", []) for name in retrier["ErrorEquals"]}
+        retried = {
+            name for retrier in task.get("Retry", []) if retrier.get("MaxAttempts") != 0
+            for name in retrier["ErrorEquals"]
+        }
         of_lambda = {name for name in retried if name.startswith("Lambda.")}
         found += [f"{where}: does not retry {name}" for name in sorted(wanted - of_lambda)]
         found += [f"{where}: retries {name} in vain" for name in sorted(of_lambda - wanted)]
     return found
 
 
-def tasks(value) -> Iterator[tuple[str, dict]]:
-    """The states that call a function, those within a map included."""
-    if isinstance(value, dict):
-        for state, what in value.get("States", {}).items():
-            if what.get("Resource") == INVOKE:
-                yield state, what
-            yield from tasks(what.get("ItemProcessor"))
+def tasks(definition: dict) -> Iterator[tuple[str, dict]]:
+    """The states that call a function, those within maps and branches included."""
+    for part in walk(definition):
+        if isinstance(part, dict) and isinstance(part.get("States"), dict):
+            for state, what in part["States"].items():
+                if CALL.search(str(what.get("Resource"))):
+                    yield state, what
 
 
 def judged(machines: dict[str, str]) -> list[str]:

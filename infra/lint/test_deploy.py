@@ -50,11 +50,17 @@ class Deploy(unittest.TestCase):
         self.scratch.mkdir()
         self.env = {**os.environ, "TMPDIR": str(self.scratch), "AWS_REGION": "eu-west-1"}
 
-    def deploy(self, action: str, *arguments: str, answers: list[str]) -> str:
-        run = subprocess.run(
-            ["sh", "infra/deploy.sh", action, *arguments], cwd=self.folder, env=self.env, check=False,
+    def sam(self, script: str):
+        (self.folder / ".tools/sam/bin/sam").write_text(f"#!/bin/sh\n{script}")
+
+    def run_deploy(self, *arguments: str, answers: list[str]) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            ["sh", "infra/deploy.sh", *arguments], cwd=self.folder, env=self.env, check=False,
             input="".join(f"{answer}\n" for answer in answers), capture_output=True, text=True,
         )
+
+    def deploy(self, *arguments: str, answers: list[str]) -> str:
+        run = self.run_deploy(*arguments, answers=answers)
         self.said = run.stderr
         self.assertEqual(run.returncode, 0, run.stderr)
         self.assertEqual(list(self.scratch.iterdir()), [])
@@ -98,6 +104,61 @@ class Deploy(unittest.TestCase):
         self.assertEqual(others, ["NotificationEmail=c@d.example", "VpcSubnetIds=", "LogLevel=WARN", "--no-rollback"])
         self.assertNotIn("region [", self.said)
 
+    def test_both_deployments_are_by_whom_and_with_what_was_asked_for(self):
+        kept = ["--profile", "shop", "--tags", "team=a b", "owner=c", "--role-arn", "arn:aws:iam::1:role/cfn"]
+        for overrides in [
+            ["--parameter-overrides", "LogLevel=WARN", "VpcSubnetIds="],
+            ["--parameter-overrides=LogLevel=WARN", "VpcSubnetIds="],
+            [],
+        ]:
+            with self.subTest(overrides):
+                (self.folder / "arguments").unlink(missing_ok=True)
+                (self.folder / "samconfig.toml").unlink(missing_ok=True)
+                answers = ["shop", "", "", "token", "postgres://u:p@h/d", *([] if overrides else [""]), ""]
+                arguments = self.deploy("deploy", *kept[:2], *overrides, *kept[2:], answers=answers)
+                _, first, second = arguments.split("deploy\n--template-file\n")
+                for one in [first, second]:
+                    for part in [kept[:2], kept[2:5], kept[5:]]:
+                        self.assertIn("\n".join(part) + "\n", one)
+                self.assertNotIn("LogLevel", second)
+                self.assertNotIn("VpcSubnetIds", second)
+                self.assertIn("--parameter-overrides\nUserPoolDeletionProtection=ACTIVE\n", second)
+
+    def test_a_pool_that_was_not_protected_is_not_forgotten(self):
+        # The second deployment fails.
+        self.sam('for argument; do case $argument in *=ACTIVE) exit 1 ;; esac; done\n')
+        answers = ["shop", "", "", "token", "postgres://u:p@h/d", "", ""]
+        run = self.run_deploy("deploy", "--profile", "shop", "--tags", "team=a b", answers=answers)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn(
+            "make deploy ARGS='--profile shop --tags \"team=a b\" --parameter-overrides UserPoolDeletionProtection=ACTIVE'",
+            run.stderr,
+        )
+        self.assertEqual(list(self.scratch.iterdir()), [])
+
+    def test_a_pool_is_left_as_it_was_asked_for(self):
+        arguments = self.deploy(
+            "deploy", "--parameter-overrides", "UserPoolDeletionProtection=INACTIVE",
+            answers=["shop", "", "", "token", "postgres://u:p@h/d", "", ""],
+        )
+        self.assertEqual(arguments.count("--template-file"), 1)
+        self.assertNotIn("ACTIVE\n", arguments.replace("INACTIVE", ""))
+
+    def test_a_text_that_cannot_be_written_down_ends_it(self):
+        (self.folder / ".tools/sam/bin/python").write_text("#!/bin/sh\ncase $1 in -c) exit 1 ;; esac\n")
+        for action in [["deploy"], ["secret", "DatabaseUrl", "--stack-name", "shop"]]:
+            answers = ["shop", "", "", "token", "postgres://u:p@h/d", "", ""]
+            run = self.run_deploy(*action, answers=answers)
+            self.assertNotEqual(run.returncode, 0, run.stderr)
+            self.assertEqual(list(self.scratch.iterdir()), [])
+        self.assertFalse((self.folder / "arguments").exists())
+
+    def test_what_it_does_not_know_fails(self):
+        for action in [["deplyo"], ["secret", "LogLevel"], []]:
+            run = self.run_deploy(*action, answers=[])
+            self.assertEqual(run.returncode, 1, run.stderr)
+        self.assertFalse((self.folder / "arguments").exists())
+
     def test_with_a_stack_s_name_nothing_is_asked(self):
         given = ["--stack-name", "shop", "--parameter-overrides", "file://parameters.yaml"]
         arguments = self.deploy("deploy", *given, answers=[])
@@ -111,18 +172,19 @@ class Deploy(unittest.TestCase):
 
     def test_names_that_would_fail_deep_in_the_deployment(self):
         for name in ["s" * 49, "1shop", "the_shop", "the shop"]:
-            for arguments, answers in [(["--stack-name", name], ""), ([], f"{name}\n")]:
-                run = subprocess.run(
-                    ["sh", "infra/deploy.sh", "deploy", *arguments], cwd=self.folder, env=self.env,
-                    input=answers, capture_output=True, text=True, check=False,
-                )
+            given = ["--stack-name", name]
+            for arguments, answers in [
+                (["deploy", *given], []), (["deploy"], [name]), (["plan", *given], []),
+                (["secret", "DatabaseUrl", *given], ["postgres://u:p@h/d"]),
+            ]:
+                run = self.run_deploy(*arguments, answers=answers)
                 self.assertEqual(run.returncode, 1, run.stderr)
                 self.assertIn("name has", run.stderr)
         self.assertFalse((self.folder / "arguments").exists())
 
     def test_ctrl_c_leaves_no_secret_and_a_terminal_that_shows_what_is_typed(self):
         # SAM waits, so that the file with the secrets is there.
-        (self.folder / ".tools/sam/bin/sam").write_text("#!/bin/sh\necho at work\nexec sleep 600\n")
+        self.sam("echo at work\nexec sleep 600\n")
         answers = ["shop", "", "", "token", "postgres://u:p@h/d", "", ""]
         ends = ["Access token", "Database", "subnets", "at work"]
         for end in ends:

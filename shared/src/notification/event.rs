@@ -56,6 +56,11 @@ impl Ended {
             .unwrap_or(Kind::CompleteSync)
     }
 
+    /// When the execution started.
+    pub(crate) fn started_at(&self) -> Option<Timestamp> {
+        time(self.start_date)
+    }
+
     /// The execution's input.
     pub(crate) fn request(&self) -> Value {
         let input = self.input.as_deref().unwrap_or_default();
@@ -88,7 +93,6 @@ step had committed is undone; start the run again.",
     pub(crate) fn summary(&self) -> Summary {
         let kind = self.kind();
         let request = Request::parse(kind, self.request()).unwrap_or_default();
-        let time = |millis: Option<i64>| millis.and_then(|at| Timestamp::from_millisecond(at).ok());
         let status = match self.status {
             Status::Succeeded => "succeeded",
             Status::Aborted => "stopped",
@@ -102,7 +106,7 @@ step had committed is undone; start the run again.",
             requested_by: request.requester().to_owned(),
             status: status.to_owned(),
             dry_run: request.dry_run,
-            started_at: time(self.start_date),
+            started_at: self.started_at(),
             finished_at: time(self.stop_date),
             duration_ms: self
                 .stop_date
@@ -113,6 +117,10 @@ step had committed is undone; start the run again.",
             ..Summary::default()
         }
     }
+}
+
+fn time(millis: Option<i64>) -> Option<Timestamp> {
+    Timestamp::from_millisecond(millis?).ok()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::advice;
 use crate::run::console;
+use crate::run::request::Trigger;
 use crate::run::stats;
 use crate::run::summary::Summary;
 
@@ -96,10 +97,12 @@ fn failed(body: &mut String, occasion: Occasion, run: &Summary) {
     section(body, "What it means for the data", &kept(run));
     ages(body, run);
     section(body, "What to do", advice::for_error(name));
-    put(
-        body,
-        "As long as it goes on failing in this way, every sixth failure is told.",
-    );
+    if is_scheduled(run) {
+        put(
+            body,
+            "As long as it goes on failing in this way, every sixth failure is told.",
+        );
+    }
 }
 
 fn stopped(body: &mut String, run: &Summary) {
@@ -238,11 +241,15 @@ fn title(run: &Summary) -> &'static str {
 }
 
 fn by(run: &Summary) -> String {
-    if run.trigger == "schedule" {
+    if is_scheduled(run) {
         "started by the schedule".to_owned()
     } else {
         format!("started by {}", run.requested_by)
     }
+}
+
+fn is_scheduled(run: &Summary) -> bool {
+    run.trigger == Trigger::Schedule.name()
 }
 
 fn put(body: &mut String, paragraph: &str) {

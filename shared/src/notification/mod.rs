@@ -24,7 +24,7 @@ use crate::env::Variables;
 use crate::error::SyncError;
 use crate::postgres::{Database, schema};
 use crate::run::metrics;
-use crate::run::request::Request;
+use crate::run::request::{Request, Trigger};
 use crate::run::summary::{self, Summary};
 use crate::run::{start, store};
 
@@ -89,12 +89,21 @@ impl Notices {
             Status::Succeeded => self.success.then_some(Occasion::Succeeded),
         }
     }
+
+    /// Whether it is worth asking if failures came before of which there is no record.
+    fn may_be_recovery(&self, status: Status, run: &Summary) -> bool {
+        let is_good = status == Status::Succeeded && run.status == "succeeded" && !run.dry_run;
+        self.topic.is_some() && self.recovery && is_good && run.failures_before == 0
+    }
 }
 
-/// Whether a failure is worth a mail: the first of its name in a row is, and then every
-/// sixth, so that an outage overnight is told of a few times rather than every hour.
+/// Whether a failure is worth a mail: that of a run that somebody started always is. Of
+/// the schedule's the first of its name in a row is, and then every sixth, so that an
+/// outage overnight is told of a few times rather than every hour.
 fn is_news(run: &Summary) -> bool {
-    run.failures_alike == 0 || (run.failures_before + 1) % TOLD_EACH == 0
+    run.trigger != Trigger::Schedule.name()
+        || run.failures_alike == 0
+        || (run.failures_before + 1) % TOLD_EACH == 0
 }
 
 /// Of failures in a row one in so many is told.
@@ -114,14 +123,15 @@ pub async fn execution_ended(
 ) -> Result<(), SyncError> {
     let ended = Ended::read(event)?;
     let recorded = match database {
-        Ok(database) => close_and_read(database, &ended).await,
+        Ok(database) => close_and_read(notices, database, &ended).await,
         Err(error) => Err(error),
     };
     let run = match recorded {
         Ok(Some(run)) => run,
         // A second delivery of a schedule's start leaves no record.
         Ok(None) if ended.status == Status::Succeeded => return Ok(()),
-        Ok(None) => ended.summary(),
+        // The database is there, but its schema is not yet.
+        Ok(None) => history::remembered(ended.summary(), &ended).await,
         Err(error) => {
             tracing::warn!(name = error.name(), %error, "told without the database");
             if ended.status == Status::Succeeded {
@@ -139,13 +149,16 @@ pub async fn execution_ended(
             "notification sent"
         );
     }
-    if matches!(ended.status, Status::Failed | Status::TimedOut) {
-        metrics::failure_told(&run.kind);
-    }
+    let has_failed = matches!(ended.status, Status::Failed | Status::TimedOut);
+    metrics::failures_told(&run.kind, has_failed.into());
     Ok(())
 }
 
-async fn close_and_read(database: &Database, ended: &Ended) -> Result<Option<Summary>, SyncError> {
+async fn close_and_read(
+    notices: &Notices,
+    database: &Database,
+    ended: &Ended,
+) -> Result<Option<Summary>, SyncError> {
     let mut client = database.client().await?;
     if schema::found(&client).await? == 0 {
         return Ok(None);
@@ -153,7 +166,14 @@ async fn close_and_read(database: &Database, ended: &Ended) -> Result<Option<Sum
     if close(&mut client, ended).await? {
         metrics::run_ended(&client, &ended.name).await;
     }
-    summary::read(&client, &ended.name).await
+    match summary::read(&client, &ended.name).await? {
+        Some(run) if notices.may_be_recovery(ended.status, &run) => {
+            history::with_unrecorded(&client, run, ended)
+                .await
+                .map(Some)
+        }
+        run => Ok(run),
+    }
 }
 
 /// Closes the record of a run whose execution ended without doing so, and frees

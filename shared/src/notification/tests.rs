@@ -196,6 +196,65 @@ fn of_failures_in_a_row_the_first_of_each_name_is_told_and_every_sixth() {
 }
 
 #[test]
+fn whoever_starts_a_run_hears_of_each_failure() {
+    let quiet = notices(false, false);
+    for trigger in [Trigger::Admin, Trigger::Api] {
+        let run = Summary {
+            trigger: trigger.name().into(),
+            failures_before: 3,
+            failures_alike: 3,
+            ..failed()
+        };
+        for (status, occasion) in [
+            (Status::Failed, Occasion::Failed),
+            (Status::TimedOut, Occasion::TimedOut),
+        ] {
+            assert_eq!(quiet.occasion(status, &run), Some(occasion), "{trigger:?}");
+        }
+        // Nor is a sixth one promised.
+        let body = mail::compose(Occasion::Failed, &run, None).body;
+        assert!(!body.contains("every sixth"), "{body}");
+    }
+    let body = mail::compose(Occasion::Failed, &failed(), None).body;
+    assert!(body.contains("every sixth"), "{body}");
+}
+
+#[test]
+fn failures_without_a_record_are_asked_for_where_their_end_would_be_told() {
+    let told = |recovery| Notices {
+        topic: Some(Topic {
+            client: Client::from_conf(
+                aws_sdk_sns::Config::builder()
+                    .behavior_version(aws_sdk_sns::config::BehaviorVersion::latest())
+                    .build(),
+            ),
+            arn: String::new(),
+        }),
+        ..notices(true, recovery)
+    };
+    assert!(told(true).may_be_recovery(Status::Succeeded, &succeeded()));
+    assert!(!told(false).may_be_recovery(Status::Succeeded, &succeeded()));
+    assert!(!notices(true, true).may_be_recovery(Status::Succeeded, &succeeded()));
+    assert!(!told(true).may_be_recovery(Status::Failed, &failed()));
+    for other in [
+        Summary {
+            dry_run: true,
+            ..succeeded()
+        },
+        Summary {
+            status: "skipped".into(),
+            ..succeeded()
+        },
+        Summary {
+            failures_before: 1,
+            ..succeeded()
+        },
+    ] {
+        assert!(!told(true).may_be_recovery(Status::Succeeded, &other));
+    }
+}
+
+#[test]
 fn a_skipped_start_and_a_preview_are_no_news() {
     let loud = notices(true, true);
     let skipped = Summary {

@@ -294,14 +294,16 @@ pub(super) async fn check(client: &impl GenericClient, lease: &Lease) -> Result<
 }
 
 /// Keeps the leases while a step works, which says so every few seconds: one that is
-/// silent for two minutes is gone.
+/// silent for two minutes is gone, or for as long as was given it before. A word that
+/// comes late, after the step's last write, takes nothing of that away.
 ///
 /// # Errors
 /// `LeaseLost` if the token has moved on.
 pub async fn renew(client: &impl GenericClient, lease: &Lease) -> Result<(), SyncError> {
     let renewed = client
         .execute(
-            "update sync_leases set expires_at = clock_timestamp() + interval '2 minutes'
+            "update sync_leases
+             set expires_at = greatest(expires_at, clock_timestamp() + interval '2 minutes')
              where name = any($1) and token = $2 and holder = $3",
             &[&lease.names, &lease.token, &lease.run_id],
         )
