@@ -13,12 +13,10 @@ use crate::support::{run, tables};
 fn rows() -> Vec<(&'static str, String)> {
     let count = |table: &&Table| {
         let name = table.name;
-        let lives = if table.can_delete() {
-            table.lives("t")
-        } else {
-            "true".to_owned()
-        };
-        let sql = format!("select count(*) from {name} t where {lives}");
+        let sql = format!(
+            "select count(*) from {name} t where {}",
+            table.is_there("t")
+        );
         (table.data_type, sql)
     };
     account::objects().iter().map(count).collect()

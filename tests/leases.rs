@@ -258,6 +258,30 @@ fn a_step_that_comes_just_after_a_stop_does_not_take_the_lease_up_again() {
     });
 }
 
+/// The heartbeat runs beside its step, and may come after the step's last write.
+#[test]
+fn a_heartbeat_that_comes_late_shortens_no_lease() {
+    run(async {
+        let world = World::small().await;
+        world.open("late", json!({})).await.unwrap();
+        let token = world
+            .number("select lease_token from sync_runs where run_id = 'late'")
+            .await;
+        let client = world.env.database.client().await.unwrap();
+        let names = &[CATALOG_LEASE];
+        let lease = lease::take_up(&client, names, "late", token).await.unwrap();
+        lease::fence(&client, &lease).await.unwrap();
+        lease::renew(&client, &lease).await.unwrap();
+        let minutes = "select floor(extract(epoch from
+                max(expires_at) - clock_timestamp()) / 60)::bigint
+            from sync_leases where holder = 'late'";
+        assert_eq!(world.number(minutes).await, 4);
+        world.client.batch_execute(EXPIRE).await.unwrap();
+        lease::renew(&client, &lease).await.unwrap();
+        assert_eq!(world.number(minutes).await, 1);
+    });
+}
+
 /// A run's record without its steps would be one whose steps can never be done.
 #[test]
 fn a_run_is_recorded_with_its_steps_or_not_at_all() {

@@ -33,6 +33,7 @@ fn a_stack_runs_by_itself_tells_of_it_and_leaves_a_trail() {
         stops(&cloud, &subscriber).await;
         rotation(&cloud).await;
         logs(&cloud).await;
+        no_row_is_logged(&cloud).await;
     });
 }
 
@@ -233,6 +234,28 @@ async fn logs(cloud: &Cloud) {
     }
     let used = json_lines(cloud, "catalog").await;
     assert!(used.iter().any(|line| line["TimeOutUsed"].is_number()));
+}
+
+/// A preview stores rows of the account, and its log tells how many.
+async fn no_row_is_logged(cloud: &Cloud) {
+    let address = "nobody-else@example.com";
+    let edit = json!([{"op": "edit_location", "set": {"business_email": address}}]);
+    cloud.account.change(edit).await;
+    let preview = cloud.sync(json!({"dry_run": true})).await;
+    let stored = preview["preview"]["locations"].to_string();
+    assert!(stored.contains(address), "{preview}");
+    let lines = json_lines(cloud, "publish").await;
+    let run_id = &preview["run_id"];
+    let done = |line: &&Value| {
+        let fields = &line["fields"];
+        fields["run_id"] == *run_id && fields["message"] == "step done"
+    };
+    let line = lines.iter().find(done).unwrap();
+    let output = line["fields"]["output"].as_str().unwrap();
+    assert!(output.contains("\"duration_ms\":"), "{output}");
+    for line in lines {
+        assert!(!line.to_string().contains(address), "{line}");
+    }
 }
 
 /// The lines of a function's log; all but the runtime's own are JSON.

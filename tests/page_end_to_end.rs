@@ -55,6 +55,12 @@ fn an_admin_syncs_refreshes_and_signs_out_in_a_browser() {
         // What the page asks for later comes in UTC as well.
         let forget = "document.querySelectorAll('time').forEach(time => time.textContent = '?')";
         browser.execute(forget).await;
+        // A run that has ended is not asked for again by itself.
+        refresh(&browser).await;
+        assert_eq!(browser.text("h1 time").await, "?");
+        browser
+            .execute("document.getElementById('main').dataset.live = 1")
+            .await;
         refresh(&browser).await;
         assert_in_zone(&browser).await;
         let run_id = browser.text(".run-id").await;
@@ -64,6 +70,24 @@ fn an_admin_syncs_refreshes_and_signs_out_in_a_browser() {
             (&json!("admin"), &json!("complete_sync"))
         );
         assert!(run["totals"]["created"].as_i64().unwrap() > 0, "{run}");
+
+        // What has the focus keeps it where what needs attention moves to the front.
+        open(&browser, &cloud, "/admin/sync").await;
+        let link = ".status a[href='/admin/sync/quarantine']";
+        browser.wait_for(link).await;
+        let focus = format!("document.querySelector(\"{link}\").focus()");
+        browser.execute(&focus).await;
+        let waiting = "insert into sync_quarantine
+            (data_type, object_id, reason, payload, replayable, run_id)
+            values ('items', 'X', 'It cannot be read.', '{}', false, 'r')";
+        cloud.client.batch_execute(waiting).await.unwrap();
+        refresh(&browser).await;
+        browser.wait_text(".status .why", "not in the tables").await;
+        let focused = "return document.activeElement.getAttribute('href')";
+        let focused = browser.execute(focused).await;
+        assert_eq!(focused, json!("/admin/sync/quarantine"));
+        let none = "delete from sync_quarantine";
+        cloud.client.batch_execute(none).await.unwrap();
 
         // The button of a refresh is dead without the box.
         open(&browser, &cloud, "/admin/sync").await;
@@ -103,8 +127,14 @@ fn every_page_is_sound_and_asks_nobody_else() {
         };
         let cloud = Cloud::page().await;
         let run = cloud.sync(json!({})).await;
-        let detail = format!("/admin/sync/runs/{}", run["run_id"].as_str().unwrap());
-        let pages: Vec<&str> = PAGES.into_iter().chain([detail.as_str()]).collect();
+        let wide = json!([{"op": "edit_item", "count": 3, "description": "https://x".repeat(99)},
+            {"op": "add_item", "name": "unbroken".repeat(30)}, {"op": "delete_item"}]);
+        cloud.account.change(wide).await;
+        let preview = cloud.sync(json!({"dry_run": true})).await;
+        let [detail, preview] = [run, preview]
+            .map(|run| format!("/admin/sync/runs/{}", run["run_id"].as_str().unwrap()));
+        let details = [detail.as_str(), preview.as_str()];
+        let pages: Vec<&str> = PAGES.into_iter().chain(details).collect();
         // What is dark is so at any size.
         for (phone, dark) in [(false, false), (true, false), (true, true)] {
             let options = Options {
@@ -135,6 +165,12 @@ fn every_page_is_sound_and_asks_nobody_else() {
                 if phone {
                     let overflows = "return document.documentElement.scrollWidth > innerWidth + 1";
                     assert_eq!(browser.execute(overflows).await, json!(false), "{page}");
+                    // Beside a long value a name has room, and no value runs on for ever.
+                    let squeezed = "return [...document.querySelectorAll('table.preview')]
+                        .filter(table => table.offsetWidth > 900 ||
+                            [...table.querySelectorAll('tbody th')]
+                                .some(name => name.offsetWidth < 144)).length";
+                    assert_eq!(browser.execute(squeezed).await, json!(0), "{page}");
                 } else {
                     let html = browser.html().await;
                     assert_eq!(validate_html(&html), Vec::<String>::new(), "{page}");

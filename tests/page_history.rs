@@ -6,7 +6,7 @@ use crate::support::browser::Driver;
 use crate::support::cloud::Cloud;
 use crate::support::page::{desktop, fetched, open, signed_in};
 use crate::support::run;
-use crate::support::run::World;
+use crate::support::run::{World, new_run_id};
 
 /// Forty runs, one a minute, of which every fifth failed and every fourth is an
 /// import; the newest was skipped.
@@ -134,7 +134,36 @@ fn the_history_is_filtered_paged_and_taken_along() {
         let taken = fetched(&browser, &href("/json").await).await;
         let taken: Value = serde_json::from_str(taken["text"].as_str().unwrap()).unwrap();
         assert_eq!(taken["totals"], run["totals"]);
+
+        // A preview that is taken along was not looked at.
+        let preview = cloud.sync(json!({"dry_run": true})).await;
+        let shown = "select count(*) from audit_log where action = 'preview'";
+        let shown = async || -> i64 { cloud.client.query_one(shown, &[]).await.unwrap().get(0) };
+        let before = shown().await;
+        let run_id = preview["run_id"].as_str().unwrap();
+        let address = format!("'/admin/sync/runs/{run_id}/json'");
+        assert_eq!(fetched(&browser, &address).await["status"], 200);
+        assert_eq!(shown().await, before);
+        let given = "select count(*) from audit_log where run_id = $1 and action = 'export'";
+        let given = cloud.client.query_one(given, &[&run_id]).await.unwrap();
+        assert_eq!(given.get::<_, i64>(0), 1);
         browser.close().await;
+    });
+}
+
+/// Else the page would miss data that nobody has tried to bring.
+#[test]
+fn a_preview_and_a_run_that_was_stopped_have_brought_nothing() {
+    run(async {
+        let world = World::small().await;
+        let has_synced = async || api::store::has_synced(&world.client).await.unwrap();
+        world.sync(json!({"dry_run": true})).await;
+        let run_id = new_run_id();
+        world.open(&run_id, json!({})).await.unwrap();
+        world.stop(&run_id).await;
+        assert!(!has_synced().await);
+        world.sync(json!({})).await;
+        assert!(has_synced().await);
     });
 }
 

@@ -76,7 +76,9 @@ fn a_preview_changes_nothing_and_a_refresh_wants_its_box() {
             "Locations",
             "Categories",
             "Items",
+            "Item categories",
             "Variations",
+            "Variation overrides",
             "Inventory",
         ];
         assert_eq!(tables, types.map(str::to_owned));
@@ -112,6 +114,7 @@ fn a_preview_changes_nothing_and_a_refresh_wants_its_box() {
         browser.click(".danger-zone button[name=dry_run]").await;
         browser.wait_text("h1", "Full refresh, preview").await;
         browser.wait_text(".badge", "succeeded").await;
+        browser.wait_text("caption", "delete every row").await;
         assert_eq!(rows(&cloud, "locations").await, 0);
         browser.close().await;
     });

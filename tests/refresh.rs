@@ -11,7 +11,7 @@ use shared::staging::table::Table;
 
 use crate::support::account::Account;
 use crate::support::patience::{cut_off_after, waits_for_a_lock};
-use crate::support::run::{Report, World, deadline, env, new_run_id};
+use crate::support::run::{World, deadline, env, new_run_id};
 use crate::support::{database, run, tables};
 
 const COUNTS: &str = "/v2/inventory/counts/batch-retrieve";
@@ -21,28 +21,13 @@ fn refresh() -> Value {
 }
 
 /// Changes of every kind, vanished rows included.
-fn changes() -> Value {
+pub(crate) fn changes() -> Value {
     json!([
         {"op": "delete_item"}, {"op": "delete_variation"}, {"op": "delete_category"},
         {"op": "delete_silently"}, {"op": "edit_item", "count": 4}, {"op": "move_item"},
         {"op": "add_item", "count": 3, "variations": 2, "quantity": "4"},
         {"op": "add_location", "name": "New"}, {"op": "restock", "times": 3}, {"op": "sell"},
     ])
-}
-
-fn figures(report: &Report) -> Vec<(&'static str, i64, i64, i64)> {
-    account::objects()
-        .iter()
-        .map(|table| {
-            let counts = report.counts(table.data_type);
-            (
-                table.data_type,
-                counts.created,
-                counts.updated,
-                counts.deleted,
-            )
-        })
-        .collect()
 }
 
 #[test]
@@ -164,70 +149,6 @@ fn publishing_cut_off_anywhere_leaves_one_account_or_the_other_whole() {
             world.publish_call(&run_id, "publish").await.unwrap();
             world.finished(&run_id, "complete_sync").await;
             tables::assert_equal_truth(&world.client, &world.account).await;
-        }
-    });
-}
-
-#[test]
-fn a_previews_figures_are_those_of_the_run_that_follows() {
-    run(async {
-        for request in [
-            json!({}),
-            json!({"reconcile": true}),
-            json!({"full_refresh": true}),
-            json!({"only": ["locations", "catalog"]}),
-        ] {
-            let world = World::small().await;
-            world.sync(json!({})).await;
-            world.sync(json!({})).await;
-            world.account.change(changes()).await;
-            let old = tables::fingerprint(&world.client).await;
-            let watermarks = "select coalesce(sum(hashtext(w::text)::bigint), 0)::bigint
-                from sync_watermarks w";
-            let marks = world.number(watermarks).await;
-            let mut dry = request.clone();
-            dry["dry_run"] = json!(true);
-            let preview = world.sync(dry).await;
-            assert_eq!(tables::fingerprint(&world.client).await, old, "{request}");
-            assert_eq!(world.number(watermarks).await, marks, "{request}");
-            let quarantined = "select count(*) from sync_quarantine";
-            assert_eq!(world.number(quarantined).await, 0);
-            let schemas = "select count(*) from pg_namespace where nspname like 'backup%'";
-            assert_eq!(world.number(schemas).await, 0);
-
-            let sql = "select result -> 'preview' from sync_steps
-                where run_id = $1 and step = 'publish'";
-            let row = world.client.query_one(sql, &[&preview.run_id]).await;
-            let sample: Value = row.unwrap().get(0);
-            assert!(!sample["items"]["created"].as_array().unwrap().is_empty());
-            assert!(!sample["items"]["deleted"].as_array().unwrap().is_empty());
-            let changed = &sample["items"]["updated"][0]["changes"];
-            assert!(changed["version"]["from"].is_i64(), "{sample}");
-            // Rows are called what people call them, after what they hang on.
-            for (data_type, sort) in [("items", "created"), ("items", "deleted")] {
-                for row in sample[data_type][sort].as_array().unwrap() {
-                    assert_eq!(row["label"], row["name"], "{sample}");
-                }
-            }
-            assert!(
-                !sample["items"]["updated"][0]["label"].is_null(),
-                "{sample}"
-            );
-            let items = &sample["items"]["created"];
-            for row in sample["variations"]["created"].as_array().unwrap() {
-                let item = items.as_array().unwrap().iter();
-                let mut item = item.filter(|item| item["id"] == row["item_id"]);
-                let item = item.next().map(|item| item["name"].as_str().unwrap());
-                let (item, own) = (item.unwrap(), row["name"].as_str().unwrap());
-                assert_eq!(row["label"], format!("{item} · {own}"), "{sample}");
-            }
-
-            let real = world.sync(request.clone()).await;
-            assert_eq!(figures(&preview), figures(&real), "{request}");
-            // A delta cannot know of what vanished without a trace.
-            if request["reconcile"] == true || request["full_refresh"] == true {
-                tables::assert_equal_truth(&world.client, &world.account).await;
-            }
         }
     });
 }
@@ -447,26 +368,6 @@ fn a_refresh_that_waits_for_a_snapshot_keeps_its_leases() {
     });
 }
 
-#[test]
-fn a_preview_of_an_empty_database_and_a_scheduled_refresh_are_runs_like_any_other() {
-    run(async {
-        let world = World::small().await;
-        let preview = world.sync(json!({"dry_run": true})).await;
-        assert_eq!(world.number("select count(*) from catalog_items").await, 0);
-        assert!(preview.counts("items").created > 0);
-        world.import(json!({})).await;
-        let scheduled = json!({"trigger": "schedule", "scheduled_time": "1", "full_refresh": true});
-        let report = world.sync(scheduled).await;
-        // The import has brought the locations, which the refresh replaces.
-        assert_eq!(figures(&report)[1..], figures(&preview)[1..]);
-        let read =
-            "select count(*) from sync_steps where step in ('locations', 'catalog', 'inventory')
-            and progress_done = 0";
-        assert_eq!(world.number(read).await, 0);
-        tables::assert_equal_truth(&world.client, &world.account).await;
-    });
-}
-
 /// As a dump of the whole database reads it, or somebody who compares.
 #[test]
 fn a_refresh_and_a_restore_do_not_wait_for_who_reads_an_old_backup() {
@@ -524,43 +425,5 @@ fn fewer_backups_are_kept_from_the_next_run_on() {
         assert_eq!(world.number(kept).await, 0);
         let schemas = "select count(*) from pg_namespace where nspname like 'backup%'";
         assert_eq!(world.number(schemas).await, 0);
-    });
-}
-
-/// A preview lists what the run would: all counts, where a variation lives after all.
-#[test]
-fn a_preview_shows_the_counts_that_come_back_with_their_variation() {
-    run(async {
-        for parts in [json!(null), json!(["catalog", "inventory"])] {
-            let world = World::small().await;
-            world.sync(json!({})).await;
-            let one = "select min(variation_id) from catalog_inventory where not is_deleted";
-            let id: String = world.client.query_one(one, &[]).await.unwrap().get(0);
-            for (table, key) in [
-                ("catalog_variations", "id"),
-                ("catalog_inventory", "variation_id"),
-            ] {
-                let gone = format!(
-                    "update {table} set is_deleted = true, deleted_at = '2020-01-01'
-                    where {key} = $1"
-                );
-                world.client.execute(&gone, &[&id]).await.unwrap();
-            }
-            let edit = json!([{"op": "edit_variation", "id": id, "name": "Back"}]);
-            world.account.change(edit).await;
-            let mut request = json!({"dry_run": true});
-            if !parts.is_null() {
-                request["only"] = parts;
-            }
-            let preview = world.sync(request.clone()).await;
-            request["dry_run"] = json!(false);
-            let report = world.sync(request.clone()).await;
-            for data_type in ["items", "variations", "inventory"] {
-                let (shown, done) = (preview.counts(data_type), report.counts(data_type));
-                assert_eq!(shown, done, "{data_type} {request}");
-            }
-            assert!(report.counts("inventory").updated > 0, "{report:?}");
-            tables::assert_equal_truth(&world.client, &world.account).await;
-        }
     });
 }

@@ -144,10 +144,10 @@ fn a_refresh_is_previewed_fails_is_killed_succeeds_and_is_put_back() {
             (&preview["dry_run"], number(items).await),
             (&json!(true), old)
         );
-        assert!(
-            preview["preview"]["items"]["created"].is_array(),
-            "{preview}"
-        );
+        let shown = &preview["preview"]["items"];
+        let counts = json!({"created": 2, "updated": 3, "deleted": 1, "purged": 0});
+        assert_eq!(shown["counts"], counts, "{preview}");
+        assert_eq!(shown["created"].as_array().unwrap().len(), 2, "{preview}");
 
         // Square fails at the last of the inventory's pages.
         let fault = json!({"endpoint": COUNTS, "request": 4, "times": 1000, "kind": "status",

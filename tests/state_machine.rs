@@ -241,12 +241,20 @@ fn access_denied_by_rds_ends_the_run_at_once_and_throttling_does_not() {
             .filter(|rule| names(&Value::Array(vec![(*rule).clone()])).contains("Rds.RdsException"))
             .collect::<Vec<_>>();
         assert_eq!(rule.len(), 1, "{name}");
-        assert_eq!(rule[0]["Next"], "MayAskAgain?", "{name}");
+        let begins = name.contains(": Snapshot");
+        let again = if begins {
+            "MayAskAgain?"
+        } else {
+            "MayReadAgain?"
+        };
+        assert_eq!(rule[0]["Next"], again, "{name}");
+        // Each call has its own tries: one that succeeds ends the count.
+        assert_eq!(value["Assign"]["snapshot_refusals"], 0, "{name}");
         assert!(
             !names(&value["Retry"]).contains("Rds.RdsException"),
             "{name}"
         );
-        if name.contains(": Snapshot") {
+        if begins {
             let tags = value["Arguments"]["Tags"].as_array().unwrap();
             let keys: Vec<&str> = tags
                 .iter()
@@ -256,16 +264,19 @@ fn access_denied_by_rds_ends_the_run_at_once_and_throttling_does_not() {
         }
     }
     let choices = states("Choice");
-    let choice = choices
-        .iter()
-        .find(|state| state.name == "complete-sync: MayAskAgain?")
-        .unwrap();
-    let ends = &choice.value["Choices"][0];
-    assert_eq!(ends["Next"], "CloseFailedRun");
-    let condition = ends["Condition"].as_str().unwrap();
-    assert!(condition.contains("'Status Code: 403'"), "{condition}");
-    assert!(condition.contains("$snapshot_refusals > 5"), "{condition}");
-    assert_eq!(choice.value["Default"], "SnapshotPause");
+    // A snapshot that is under way is waited for, and never begun once more.
+    for (name, again) in [
+        ("complete-sync: MayAskAgain?", "SnapshotPause"),
+        ("complete-sync: MayReadAgain?", "SnapshotWait"),
+    ] {
+        let choice = choices.iter().find(|state| state.name == name).unwrap();
+        let ends = &choice.value["Choices"][0];
+        assert_eq!(ends["Next"], "CloseFailedRun", "{name}");
+        let condition = ends["Condition"].as_str().unwrap();
+        assert!(condition.contains("'Status Code: 403'"), "{condition}");
+        assert!(condition.contains("$snapshot_refusals > 5"), "{condition}");
+        assert_eq!(choice.value["Default"], again, "{name}");
+    }
 }
 
 /// A snapshot that is there already was begun by an earlier attempt.
@@ -348,7 +359,7 @@ fn every_failure_names_a_known_error_or_the_one_that_was_caught() {
                 assert!(known, "{name}: {error}");
                 let next = rule["Next"].as_str().unwrap();
                 assert!(
-                    ["CloseFailedRun", "MayAskAgain?"].contains(&next),
+                    ["CloseFailedRun", "MayAskAgain?", "MayReadAgain?"].contains(&next),
                     "{name}: {next}"
                 );
                 told += 1;

@@ -249,8 +249,8 @@ fn a_run_that_yields_takes_nothing_from_anybody() {
             }
             let opened = newcomer().await;
             assert_eq!(opened.status, "skipped");
-            let note = opened.note.unwrap();
-            assert!(note.contains(&holder), "{note}");
+            let reason = opened.warning.unwrap();
+            assert!(reason.contains(&holder), "{reason}");
             world.step(&holder, "locations").await.unwrap();
             world.stop(&holder).await;
         }

@@ -232,15 +232,7 @@ async fn close_succeeded(
         return Err(ended("stopped meanwhile"));
     }
     let (stats, square) = (Stats::new(), Counters::default());
-    store::succeed_step(
-        &transaction,
-        run_id,
-        ("finish", 0),
-        &stats,
-        &square,
-        &result,
-    )
-    .await?;
+    store::succeed_step(&transaction, run_id, "finish", 0, &stats, &square, &result).await?;
     transaction.commit().await?;
     metrics::run_ended(client, run_id).await;
     tracing::info!(run_id, output = %result, "run succeeded");

@@ -137,9 +137,13 @@ async fn programs_only(request: Request, next: Next) -> Response {
         .and_then(|host| host.to_str().ok());
     let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
     let is_here = matches!(name, Some("127.0.0.1" | "localhost" | "[::1]"));
-    let is_from_a_page =
-        headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
-    if is_here && !is_from_a_page {
+    // Old ones say nothing of the page, but who they are.
+    let mut agents = headers.get_all(header::USER_AGENT).iter();
+    let is_a_browser = agents.any(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
+    let is_from_a_page = ["origin", "sec-fetch-site", "referer"]
+        .iter()
+        .any(|name| headers.contains_key(*name));
+    if is_here && !is_a_browser && !is_from_a_page {
         return next.run(request).await;
     }
     let text = "The simulated account answers programs of this machine only.\n";

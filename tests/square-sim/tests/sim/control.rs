@@ -359,6 +359,8 @@ async fn no_web_page_reads_or_changes_the_account() {
             ("origin", "http://evil.example"),
             ("origin", "null"),
             ("sec-fetch-site", "cross-site"),
+            ("referer", "http://evil.example/"),
+            ("user-agent", "Mozilla/5.0 (Macintosh) Version/15.0 Safari"),
             ("host", "evil.example:80"),
         ] {
             let post = sim.http.post(format!("{url}{path}"));
