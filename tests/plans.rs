@@ -298,6 +298,8 @@ async fn read(history: &mut History, size: usize) {
         .await
         .unwrap()
         .get(0);
+    // What is dead is read over until autovacuum comes, whenever that is.
+    history.world.client.batch_execute("vacuum").await.unwrap();
     history.mislead().await;
     let client = history.world.env.database.client().await.unwrap();
     shared::run::summary::read(&client, &run_id).await.unwrap();

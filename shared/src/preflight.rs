@@ -307,7 +307,7 @@ async fn check_room(env: &Env, client: &Object, request: &Request) -> Result<(),
     let (used, synced): (i64, i64) = (row.get("used"), row.get("synced"));
     // Staging holds a copy of what is listed, and rewritten rows need room beside
     // the old. A refresh writes all of them, and keeps a backup besides.
-    let extra = if request.stages_only() {
+    let extra = if request.full_refresh {
         synced.saturating_mul(3)
     } else {
         synced

@@ -10,6 +10,7 @@ pub mod backups;
 mod preview;
 mod replace;
 mod restore;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -107,12 +108,20 @@ async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     }
     let copy = replace::schema_of(&context.run.run_id);
     Access::Sets.enter_anew(&transaction).await?;
-    replace::copy_to(&transaction, &copy).await?;
+    // What a refresh removes is kept; of what a preview changes, only that.
+    if request.dry_run {
+        watch::begin(&transaction, &copy).await?;
+    } else {
+        replace::copy_to(&transaction, &copy).await?;
+    }
     let removed = if request.full_refresh {
         replace::empty(&transaction).await?
     } else {
         BTreeMap::new()
     };
+    if request.dry_run {
+        watch::analyze(&transaction, &copy).await?;
+    }
     let mut stats = Stats::new();
     for (part, given) in &staged {
         let context = context.for_attempt(given.attempt);

@@ -7,9 +7,10 @@ use deadpool_postgres::Transaction;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::watch;
 use crate::account;
 use crate::error::SyncError;
-use crate::postgres::sql::{prefixed, same_key};
+use crate::postgres::sql::prefixed;
 use crate::staging::table::Table;
 
 /// JSON of a row, as a sample shows it.
@@ -60,13 +61,20 @@ struct FromTo {
     to: Value,
 }
 
-/// Compares the tables as this transaction has left them with their copy.
+/// Compares the tables as this transaction has left them with what it found, which
+/// `watch` has kept in `copy`.
 pub(super) async fn samples(
     transaction: &Transaction<'_>,
     copy: &str,
 ) -> Result<BTreeMap<&'static str, Sample>, SyncError> {
     let mut samples = BTreeMap::new();
     for table in account::all_tables() {
+        let any = transaction
+            .query_one(&watch::any_sql(table, copy), &[])
+            .await?;
+        if !any.get::<_, bool>(0) {
+            continue;
+        }
         let compared = Compared::new(table, copy);
         let counts = counts(transaction, &compared).await?;
         if counts == Counts::default() {
@@ -141,8 +149,8 @@ fn change(label: String, key: &[&str], from: &JsonRow, to: &JsonRow) -> Change {
     }
 }
 
-/// A table's rows (`n`) beside those of its copy (`c`), where one of the two may be
-/// missing, and what becomes of a row as a condition on both.
+/// A table's changed rows (`n`) beside what they were (`c`), where one of the two may
+/// be missing, and what becomes of a row as a condition on both.
 struct Compared<'a> {
     table: &'a Table,
     copy: &'a str,
@@ -175,12 +183,7 @@ impl<'a> Compared<'a> {
     }
 
     fn both(&self) -> String {
-        format!(
-            "{name} n full join {copy}.{name} c on {same}",
-            name = self.table.name,
-            copy = self.copy,
-            same = same_key(self.table.key, "n", "c"),
-        )
+        watch::changed_sql(self.table, self.copy)
     }
 
     fn counts_sql(&self) -> String {
@@ -246,19 +249,26 @@ fn labelled(table: &Table, schema: &str, alias: &str) -> String {
     )
 }
 
-/// A row's name after those of the rows of `schema` that it hangs on: what people know
-/// it by. Empty where none of them has any.
+/// A row's name after those of the rows that it hangs on, as they were where `schema` is
+/// the one that keeps that: what people know it by. Empty where none of them has any.
 fn label(table: &Table, schema: &str, alias: &str) -> String {
     let tables = account::all_tables();
     let parents = table.parents.iter().filter_map(|(column, parent)| {
         let parent = tables.iter().find(|table| table.name == *parent)?;
         let inner = format!("{alias}_{column}");
-        Some(format!(
-            "(select nullif({label}, '') from {schema}.{name} {inner} \
-             where {inner}.id = {alias}.{column})",
-            label = label(parent, schema, &inner),
-            name = parent.name,
-        ))
+        let named = |schema| {
+            format!(
+                "(select nullif({label}, '') from {schema}.{name} {inner} \
+                 where {inner}.id = {alias}.{column})",
+                label = label(parent, schema, &inner),
+                name = parent.name,
+            )
+        };
+        // What has not changed is where it was.
+        Some(match schema {
+            "public" => named(schema),
+            _ => format!("coalesce({}, {})", named(schema), named("public")),
+        })
     });
     let own = table.columns.contains(&"name");
     let own = own.then(|| format!("nullif({alias}.name, '')"));
