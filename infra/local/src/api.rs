@@ -52,6 +52,10 @@ pub enum Wanted {
     Sync(SyncRequest),
     Import(ImportRequest),
     Migration,
+    /// A backup put back.
+    Restore {
+        backup_id: String,
+    },
 }
 
 impl Wanted {
@@ -62,6 +66,7 @@ impl Wanted {
             Self::Sync(_) => "sync",
             Self::Import(_) => "import",
             Self::Migration => "migration",
+            Self::Restore { .. } => "restore",
         }
     }
 }
@@ -202,6 +207,10 @@ impl Api {
             Wanted::Migration => {
                 let nothing = serde_json::json!({});
                 self.post("/admin/migrate-order-line-items", &nothing).await
+            }
+            Wanted::Restore { backup_id } => {
+                let request = serde_json::json!({"backup_id": backup_id});
+                self.post("/admin/restore", &request).await
             }
         }
     }
