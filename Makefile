@@ -35,8 +35,9 @@ token: $(LOCAL) ## Print a fresh bearer token for the running stack's API
 	@$(LOCAL) token
 
 .PHONY: bench
-bench: prepared ## Measure an import of orders, and one of twice as many (ARGS='--orders 50000')
-	@$(LOCAL) bench $(ARGS)
+bench: tools ## Measure each kind of run as it is released, on a large account and on half of it (ARGS='--quick --only idle,delta --explain')
+	@cargo build --quiet --release --workspace --bins
+	@$(TARGET)/release/local bench $(ARGS)
 
 .PHONY: measure
 measure: tools ## Measure cold starts and memory of each function as it is released, and the archives of make release

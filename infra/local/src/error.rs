@@ -63,6 +63,13 @@ pub enum StackError {
         lacking: &'static str,
         body: String,
     },
+    /// A run that was to be measured came to nothing.
+    #[error("{run} {status}: {error}")]
+    RunFailed {
+        run: String,
+        status: String,
+        error: String,
+    },
     /// No stack is running where one was looked for.
     #[error("no stack is running in {}; start one with `make run`", .0.display())]
     NotRunning(PathBuf),

@@ -3,7 +3,8 @@
 
 use std::sync::LazyLock;
 
-use reqwest::{Client, RequestBuilder};
+use bytes::Bytes;
+use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 
 use crate::error::StackError;
@@ -48,6 +49,16 @@ pub(crate) async fn succeed(what: &str, request: RequestBuilder) -> Result<Strin
             body,
         })
     }
+}
+
+/// Sends a request whose answer must be a success, and gives its body as it came.
+pub(crate) async fn bytes(what: &str, request: RequestBuilder) -> Result<Bytes, StackError> {
+    let failed = |source| StackError::NoAnswer {
+        what: what.to_owned(),
+        source,
+    };
+    let answer = request.send().await.and_then(Response::error_for_status);
+    answer.map_err(failed)?.bytes().await.map_err(failed)
 }
 
 /// Sends a request whose answer must be a success in JSON.

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use local::api::{ImportRequest, SyncRequest, Wanted};
+use local::bench::{Measured, Plan};
 
 #[derive(Parser)]
 #[command(name = "local", about = "The local stack of Square Sync")]
@@ -27,12 +28,8 @@ enum Command {
     Sync(Sync),
     /// Print a fresh bearer token for the running stack's API
     Token,
-    /// Measure an import of orders, and one of twice as many
-    Bench {
-        /// The number of orders in the first import
-        #[arg(long, default_value_t = 100_000)]
-        orders: u32,
-    },
+    /// Measure each kind of run, on a large account and on one of half its size
+    Bench(Bench),
     /// Measure how the functions start, and how much memory they take
     Measure,
 }
@@ -90,6 +87,29 @@ struct Sync {
     migrate: bool,
 }
 
+#[derive(Args)]
+struct Bench {
+    /// Take accounts a tenth as large
+    #[arg(long)]
+    quick: bool,
+    /// Measure these runs alone, such as idle,delta; what they need runs unmeasured
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Measured>,
+    /// Say how long each step took
+    #[arg(long)]
+    explain: bool,
+}
+
+impl From<Bench> for Plan {
+    fn from(bench: Bench) -> Self {
+        Self {
+            quick: bench.quick,
+            only: bench.only,
+            explain: bench.explain,
+        }
+    }
+}
+
 /// Options that only a complete sync takes.
 const COMPLETE_SYNC: [&str; 5] = [
     "full_refresh",
@@ -134,8 +154,8 @@ async fn main() -> ExitCode {
         Command::Run(run) => commands::run(cli.stack_dir, run).await,
         Command::Sync(sync) => commands::sync(&cli.stack_dir, &sync.into()).await,
         Command::Token => commands::token(&cli.stack_dir).await,
-        Command::Bench { orders } => {
-            local::bench::bench(&cli.stack_dir, orders, commands::say).await
+        Command::Bench(bench) => {
+            local::bench::bench(&cli.stack_dir, &bench.into(), commands::say).await
         }
         Command::Measure => local::measure::measure(&cli.stack_dir, commands::say).await,
     };
@@ -166,6 +186,24 @@ mod tests {
     #[test]
     fn the_command_line_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_bench_measures_what_is_named() {
+        let plan = |arguments: &str| -> Option<Plan> {
+            let line = format!("local bench {arguments}");
+            match Cli::try_parse_from(line.split_whitespace()).ok()?.command {
+                Command::Bench(bench) => Some(bench.into()),
+                _ => unreachable!("the line says bench"),
+            }
+        };
+        let all = plan("").unwrap();
+        assert!(all.only.is_empty() && !all.quick && !all.explain);
+        let some = plan("--quick --only idle,first-load --explain --only delta").unwrap();
+        let named = [Measured::Idle, Measured::FirstLoad, Measured::Delta];
+        assert_eq!(some.only, named);
+        assert!(some.quick && some.explain);
+        assert!(plan("--only idel").is_none() && plan("--orders 5").is_none());
     }
 
     #[test]
