@@ -7,7 +7,7 @@ use shared::run::freshness::Freshness;
 
 use super::moment::Moment;
 use super::words::{amount, span};
-use crate::runs::store::Amount;
+use crate::runs::amount::Amount;
 use crate::schedule::Schedule;
 
 /// Where nothing is scheduled, data of the day before is old.

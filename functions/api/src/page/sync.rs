@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
     use crate::page::moment::Moment;
-    use crate::runs::store::Amount;
+    use crate::runs::amount::Amount;
     use crate::schedule::Schedule;
 
     fn schedule(state: &str) -> Schedule {

@@ -1,7 +1,8 @@
 //! Runs and figures in words, for the templates.
 
 use super::moment::Moment;
-use crate::runs::store::{Amount, Backup, Quarantined};
+use crate::runs::amount::Amount;
+use crate::runs::store::{Backup, Quarantined};
 use crate::runs::view::{CountsView, RunView, StepView};
 
 /// A row of the table of results.

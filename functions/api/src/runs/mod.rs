@@ -4,8 +4,9 @@
 //! that reads its request: `complete_sync`, `historical_orders`, `migration`, and
 //! `backups` for a restore. `history` reads and stops runs, which `view` shapes as
 //! JSON. Both close runs that ended unseen, with `settle`, and all statements are in
-//! `store`.
+//! `store`; `amount` is what is told of large tables.
 
+pub(crate) mod amount;
 pub(crate) mod backups;
 pub(crate) mod complete_sync;
 pub(crate) mod historical_orders;
