@@ -18,25 +18,23 @@ use crate::checkout::Checkout;
 use crate::error::StackError;
 use crate::stack::Stack;
 
-/// The tables that a refresh replaces, in the order in which they refer to each other.
-const REPLACED: [&str; 7] = [
-    "locations",
-    "catalog_categories",
-    "catalog_items",
-    "catalog_item_categories",
-    "catalog_variations",
-    "catalog_variation_overrides",
-    "catalog_inventory",
-];
+/// The tables with rows of Square's, those first that others refer to: all but the
+/// service's own.
+const LOADED: &str = r"
+    with recursive depths (oid, depth) as (
+        select oid, 0 from pg_class
+        where relnamespace = 'public'::regnamespace and relkind = 'r'
+        union
+        select r.conrelid, d.depth + 1 from pg_constraint r join depths d on r.confrelid = d.oid
+        where r.contype = 'f' and r.conrelid <> r.confrelid)
+    select relname from pg_class join depths using (oid)
+    where relname not like 'sync\_%' and relname not in ('audit_log', 'refinery_schema_history')
+    group by relname order by max(depth), relname";
 
-/// The tables that a first load fills besides.
-const OTHERS: [&str; 5] = [
-    "catalog_inventory_history",
-    "orders",
-    "order_line_items",
-    "order_return_line_items",
-    "order_tenders",
-];
+/// Those that a refresh replaces, as it notes with their backup.
+const REPLACED: &str = "
+    select jsonb_object_keys(rows) from sync_backups
+    where created_at = (select max(created_at) from sync_backups)";
 
 /// The second database.
 const DATABASE: &str = "floor";
@@ -53,8 +51,9 @@ const CHUNK: usize = 1 << 18;
 /// # Errors
 /// The database's.
 pub(super) async fn of_first_load(stack: &Stack) -> Result<Floor, StackError> {
-    let tables = [REPLACED.as_slice(), &OTHERS].concat();
-    let mut dumps = read(stack, &tables).await?;
+    let client = connect(&stack.file().database_url).await?;
+    let tables = names(&client, LOADED).await?;
+    let mut dumps = read(&client, tables).await?;
     dumps.sort_by_key(|dump| std::cmp::Reverse(dump.bytes()));
     write(stack, dumps, CONNECTIONS, false).await
 }
@@ -64,13 +63,17 @@ pub(super) async fn of_first_load(stack: &Stack) -> Result<Floor, StackError> {
 /// # Errors
 /// The database's.
 pub(super) async fn of_refresh(stack: &Stack) -> Result<Floor, StackError> {
-    let dumps = read(stack, &REPLACED).await?;
+    let client = connect(&stack.file().database_url).await?;
+    let replaced = names(&client, REPLACED).await?;
+    let mut tables = names(&client, LOADED).await?;
+    tables.retain(|table| replaced.contains(table));
+    let dumps = read(&client, tables).await?;
     write(stack, dumps, 1, true).await
 }
 
 /// The rows of a table, in PostgreSQL's binary format.
 struct Dump {
-    table: &'static str,
+    table: String,
     chunks: Vec<Bytes>,
 }
 
@@ -80,11 +83,17 @@ impl Dump {
     }
 }
 
-async fn read(stack: &Stack, tables: &[&'static str]) -> Result<Vec<Dump>, StackError> {
+/// Returns the names that a query gives.
+async fn names(client: &Client, query: &str) -> Result<Vec<String>, StackError> {
+    let rows = client.query(query, &[]).await;
+    let rows = rows.map_err(StackError::database("looking for a floor's tables"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+async fn read(client: &Client, tables: Vec<String>) -> Result<Vec<Dump>, StackError> {
     let failed = || StackError::database("reading the rows for a floor");
-    let client = connect(&stack.file().database_url).await?;
     let mut dumps = Vec::new();
-    for table in tables.iter().copied() {
+    for table in tables {
         let statement = format!("copy {table} to stdout (format binary)");
         let copied = client.copy_out(&statement).await;
         let mut rows = pin!(copied.map_err(failed())?);
