@@ -15,6 +15,7 @@ use crate::support::run;
 
 const CATALOG: &str = "/v2/catalog/search";
 const SYNC_NOW: &str = "form[action='/admin/sync/start'] button:not([name])";
+const PREVIEW: &str = "form[action='/admin/sync/start'] button[name=dry_run]";
 
 /// A day and a half of hourly syncs before now, one of which failed, and the first
 /// sync before them.
@@ -69,6 +70,16 @@ fn pictures_for_the_readme() {
         browser.wait_text(".badge", "succeeded").await;
         let run_id = browser.text(".run-id").await;
         let detail = format!("/admin/sync/runs/{run_id}");
+        let changes = json!([{"op": "edit_item", "count": 2}, {"op": "delete_variation"},
+            {"op": "edit_variation", "count": 1}, {"op": "recount", "count": 2}]);
+        cloud.account.change(changes).await;
+        open(&browser, &cloud, "/admin/sync").await;
+        browser.click(PREVIEW).await;
+        browser.wait_text(".badge", "succeeded").await;
+        browser.wait_for(".preview").await;
+        let show = "document.getElementById('preview-title').parentElement.scrollIntoView()";
+        browser.execute(show).await;
+        shoot(&browser, "page-preview.png").await;
         open(&browser, &cloud, "/admin/sync").await;
         browser.wait_text("h2", "The last run").await;
         shoot(&browser, "page-sync.png").await;
