@@ -52,7 +52,10 @@ pub(super) fn add(account: &mut Account, change: &AddOrder) -> Result<Value, Ref
         let mut order = orders::assembled(plan, &brief, &mut account.rng, number);
         order.id = format!("{}{number:08}", random::id(&mut account.rng, 18));
         order.relocate(&location_id);
-        let mut order = orders::in_currency(&order, currency).map_err(|error| error.to_string())?;
+        let mut text = Vec::new();
+        let written = orders::in_currency(&order, currency, &mut text);
+        let read = written.and_then(|()| serde_json::from_slice(&text));
+        let mut order: Value = read.map_err(|error| error.to_string())?;
         picks::merge(&mut order, &change.set);
         ids.push(order["id"].clone());
         account.orders.put(order);

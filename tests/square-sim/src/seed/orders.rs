@@ -5,7 +5,7 @@
 //! weeks or, from an offline till, days later.
 
 use fastrand::Rng;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::order_lines::{self, amount, lines, returned};
 use super::order_wire::{
@@ -132,32 +132,29 @@ pub(crate) fn order(plan: &Plan, number: usize) -> Order {
 
 /// Writes the order as Square gives it: in the currency of its location.
 pub(crate) fn write(plan: &Plan, number: usize, out: &mut Vec<u8>) -> serde_json::Result<()> {
-    let order = order(plan, number);
-    let (brief, _) = brief(plan, number);
-    let currency = currency(plan, brief.location);
-    if currency == CURRENCY {
-        return serde_json::to_writer(out, &order);
-    }
-    serde_json::to_writer(out, &in_currency(&order, currency)?)
+    let (brief, mut rng) = brief(plan, number);
+    let mut order = assembled(plan, &brief, &mut rng, number);
+    order.id = id(plan, number);
+    in_currency(&order, currency(plan, brief.location), out)
 }
 
-/// The order with all its amounts in that currency.
-pub(crate) fn in_currency(order: &Order, currency: &str) -> serde_json::Result<Value> {
-    fn convert(value: &mut Value, currency: &str) {
-        match value {
-            Value::Array(values) => values.iter_mut().for_each(|value| convert(value, currency)),
-            Value::Object(fields) => fields.iter_mut().for_each(|(name, value)| {
-                if name == "currency" {
-                    *value = json!(currency);
-                }
-                convert(value, currency);
-            }),
-            _ => {}
-        }
+/// Writes the order with all its amounts in that currency.
+pub(crate) fn in_currency(
+    order: &Order,
+    currency: &str,
+    out: &mut Vec<u8>,
+) -> serde_json::Result<()> {
+    let begun = out.len();
+    serde_json::to_writer(&mut *out, order)?;
+    if currency != CURRENCY {
+        // A text that says the same has its quotes escaped.
+        let ours = format!("\"currency\":\"{CURRENCY}\"");
+        let theirs = format!("\"currency\":\"{currency}\"");
+        let written = String::from_utf8_lossy(&out[begun..]).replace(&ours, &theirs);
+        out.truncate(begun);
+        out.extend_from_slice(written.as_bytes());
     }
-    let mut order = serde_json::to_value(order)?;
-    convert(&mut order, currency);
-    Ok(order)
+    Ok(())
 }
 
 /// The currency of the location at that place.
