@@ -8,9 +8,9 @@ use shared::run::start;
 use tokio::time::Instant;
 
 use crate::support::account::Account;
-use crate::support::patience::{PATIENCE, cut_off_after};
+use crate::support::patience::{PATIENCE, cut_off_after, waits_for_a_lock};
 use crate::support::run::{Report, World, new_run_id};
-use crate::support::{run, tables};
+use crate::support::{database, run, tables};
 
 const ORDERS: &str = "/v2/orders/search";
 
@@ -276,6 +276,42 @@ fn two_calls_for_one_window_count_its_orders_once() {
         let report = world.finished(&run_id, "historical_orders").await;
         tables::assert_orders_equal_truth(&world.client, &world.account).await;
         assert_counted_once(&world, &[&report]).await;
+    });
+}
+
+/// An order that somebody else brings between a call's look at the table and its own
+/// writing is compared with what came, like any that was there before.
+#[test]
+fn an_order_that_comes_from_elsewhere_meanwhile_is_brought_up_to_date() {
+    run(async {
+        let source = world(30).await;
+        source.import(json!({})).await;
+        let world = World::beside(&source).await;
+        for table in ["locations", "orders"] {
+            database::copy(&source.client, &world.client, table).await;
+        }
+        let (run_id, windows) = planned(&world, json!({})).await;
+        let (first, rest) = windows.split_first().unwrap();
+        for script in [
+            "create temporary table kept as table orders; delete from orders",
+            "begin; insert into orders select * from kept; update orders set total_amount = -1",
+        ] {
+            world.client.batch_execute(script).await.unwrap();
+        }
+        let (window, ()) = tokio::join!(world.window(&run_id, *first), async {
+            let watcher = world.env.database.client().await.unwrap();
+            waits_for_a_lock(&watcher).await;
+            world.client.batch_execute("commit").await.unwrap();
+        });
+        window.unwrap();
+        for window in rest {
+            world.window(&run_id, *window).await.unwrap();
+        }
+        let report = world.finished(&run_id, "historical_orders").await;
+        tables::assert_orders_equal_truth(&world.client, &world.account).await;
+        let orders = report.counts("orders");
+        let stored = world.number("select count(*) from orders").await;
+        assert_eq!((orders.created, orders.updated), (0, stored));
     });
 }
 

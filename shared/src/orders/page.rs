@@ -9,9 +9,9 @@ use jiff::Timestamp;
 
 use super::nameless::NamelessOrders;
 use super::rows::OrderRows;
-use super::store::{self, Fate};
+use super::store::{self, Fate, Origin};
 use crate::error::SyncError;
-use crate::postgres::{self, unstorable};
+use crate::postgres::{self, is_there_already, unstorable};
 use crate::run::stats::{self, Counts};
 use crate::square::{Broken, OrderWithSource, Page};
 use crate::staging::quarantine::{self, Aside};
@@ -322,27 +322,41 @@ impl Batch {
         run_id: &str,
     ) -> Result<(BTreeMap<String, Fate>, Vec<Aside>), SyncError> {
         let (mut fates, mut refused) = (BTreeMap::new(), Vec::new());
-        let mut parts = vec![&self.rows[..]];
-        while let Some(part) = parts.pop() {
+        if self.rows.is_empty() {
+            return Ok((fates, refused));
+        }
+        let known = store::known(transaction, &self.rows).await?;
+        let there = |rows: &&OrderRows| known.ids.contains(&rows.order.id);
+        let (there, new): (Vec<_>, Vec<_>) = self.rows.iter().partition(there);
+        let mut parts = vec![(true, new), (false, there)];
+        parts.retain(|(_, part)| !part.is_empty());
+        while let Some((is_new, part)) = parts.pop() {
             let savepoint = transaction.savepoint("part").await?;
-            match store::apply(&savepoint, store::Origin::Square, part, run_id).await {
+            let applied = if is_new {
+                store::insert(&savepoint, &known, &part, run_id).await
+            } else {
+                store::apply(&savepoint, Origin::Square, &part, run_id).await
+            };
+            let error = match applied {
                 Ok(applied) => {
                     savepoint.commit().await?;
                     fates.extend(applied);
+                    continue;
                 }
-                Err(error) => {
-                    let Some(sqlstate) = unstorable(&error) else {
-                        return Err(error);
-                    };
-                    savepoint.rollback().await?;
-                    match part {
-                        [rows] => refused.push(aside(rows, &sqlstate)),
-                        _ => {
-                            let (first, second) = part.split_at(part.len() / 2);
-                            parts.extend([second, first]);
-                        }
-                    }
+                Err(error) => error,
+            };
+            let sqlstate = unstorable(&error);
+            savepoint.rollback().await?;
+            match (sqlstate, &part[..]) {
+                // Another call has brought one of them meanwhile.
+                _ if is_new && is_there_already(&error) => parts.push((false, part)),
+                (Some(sqlstate), [rows]) => refused.push(aside(rows, &sqlstate)),
+                (Some(_), part) => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.push((is_new, second.to_vec()));
+                    parts.push((is_new, first.to_vec()));
                 }
+                (None, _) => return Err(error),
             }
         }
         Ok((fates, refused))

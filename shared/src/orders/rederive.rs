@@ -104,6 +104,7 @@ impl Rederiving<'_> {
                 page.push(OrderRows::derive(order, source, currency));
             }
             drop(rows);
+            let page: Vec<&OrderRows> = page.iter().collect();
             let fates = store::apply(&transaction, Origin::Raw, &page, run_id).await?;
             for fate in fates.values() {
                 resumed.count("orders", &fate.order);

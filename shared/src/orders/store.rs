@@ -1,18 +1,21 @@
 //! One page of orders into PostgreSQL, in one transaction.
 //!
-//! A page is copied into temporary tables of the connection's own, because pages
-//! of several windows are written side by side and none of them outlives its
-//! transaction. Newer orders win, rows that are equal are not touched, and lines
-//! that an order no longer has are deleted.
+//! Orders that the tables do not have are copied straight into them. The others are
+//! copied into temporary tables of the connection's own, because pages of several
+//! windows are written side by side and none of them outlives its transaction. Newer
+//! orders win, rows that are equal are not touched, and lines that an order no longer
+//! has are deleted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use deadpool_postgres::{Object, Transaction};
+use jiff::Timestamp;
 use tokio_postgres::types::ToSql;
 
 use super::columns;
 use super::rows::{OrderRow, OrderRows};
 use crate::error::SyncError;
+use crate::postgres::copy::Values;
 use crate::postgres::plan::{self, Access};
 use crate::postgres::sql::prefixed;
 use crate::run::stats::{self, Counts};
@@ -137,6 +140,61 @@ async fn prepare(transaction: &Transaction<'_>) -> Result<(), SyncError> {
 
 const ARE_PREPARED: &str = "select to_regclass('pg_temp.staged_orders') is not null";
 
+/// What the tables know of a page.
+#[derive(Debug)]
+pub struct Known {
+    /// Those of its orders that are there.
+    pub ids: HashSet<String>,
+    /// The time of this transaction, as rows keep it.
+    at: Timestamp,
+}
+
+/// Looks a page's orders up. The rest of the transaction looks up, too.
+///
+/// # Errors
+/// The database's.
+pub async fn known(transaction: &Transaction<'_>, page: &[OrderRows]) -> Result<Known, SyncError> {
+    ACCESS.enter(transaction).await?;
+    let ids: Vec<&str> = page.iter().map(|rows| rows.order.id.as_str()).collect();
+    let statement = transaction.prepare_cached(&ORDERS.known_sql()).await?;
+    let row = transaction.query_one(&statement, &[&ids]).await?;
+    let known: Vec<String> = row.get("known");
+    Ok(Known {
+        ids: known.into_iter().collect(),
+        at: row.get("at"),
+    })
+}
+
+/// Inserts orders that the tables did not have a moment ago, in the order of their ids.
+///
+/// # Errors
+/// The database's; a unique violation if somebody else has brought one meanwhile.
+pub async fn insert(
+    transaction: &Transaction<'_>,
+    known: &Known,
+    page: &[&OrderRows],
+    run_id: &str,
+) -> Result<BTreeMap<String, Fate>, SyncError> {
+    let (at, run_id) = (&known.at, &run_id);
+    let orders = page.iter();
+    let orders = orders.map(|rows| values(&columns::ORDERS, &rows.order).collect());
+    ORDERS.insert(transaction, orders, at, run_id).await?;
+    LINES.insert(transaction, lines(page), at, run_id).await?;
+    RETURNED
+        .insert(transaction, returned(page), at, run_id)
+        .await?;
+    TENDERS
+        .insert(transaction, tenders(page), at, run_id)
+        .await?;
+    let fates = page.iter().map(|rows| {
+        let mut fate = Fate::default();
+        fate.order.created = 1;
+        fate.lines.created = stats::count(rows.lines.len());
+        (rows.order.id.clone(), fate)
+    });
+    Ok(fates.collect())
+}
+
 /// Applies one page and tells of each of its orders. No order may be in it twice,
 /// and each one's location must be known. The rest of the transaction looks up, too.
 ///
@@ -145,7 +203,7 @@ const ARE_PREPARED: &str = "select to_regclass('pg_temp.staged_orders') is not n
 pub async fn apply(
     transaction: &Transaction<'_>,
     origin: Origin,
-    page: &[OrderRows],
+    page: &[&OrderRows],
     run_id: &str,
 ) -> Result<BTreeMap<String, Fate>, SyncError> {
     ACCESS.enter(transaction).await?;
@@ -197,29 +255,28 @@ pub async fn apply(
     Ok(fates)
 }
 
-async fn stage(transaction: &Transaction<'_>, page: &[OrderRows]) -> Result<(), SyncError> {
-    let orders: Vec<StagedOrder<'_>> = page.iter().map(StagedOrder::of).collect();
-    ORDERS
-        .copy_in(transaction, orders.iter(), StagedOrder::values)
-        .await?;
-    let lines = page.iter().flat_map(|rows| &rows.lines);
-    LINES
-        .copy_in(transaction, lines, |row| {
-            values(&columns::LINES, row).collect()
-        })
-        .await?;
-    let returned = page.iter().flat_map(|rows| &rows.returned);
-    RETURNED
-        .copy_in(transaction, returned, |row| {
-            values(&columns::RETURNED, row).collect()
-        })
-        .await?;
-    let tenders = page.iter().flat_map(|rows| &rows.tenders);
-    TENDERS
-        .copy_in(transaction, tenders, |row| {
-            values(&columns::TENDERS, row).collect()
-        })
-        .await
+async fn stage(transaction: &Transaction<'_>, page: &[&OrderRows]) -> Result<(), SyncError> {
+    let orders: Vec<StagedOrder<'_>> = page.iter().map(|rows| StagedOrder::of(rows)).collect();
+    let orders = orders.iter().map(StagedOrder::values);
+    ORDERS.stage(transaction, orders).await?;
+    LINES.stage(transaction, lines(page)).await?;
+    RETURNED.stage(transaction, returned(page)).await?;
+    TENDERS.stage(transaction, tenders(page)).await
+}
+
+fn lines<'r>(page: &'r [&OrderRows]) -> impl Iterator<Item = Values<'r>> {
+    let rows = page.iter().flat_map(|rows| &rows.lines);
+    rows.map(|row| values(&columns::LINES, row).collect())
+}
+
+fn returned<'r>(page: &'r [&OrderRows]) -> impl Iterator<Item = Values<'r>> {
+    let rows = page.iter().flat_map(|rows| &rows.returned);
+    rows.map(|row| values(&columns::RETURNED, row).collect())
+}
+
+fn tenders<'r>(page: &'r [&OrderRows]) -> impl Iterator<Item = Values<'r>> {
+    let rows = page.iter().flat_map(|rows| &rows.tenders);
+    rows.map(|row| values(&columns::TENDERS, row).collect())
 }
 
 /// An order on its way into staging.
@@ -248,7 +305,7 @@ impl<'a> StagedOrder<'a> {
         }
     }
 
-    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+    fn values(&self) -> Values<'_> {
         let kept: [&(dyn ToSql + Sync); 3] =
             [&self.line_uids, &self.returned_uids, &self.tender_ids];
         values(&columns::ORDERS, self.row).chain(kept).collect()
@@ -317,6 +374,7 @@ pub fn statements() -> (Vec<String>, Vec<String>) {
     let mut uses = vec![
         ARE_PREPARED.to_owned(),
         LOCATIONS.to_owned(),
+        ORDERS.known_sql(),
         ORDERS.drop_outdated_sql(),
         rederive_sql(),
     ];

@@ -73,6 +73,11 @@ pub(crate) fn unstorable(error: &SyncError) -> Option<String> {
     (is_in_the_values || matches!(code.as_str(), "23502" | "23514")).then(|| code.clone())
 }
 
+/// Whether PostgreSQL has refused a row because its key is there.
+pub(crate) fn is_there_already(error: &SyncError) -> bool {
+    matches!(error, SyncError::DatabaseRejected { sqlstate: Some(code), .. } if code == "23505")
+}
+
 fn describe(refusal: &DbError) -> String {
     let code = refusal.code().code();
     let hint = match code {

@@ -3,6 +3,7 @@
 //! whose sessions have a limit on everything that could hang.
 
 mod address;
+pub(crate) mod copy;
 mod error;
 pub mod plan;
 mod pooling;
@@ -28,7 +29,7 @@ use self::sessions::{Calls, Current, Sessions};
 use self::tls::Access;
 use crate::error::SyncError;
 use crate::times::Now;
-pub(crate) use error::unstorable;
+pub(crate) use error::{is_there_already, unstorable};
 pub(crate) use pooling::ensure_sessions;
 
 /// A step writes on one connection and beats its heart on another; the third

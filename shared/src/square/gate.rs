@@ -16,7 +16,7 @@ pub(super) fn clean(body: &mut Vec<u8>) -> u64 {
     let mut changed = as_utf8(body);
     let (mut read, mut written) = (0, 0);
     // A backslash stands in strings only, and every escape begins with one.
-    while let Some(offset) = body[read..].iter().position(|byte| *byte == b'\\') {
+    while let Some(offset) = memchr::memchr(b'\\', &body[read..]) {
         let at = read + offset;
         let (length, fate) = escape(&body[at..]);
         let kept = if fate == Fate::Keep { length } else { 0 };

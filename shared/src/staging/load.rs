@@ -1,14 +1,12 @@
 //! Rows into staging, and one copy of each left there.
 
 use deadpool_postgres::{GenericClient, Object};
-use futures::pin_mut;
-use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
 
 use super::column::Column;
 use super::table::Table;
 use crate::error::SyncError;
+use crate::postgres::copy::{self, Values};
 use crate::postgres::unstorable;
 use crate::run::ledger::Ledger;
 
@@ -74,19 +72,16 @@ impl Table {
             .collect();
         let (name, names) = (self.name, names.join(", "));
         let types = format!("select {names} from staging.{name}");
-        let types = client.prepare_cached(&types).await?;
-        let types = types.columns().iter();
-        let types: Vec<Type> = types.map(|column| column.type_().clone()).collect();
+        let described = client.prepare_cached(&types).await?;
         let statement = format!("copy staging.{name} ({names}) from stdin binary");
+        let statement = client.prepare_cached(&statement).await?;
         let sink = client.copy_in(&statement).await?;
-        let writer = BinaryCopyInWriter::new(sink, &types);
-        pin_mut!(writer);
-        for row in rows {
-            let mut values: Vec<&(dyn ToSql + Sync)> = vec![&attempt];
+        let rows = rows.iter().map(|row| {
+            let mut values: Values<'_> = vec![&attempt];
             values.extend(columns().map(|column| (column.value)(row)));
-            writer.as_mut().write(&values).await?;
-        }
-        Ok(writer.finish().await?)
+            values
+        });
+        copy::write(sink, &copy::types(&described), rows).await
     }
 
     /// Stages once more what waits in quarantine for its parent.
@@ -123,14 +118,17 @@ impl Table {
         Ok(())
     }
 
-    /// Tells the planner what was staged: it knows nothing of rows this new, and
-    /// would look each one up instead of joining them.
+    /// Tells the planner how much was staged: it knows nothing of rows this new. Of
+    /// what is in them it needs no more than a glance, for all are read whatever it is.
     ///
     /// # Errors
     /// Any of the database's.
     pub async fn analyze(&self, client: &impl GenericClient) -> Result<(), SyncError> {
         client
-            .batch_execute(&format!("analyze staging.{}", self.name))
+            .batch_execute(&format!(
+                "begin; set local default_statistics_target = 1; analyze staging.{}; commit",
+                self.name
+            ))
             .await?;
         Ok(())
     }

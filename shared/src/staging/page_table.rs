@@ -1,14 +1,15 @@
 //! From a page to its tables at once: a parent's table, and those of its children.
 //!
-//! A page is copied into temporary tables, compared with what is there, and only rows
-//! that differ are written. A child's rows that the parent no longer has are deleted.
+//! What the tables do not have at all is copied straight into them. The rest of a page
+//! is copied into temporary tables, compared with what is there, and only rows that
+//! differ are written. A child's rows that the parent no longer has are deleted.
 
 use deadpool_postgres::Transaction;
-use futures::pin_mut;
-use tokio_postgres::binary_copy::BinaryCopyInWriter;
-use tokio_postgres::types::{ToSql, Type};
+use jiff::Timestamp;
+use tokio_postgres::types::ToSql;
 
 use crate::error::SyncError;
+use crate::postgres::copy::{self, Values};
 use crate::postgres::plan::Access;
 use crate::postgres::sql::{or_change, prefixed, values};
 
@@ -133,38 +134,70 @@ impl PageTable {
         )
     }
 
-    /// Copies rows into the temporary table, in PostgreSQL's binary format.
+    /// Returns which of some rows the table has, and what a row written now is to say of
+    /// when. Parameter: their ids.
+    pub(crate) fn known_sql(&self) -> String {
+        let id = self.key[0];
+        format!(
+            "select now() as at, array(select t.{id} from unnest($1::text[]) s ({id}) {current}) \
+             as known",
+            current = ACCESS.join(self.name, "t", &ACCESS.same_key(self.key, "s", "t")),
+        )
+    }
+
+    /// Copies rows into the temporary table.
     ///
     /// # Errors
     /// The database's.
-    pub(crate) async fn copy_in<'r, R: 'r>(
+    pub(crate) async fn stage<'r>(
         &self,
         transaction: &Transaction<'_>,
-        rows: impl Iterator<Item = &'r R>,
-        values: impl Fn(&R) -> Vec<&(dyn ToSql + Sync)>,
+        rows: impl Iterator<Item = Values<'r>>,
     ) -> Result<(), SyncError> {
-        let mut rows = rows.peekable();
-        if rows.peek().is_none() {
-            return Ok(());
-        }
-        let (columns, staged) = (self.staged_columns(), self.staged);
-        let described = transaction
-            .prepare_cached(&format!("select {columns} from {staged}"))
-            .await?;
-        let types: Vec<Type> = described
-            .columns()
-            .iter()
-            .map(|column| column.type_().clone())
-            .collect();
-        let copy = transaction
-            .prepare_cached(&format!("copy {staged} ({columns}) from stdin binary"))
-            .await?;
-        let writer = BinaryCopyInWriter::new(transaction.copy_in(&copy).await?, &types);
-        pin_mut!(writer);
-        for row in rows {
-            writer.as_mut().write(&values(row)).await?;
-        }
-        writer.finish().await?;
-        Ok(())
+        copy_in(transaction, self.staged, &self.staged_columns(), rows).await
     }
+
+    /// Copies rows into the table itself, which has none of them.
+    ///
+    /// # Errors
+    /// The database's; a unique violation if it has.
+    pub(crate) async fn insert<'r>(
+        &self,
+        transaction: &Transaction<'_>,
+        rows: impl Iterator<Item = Values<'r>>,
+        at: &'r Timestamp,
+        run_id: &'r &str,
+    ) -> Result<(), SyncError> {
+        let columns = format!(
+            "{}, first_synced_at, last_changed_at, last_changed_by_run",
+            self.columns.join(", ")
+        );
+        let rows = rows.map(|mut values| {
+            values.extend([at as &(dyn ToSql + Sync), at, run_id]);
+            values
+        });
+        copy_in(transaction, self.name, &columns, rows).await
+    }
+}
+
+/// Copies rows into a table, in PostgreSQL's binary format.
+async fn copy_in<'r>(
+    transaction: &Transaction<'_>,
+    table: &str,
+    columns: &str,
+    rows: impl Iterator<Item = Values<'r>>,
+) -> Result<(), SyncError> {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return Ok(());
+    }
+    let described = transaction
+        .prepare_cached(&format!("select {columns} from {table}"))
+        .await?;
+    let statement = transaction
+        .prepare_cached(&format!("copy {table} ({columns}) from stdin binary"))
+        .await?;
+    let sink = transaction.copy_in(&statement).await?;
+    copy::write(sink, &copy::types(&described), rows).await?;
+    Ok(())
 }
