@@ -111,6 +111,9 @@ impl Table {
 
     /// As `upsert_sql`, with a further statement over `written`, the rows that were
     /// inserted or changed, of which it wants these columns.
+    ///
+    /// Rows go in by the order of their keys: an index that grows at its end takes half
+    /// the time of one that grows everywhere.
     #[must_use]
     pub fn upsert_and_sql(&self, access: Access, wanted: &str, further: &str) -> String {
         let (wanted, further) = if further.is_empty() {
@@ -141,7 +144,7 @@ impl Table {
         format!(
             "with changed as (select s.* from staging.{name} s {current} \
              where s.attempt = $1 and {live}(t.{first} is null or \
-             {newer}{revived}({theirs}) is distinct from ({ours}))), \
+             {newer}{revived}({theirs}) is distinct from ({ours})) order by {key}), \
              written as (insert into {name} \
              ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
              select {columns}, now(), now(), $2 from changed \
@@ -153,6 +156,7 @@ impl Table {
             first = self.key[0],
             theirs = prefixed(self.columns, "t."),
             ours = prefixed(self.columns, "s."),
+            key = prefixed(self.key, "s."),
             columns = self.columns.join(", "),
             or_change = or_change(self.key, &values),
         )
@@ -376,7 +380,7 @@ mod tests {
              where s.attempt = $1 and (t.id is null or \
              (s.version is null or t.version is null or s.version >= t.version \
              or t.version > (extract(epoch from now()) * 1000)::bigint) and \
-             (t.id, t.label, t.version) is distinct from (s.id, s.label, s.version))), \
+             (t.id, t.label, t.version) is distinct from (s.id, s.label, s.version)) order by s.id), \
              written as (insert into shelves \
              (id, label, version, first_synced_at, last_changed_at, last_changed_by_run) \
              select id, label, version, now(), now(), $2 from changed \
