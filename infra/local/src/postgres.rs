@@ -89,6 +89,7 @@ fn settings(port: u16) -> Vec<String> {
         "full_page_writes=off".to_owned(),
         "synchronous_commit=off".to_owned(),
         "max_wal_size=4GB".to_owned(),
+        "shared_buffers=256MB".to_owned(),
         "timezone=UTC".to_owned(),
         "log_timezone=UTC".to_owned(),
     ]
