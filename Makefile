@@ -80,6 +80,10 @@ destroy: .tools/sam/.ready ## Delete the stack from AWS, after asking; the datab
 test: browser prepared ## Run all tests (ARGS='-p shared name')
 	@RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} cargo test $(or $(ARGS),--workspace)
 
+.PHONY: chaos
+chaos: .venv/.ready ## Play seeded histories in which anything goes wrong (ARGS='--seeds 2000 --from 1 --jobs 2', --seed N replays one)
+	@cargo test --quiet -p tests --test chaos -- $(or $(ARGS),--seeds 500)
+
 .PHONY: lint
 lint: lint-imports lint-rust lint-infra ## Check formatting, lints, imports, dependencies, the template and the state machines
 

@@ -103,7 +103,7 @@ async fn read(client: &Client, table: &str, key: &[&str], live: &str, expected: 
 }
 
 /// A column as the truth writes it.
-fn plain(name: &str, kind: &str) -> String {
+pub(crate) fn plain(name: &str, kind: &str) -> String {
     match kind {
         "timestamp with time zone" => {
             format!("to_char({name} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")

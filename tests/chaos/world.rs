@@ -1,0 +1,210 @@
+//! The world of one history: an account, a database, the functions between them, and
+//! what the driver knows of all three.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use fastrand::Rng;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use shared::env::Env;
+use shared::postgres::{Database, schema};
+use square_sim::{Config, Running};
+use tokio_postgres::Client;
+
+use crate::change;
+use crate::fenced::Fenced;
+use crate::history::History;
+use crate::known::Known;
+use crate::rows;
+use crate::square::Square;
+use crate::story::Story;
+use crate::support::{database, run};
+
+/// So small that every list has several pages.
+const SETTINGS: [(&str, &str); 3] = [
+    ("CATALOG_BATCH_SIZE", "5"),
+    ("INVENTORY_BATCH_SIZE", "7"),
+    ("ORDERS_BATCH_SIZE", "4"),
+];
+
+/// How far Square's clock is behind the database's.
+const BEHIND: SignedDuration = SignedDuration::from_secs(30);
+
+/// What only a whole listing can bring, and what heals hostile objects.
+#[derive(Debug, Default)]
+pub(crate) struct Debts {
+    /// Something happened of which no list of changes tells.
+    pub(crate) is_blind: bool,
+    /// Objects that Square gives as they were.
+    pub(crate) stale: BTreeSet<String>,
+    /// Changes that make objects sound again.
+    pub(crate) heal: Vec<Value>,
+    /// Orders that came under an earlier time.
+    pub(crate) late: BTreeSet<String>,
+}
+
+pub(crate) struct World {
+    _account: Running,
+    pub(crate) square: Square,
+    url: String,
+    pub(crate) client: Client,
+    pub(crate) story: Story,
+    pub(crate) is_of_now: bool,
+    pub(crate) debts: Mutex<Debts>,
+    pub(crate) known: Mutex<Known>,
+    pub(crate) fenced: Mutex<Fenced>,
+    /// The functions, with what they keep from one call to the next.
+    functions: Mutex<Arc<Env>>,
+}
+
+impl World {
+    pub(crate) async fn new(history: &History, story: Story) -> Self {
+        let Value::Object(sizes) = &history.account else {
+            panic!("sizes are an object");
+        };
+        let config = Config::default().with(sizes).unwrap();
+        let account = square_sim::start(config, "127.0.0.1:0").unwrap();
+        let url = if history.is_outdated {
+            outdated().await
+        } else {
+            database::migrated().await
+        };
+        let world = Self {
+            square: Square::new(&account.url()),
+            client: database::connect(&url).await,
+            functions: Mutex::new(Arc::new(env(&account.url(), &url))),
+            url,
+            story,
+            is_of_now: history.is_of_now,
+            debts: Mutex::default(),
+            known: Mutex::default(),
+            fenced: Mutex::default(),
+            _account: account,
+        };
+        world.keep_time().await;
+        world.learn().await;
+        world
+    }
+
+    /// The functions as the last call left them.
+    pub(crate) fn functions(&self) -> Arc<Env> {
+        Arc::clone(&self.functions.lock().unwrap())
+    }
+
+    /// Functions that Lambda has just started.
+    pub(crate) fn new_functions(&self) -> Arc<Env> {
+        Arc::new(env(self.square.url(), &self.url))
+    }
+
+    /// The functions' processes have ended; the next call starts new ones.
+    pub(crate) fn lose_functions(&self) {
+        *self.functions.lock().unwrap() = self.new_functions();
+    }
+
+    /// Moves Square's clock along with the database's, where it is of now.
+    pub(crate) async fn keep_time(&self) {
+        if self.is_of_now {
+            self.square.move_clock(Timestamp::now() - BEHIND).await;
+        }
+    }
+
+    /// Makes a change, if the account takes it, and remembers what Square has then.
+    pub(crate) async fn change(&self, change: &Value) -> Option<Value> {
+        let done = self.square.change(change).await;
+        if done.is_some() {
+            self.note(change);
+            self.learn().await;
+        }
+        done
+    }
+
+    /// Notes that a change is of no list, if it is not.
+    pub(crate) fn note(&self, change: &Value) {
+        self.debts.lock().unwrap().is_blind |= !change::is_told(change);
+    }
+
+    /// Makes changes at random.
+    pub(crate) async fn change_any(&self, rng: &mut Rng, times: usize) {
+        for _ in 0..times {
+            let change = change::any(rng);
+            let done = self.change(&change).await;
+            let refused = if done.is_some() { "" } else { " (refused)" };
+            self.story.tell(format!("  {change}{refused}"));
+        }
+    }
+
+    /// Remembers what Square has now.
+    pub(crate) async fn learn(&self) -> Value {
+        let truth = self.square.truth().await;
+        let made = self.square.changes_made().await;
+        self.known.lock().unwrap().learn(&truth, made);
+        truth
+    }
+
+    /// Looks at the rows there are, and who wrote them.
+    pub(crate) async fn look(&self, is_restored: bool) -> Result<Vec<rows::Row>, String> {
+        let ended = "select run_id from sync_runs where status not in ('queued', 'running')";
+        let ended = self.client.query(ended, &[]).await.unwrap();
+        let ended = ended.iter().map(|row| row.get(0)).collect();
+        let rows = rows::read(&self.client).await;
+        self.fenced
+            .lock()
+            .unwrap()
+            .look(ended, &rows, is_restored)?;
+        Ok(rows)
+    }
+
+    pub(crate) async fn sql(&self, sql: &str) {
+        self.client.batch_execute(sql).await.unwrap();
+    }
+
+    /// The texts in the first column of an answer.
+    pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
+        let rows = self.client.query(sql, &[]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Drops the database, so that thousands of histories leave none behind.
+    pub(crate) async fn end(self) {
+        let (server, name) = self.url.rsplit_once('/').unwrap();
+        let (name, parameters) = name.split_once('?').unwrap_or((name, ""));
+        drop(self.client);
+        let client = database::connect(&format!("{server}/postgres?{parameters}")).await;
+        let drop = format!("drop database {name} with (force)");
+        client.batch_execute(&drop).await.unwrap();
+    }
+}
+
+fn env(square: &str, database: &str) -> Env {
+    run::env(square, database, &SETTINGS)
+}
+
+/// A database as the release before has left it.
+async fn outdated() -> String {
+    let url = database::empty().await;
+    let database = Database::connect(&url.clone().into()).unwrap();
+    let before = i32::try_from(schema::wanted() - 1).unwrap();
+    schema::migrate_up_to(&mut database.client().await.unwrap(), before)
+        .await
+        .unwrap();
+    url
+}
+
+/// Something of a list, if there is any.
+pub(crate) fn pick<T: Clone>(rng: &mut Rng, from: &[T]) -> Option<T> {
+    let at = rng.usize(..from.len().max(1));
+    from.get(at).cloned()
+}
+
+/// The ids in the truth's rows of a table.
+pub(crate) fn ids(truth: &Value, table: &str) -> Vec<String> {
+    let rows = truth[table].as_array().into_iter().flatten();
+    rows.filter_map(|row| row["id"].as_str().map(str::to_owned))
+        .collect()
+}
+
+/// Everything that is to be synced.
+pub(crate) fn all_parts() -> Value {
+    json!(["locations", "catalog", "inventory", "orders"])
+}
