@@ -335,21 +335,25 @@ pub async fn fence(client: &impl GenericClient, lease: &Lease) -> Result<(), Syn
 }
 
 /// Frees whatever the run holds and moves the token on, so that a step still
-/// under way can no longer commit.
+/// under way can no longer commit. A lease that nobody holds may be the run's in a moment,
+/// if its first step is just taking it: that is waited for.
 ///
 /// # Errors
 /// Any of the database's.
 pub async fn revoke(client: &impl GenericClient, run_id: &str) -> Result<(), SyncError> {
-    client
-        .execute(
-            "update sync_leases set holder = null, expires_at = '-infinity',
-                 token = nextval('sync_lease_tokens')
-             where holder = $1",
-            &[&run_id],
-        )
-        .await?;
+    client.execute(REVOKE, &[&run_id]).await?;
     Ok(())
 }
+
+/// Parameter: run id.
+const REVOKE: &str = "
+    with own as (
+        select name, holder from sync_leases
+        where holder = $1 or holder is null or expires_at < clock_timestamp()
+        order by name for update)
+    update sync_leases l
+    set holder = null, expires_at = '-infinity', token = nextval('sync_lease_tokens')
+    from own where l.name = own.name and own.holder = $1";
 
 fn is_all(rows: u64, names: LeaseNames) -> bool {
     usize::try_from(rows) == Ok(names.len())
