@@ -121,6 +121,7 @@ async fn nothing_passed_over(world: &World, truth: &Value, rows: &[Row]) -> Resu
     }
     let stored: BTreeMap<(&str, &str), &Map<String, Value>> = rows
         .iter()
+        .filter(|row| row.lives)
         .map(|row| ((row.table.as_str(), row.key.as_str()), &row.data))
         .collect();
     let waiting = "select data_type || ' ' || object_id from sync_quarantine
@@ -155,7 +156,7 @@ async fn nothing_passed_over(world: &World, truth: &Value, rows: &[Row]) -> Resu
         } else {
             "updated_at"
         };
-        for (key, row) in rows::of_truth(truth, rows::table(table.name)) {
+        for (key, row) in rows::of_truth(truth, &rows::table(table.name)) {
             let is_behind = row[time].as_str().is_some_and(|time| time < *position);
             if !is_behind || waits(table, &key) {
                 continue;
@@ -191,7 +192,7 @@ async fn orders_passed_over(
     let windows = world.texts(read).await;
     let late = world.debts.lock().unwrap().late.clone();
     let table = rows::table("orders");
-    for (id, row) in rows::of_truth(truth, table) {
+    for (id, row) in rows::of_truth(truth, &table) {
         let is_there = stored.contains_key(&(table.name, &id));
         if is_there || late.contains(&id) || waiting.contains(&format!("orders {id}")) {
             continue;

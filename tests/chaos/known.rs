@@ -38,7 +38,7 @@ impl Known {
         for table in rows::tables() {
             let states = self.states.entry(table.name).or_default();
             let keys = self.keys.entry(table.name).or_default();
-            for (key, row) in rows::of_truth(truth, table) {
+            for (key, row) in rows::of_truth(truth, &table) {
                 states.insert(state(table.name, &row));
                 keys.insert(key);
             }

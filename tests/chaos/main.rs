@@ -146,7 +146,7 @@ async fn run(arguments: &Arguments) -> bool {
     play::prepare().await;
     let jobs = arguments
         .jobs
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(4, |cores| cores.get() * 2));
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(4, |cores| cores.get() * 4));
     if let Some(seed) = arguments.seed {
         return many::replay(seed, &arguments.without).await;
     }

@@ -64,9 +64,12 @@ async fn act(world: &World, event: &Event) -> Result<bool, String> {
         Kind::Change { times } => world.change_any(&mut rng, *times).await,
         Kind::ChangeLater { endpoint, request } => {
             let change = change::any(&mut rng);
-            world.story.tell(format!("  {change}"));
-            world.note(&change);
-            world.square.change_later(endpoint, *request, &change).await;
+            // Others may be removed before it is time.
+            if world.may(&change, 3).await {
+                world.story.tell(format!("  {change}"));
+                world.note(&change);
+                world.square.change_later(endpoint, *request, &change).await;
+            }
         }
         Kind::Fault(fault) => world.square.fault(fault).await,
         Kind::ShowsUpLate => shows_up_late(world, &mut rng).await,

@@ -7,7 +7,7 @@ use shared::{account, orders};
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 
-use crate::support::tables::plain;
+use crate::support::tables::{live, plain};
 
 /// A row of a data table.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) key: String,
     /// Its data, as the truth writes it.
     pub(crate) data: Map<String, Value>,
+    /// Whether it is there, and not only marked as gone.
+    pub(crate) lives: bool,
     /// The run that wrote it last, and when.
     pub(crate) run: String,
     pub(crate) at: String,
@@ -29,10 +31,12 @@ const NOT_DATA: &str = "'first_synced_at', 'last_changed_at', 'last_changed_by_r
 static READ: OnceCell<String> = OnceCell::const_new();
 
 /// A data table.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct DataTable {
     pub(crate) name: &'static str,
     key: &'static [&'static str],
+    /// That a row is not only marked as gone, in SQL.
+    live: String,
 }
 
 /// All data tables.
@@ -41,10 +45,12 @@ pub(crate) fn tables() -> Vec<DataTable> {
     let catalog = catalog.map(|table| DataTable {
         name: table.name,
         key: table.key,
+        live: live(table),
     });
     let orders = orders::store::TABLES.iter().map(|table| DataTable {
         name: table.name,
         key: table.key,
+        live: "true".to_owned(),
     });
     catalog.chain(orders).collect()
 }
@@ -76,11 +82,12 @@ async fn statement(client: &Client) -> String {
             .collect();
         parts.push(format!(
             "select '{0}' as of_table, concat_ws(':', {1}) as key,
-                 jsonb_build_object({2}) as data, last_changed_by_run as run,
+                 jsonb_build_object({2}) as data, {3} as lives, last_changed_by_run as run,
                  last_changed_at::text as at from {0}",
             table.name,
             table.key.join(", "),
-            fields.join(", ")
+            fields.join(", "),
+            table.live
         ));
     }
     parts.join(" union all ")
@@ -97,6 +104,7 @@ pub(crate) async fn read(client: &Client) -> Vec<Row> {
             Value::Object(data) => data,
             other => panic!("{other}"),
         },
+        lives: row.get("lives"),
         run: row.get("run"),
         at: row.get("at"),
     };
@@ -104,7 +112,7 @@ pub(crate) async fn read(client: &Client) -> Vec<Row> {
 }
 
 /// The truth's rows of a table, by their keys.
-pub(crate) fn of_truth(truth: &Value, table: DataTable) -> BTreeMap<String, Map<String, Value>> {
+pub(crate) fn of_truth(truth: &Value, table: &DataTable) -> BTreeMap<String, Map<String, Value>> {
     let rows = truth[table.name].as_array().into_iter().flatten();
     rows.filter_map(Value::as_object)
         .map(|row| {

@@ -109,8 +109,17 @@ impl World {
         }
     }
 
+    /// Whether so many locations would be left: an account always has one.
+    pub(crate) async fn may(&self, change: &Value, left: usize) -> bool {
+        change["op"] != "remove_location"
+            || ids(&self.square.truth().await, "locations").len() > left
+    }
+
     /// Makes a change, if the account takes it, and remembers what Square has then.
     pub(crate) async fn change(&self, change: &Value) -> Option<Value> {
+        if !self.may(change, 1).await {
+            return None;
+        }
         let done = self.square.change(change).await;
         if done.is_some() {
             self.note(change);

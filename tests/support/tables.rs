@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use super::account::Account;
 
 /// Which rows of a table the truth has.
-fn live(table: &Table) -> String {
+pub(crate) fn live(table: &Table) -> String {
     match table.name {
         // Those that it no longer lists are dropped by their ids.
         "locations" => "true".to_owned(),
