@@ -23,6 +23,7 @@ mod history;
 mod known;
 mod many;
 mod mishap;
+mod planted;
 mod play;
 mod reader;
 mod rows;
@@ -71,6 +72,13 @@ struct Arguments {
     /// Leave the events of these numbers out of it, as a shorter story says.
     #[arg(long, value_delimiter = ',', requires = "seed")]
     without: Vec<usize>,
+    /// Only say which seed fails, and look for no shorter story.
+    #[arg(long, hide = true)]
+    hunt: bool,
+    /// Try whether the defects under tests/planted are found, or those whose names
+    /// contain this.
+    #[arg(long, num_args = 0..=1, default_missing_value = "")]
+    planted: Option<String>,
     #[command(flatten)]
     of_cargo: OfCargo,
 }
@@ -133,8 +141,19 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     // What a history's assertion says is told with its story.
     std::panic::set_hook(Box::new(|_| {}));
+    let jobs = arguments
+        .jobs
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(4, |cores| cores.get() * 4));
+    if let Some(name) = &arguments.planted {
+        let is_found = planted::try_all(name, jobs);
+        return if is_found {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    }
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let is_sound = runtime.block_on(run(&arguments));
+    let is_sound = runtime.block_on(run(&arguments, jobs));
     if is_sound {
         ExitCode::SUCCESS
     } else {
@@ -142,21 +161,18 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: &Arguments) -> bool {
+async fn run(arguments: &Arguments, jobs: usize) -> bool {
     play::prepare().await;
-    let jobs = arguments
-        .jobs
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(4, |cores| cores.get() * 4));
     if let Some(seed) = arguments.seed {
         return many::replay(seed, &arguments.without).await;
     }
     if let Some(seeds) = arguments.seeds {
         let seeds = arguments.from..arguments.from.saturating_add(seeds);
-        return many::play(seeds.collect(), jobs).await;
+        return many::play(seeds.collect(), jobs, arguments.hunt).await;
     }
     let chosen = tree::number();
     let seeds = (1..=HALF).chain((0..HALF).map(|number| chosen.wrapping_add(number)));
-    let is_sound = many::play(seeds.collect(), jobs).await;
+    let is_sound = many::play(seeds.collect(), jobs, arguments.hunt).await;
     println!("test {NAME} ... {}", if is_sound { "ok" } else { "FAILED" });
     is_sound
 }

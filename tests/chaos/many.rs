@@ -7,10 +7,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::attempt::{Failure, attempt};
 use crate::history::{self, History};
+use crate::planted::FOUND;
 use crate::shrink::shrink;
 
-/// Plays these seeds, until one fails; returns whether none did.
-pub(crate) async fn play(seeds: Vec<u64>, jobs: usize) -> bool {
+/// Plays these seeds, until one fails; returns whether none did. A hunt only says which.
+pub(crate) async fn play(seeds: Vec<u64>, jobs: usize, is_hunt: bool) -> bool {
     let began = Instant::now();
     let bar = bar(seeds.len());
     let mut played = 0_u32;
@@ -36,6 +37,10 @@ pub(crate) async fn play(seeds: Vec<u64>, jobs: usize) -> bool {
     let Some((seed, failure)) = first else {
         return true;
     };
+    if is_hunt {
+        println!("{FOUND} {seed}: {}", failure.why);
+        return false;
+    }
     println!(
         "seed {seed} fails: {}\nLooking for a shorter story of it …",
         failure.why
