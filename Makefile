@@ -82,7 +82,7 @@ test: browser prepared ## Run all tests (ARGS='-p shared name')
 
 .PHONY: chaos
 chaos: .venv/.ready ## Play seeded histories in which anything goes wrong (ARGS='--seeds 2000 --from 1 --jobs 2', --seed N replays one)
-	@cargo test --quiet -p tests --test chaos -- $(or $(ARGS),--seeds 500)
+	@cargo test --quiet --workspace --test chaos -- $(or $(ARGS),--seeds 500)
 
 .PHONY: lint
 lint: lint-imports lint-rust lint-infra ## Check formatting, lints, imports, dependencies, the template and the state machines
