@@ -21,7 +21,10 @@ fn every_statement_prepares_against_the_migrated_schema() {
                 table.staged_sql(),
                 table.upsert_sql(Access::Sets),
                 table.upsert_sql(Access::LookUps),
+                table.is_empty_sql(),
+                table.insert_sql(),
             ]);
+            statements.extend(table.first_history_sql());
             statements.extend(quarantine::statements(table));
         }
         // Variations are marked together with what hangs on them.

@@ -83,9 +83,11 @@ async fn apply_objects(
     table: &Table,
     access: Access,
 ) -> Result<Counts, SyncError> {
-    let upsert = table.upsert_sql(access);
-    let mut counts = apply::upsert(context, transaction, table, &upsert).await?;
-    counts.deleted = apply::mark_deleted(context, transaction, table, access).await?;
+    let upserted = apply::upsert(context, transaction, table, access).await?;
+    let mut counts = upserted.counts;
+    if !upserted.was_empty {
+        counts.deleted = apply::mark_deleted(context, transaction, table, access).await?;
+    }
     guard::check(context, transaction, table, &counts).await?;
     Ok(counts)
 }
@@ -100,11 +102,7 @@ async fn apply_items(
     transaction
         .execute(&statements::stage_item_categories(access), &[&attempt])
         .await?;
-    let run_id = context.run.run_id.as_str();
-    let upsert = ITEM_CATEGORIES.upsert_sql(access);
-    ITEM_CATEGORIES
-        .upsert(transaction, &upsert, attempt, run_id)
-        .await?;
+    apply::write(context, transaction, &ITEM_CATEGORIES, access).await?;
     transaction
         .execute(&statements::drop_item_categories(access), &[&attempt])
         .await?;
@@ -125,8 +123,8 @@ async fn apply_variations(
     ] {
         transaction.execute(&statement, &[&attempt]).await?;
     }
-    let upsert = VARIATIONS.upsert_sql(access);
-    let mut variations = apply::upsert(context, transaction, &VARIATIONS, &upsert).await?;
+    let upserted = apply::upsert(context, transaction, &VARIATIONS, access).await?;
+    let mut variations = upserted.counts;
     for statement in [
         statements::drop_outdated_replays(access),
         statements::stage_overrides(access),
@@ -135,9 +133,7 @@ async fn apply_variations(
         transaction.execute(&statement, &[&attempt]).await?;
     }
     let run_id = context.run.run_id.as_str();
-    OVERRIDES
-        .upsert(transaction, &OVERRIDES.upsert_sql(access), attempt, run_id)
-        .await?;
+    apply::write(context, transaction, &OVERRIDES, access).await?;
     transaction
         .execute(&statements::drop_overrides(access), &[&attempt])
         .await?;

@@ -19,6 +19,7 @@ pub const CATEGORIES: Table = Table {
     parents: &[],
     held_by: None,
     vouched: None,
+    history: None,
 };
 
 /// `catalog_items`.
@@ -40,6 +41,7 @@ pub const ITEMS: Table = Table {
         "select distinct item_id as id from staging.catalog_variations \
          where attempt = $1 and not is_deleted",
     ),
+    history: None,
 };
 
 /// `catalog_item_categories`.
@@ -57,6 +59,7 @@ pub const ITEM_CATEGORIES: Table = Table {
     parents: &[("item_id", "catalog_items")],
     held_by: Some(("item_id", "items")),
     vouched: None,
+    history: None,
 };
 
 /// `catalog_variations`.
@@ -80,6 +83,7 @@ pub const VARIATIONS: Table = Table {
     parents: &[("item_id", "catalog_items")],
     held_by: Some(("item_id", "items")),
     vouched: None,
+    history: None,
 };
 
 /// `catalog_variation_overrides`.
@@ -110,6 +114,7 @@ pub const OVERRIDES: Table = Table {
     ],
     held_by: Some(("variation_id", "variations")),
     vouched: None,
+    history: None,
 };
 
 /// Every table that this step stages.

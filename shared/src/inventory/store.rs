@@ -12,7 +12,7 @@ use crate::staging::apply;
 use crate::staging::column::names;
 use crate::staging::guard;
 use crate::staging::quarantine;
-use crate::staging::table::Table;
+use crate::staging::table::{History, Table};
 
 /// `catalog_inventory`.
 pub const INVENTORY: Table = Table {
@@ -32,6 +32,16 @@ pub const INVENTORY: Table = Table {
     ],
     held_by: None,
     vouched: None,
+    history: Some(History {
+        name: "catalog_inventory_history",
+        columns: &[
+            "variation_id",
+            "location_id",
+            "state",
+            "calculated_at",
+            "quantity",
+        ],
+    }),
 };
 
 /// The tables that this step writes.
@@ -78,30 +88,10 @@ fn follow_deleted_variations(access: Access) -> String {
     )
 }
 
-/// Applies the counts, and keeps a row of history for each that was written.
-/// Parameters: attempt, run id.
-fn upsert(access: Access) -> String {
-    INVENTORY.upsert_and_sql(
-        access,
-        "variation_id, location_id, state, calculated_at, quantity",
-        "insert into catalog_inventory_history
-             (variation_id, location_id, state, calculated_at, quantity)
-         select variation_id, location_id, state, calculated_at, quantity
-         from written where calculated_at is not null
-         on conflict do nothing",
-    )
-}
-
 /// For the test that prepares every statement.
 #[must_use]
 pub fn statements() -> Vec<String> {
-    let by_access = |access| {
-        [
-            quarantine_counts(access),
-            follow_deleted_variations(access),
-            upsert(access),
-        ]
-    };
+    let by_access = |access| [quarantine_counts(access), follow_deleted_variations(access)];
     let mut statements = vec![KNOWN.to_owned()];
     statements.extend([Access::Sets, Access::LookUps].map(by_access).concat());
     statements
@@ -122,8 +112,9 @@ pub(crate) async fn apply(
     for statement in [quarantine_counts(access), follow_deleted_variations(access)] {
         transaction.execute(&statement, &[&attempt]).await?;
     }
-    let mut counts = apply::upsert(context, transaction, &INVENTORY, &upsert(access)).await?;
-    if lists_all {
+    let upserted = apply::upsert(context, transaction, &INVENTORY, access).await?;
+    let mut counts = upserted.counts;
+    if lists_all && !upserted.was_empty {
         counts.deleted = apply::mark_deleted(context, transaction, &INVENTORY, access).await?;
     }
     quarantine::settle(transaction, &INVENTORY, attempt, run_id, access).await?;

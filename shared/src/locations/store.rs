@@ -34,6 +34,7 @@ pub const LOCATIONS: Table = Table {
     parents: &[],
     held_by: None,
     vouched: None,
+    history: None,
 };
 
 /// Sets locations inactive that Square no longer lists. Parameters: attempt, run id.
@@ -130,8 +131,8 @@ pub(crate) async fn apply(
     let access = Access::Sets;
     access.enter_anew(transaction).await?;
     guard::check_absence(context, transaction, &LOCATIONS, attempt).await?;
-    let upsert = LOCATIONS.upsert_sql(access);
-    let mut counts = apply::upsert(context, transaction, &LOCATIONS, &upsert).await?;
+    let upserted = apply::upsert(context, transaction, &LOCATIONS, access).await?;
+    let mut counts = upserted.counts;
     let marked = transaction
         .execute(&mark_inactive_sql(), &[&attempt, &run_id])
         .await?;

@@ -5,10 +5,8 @@
 //! that. Applying compares first and writes only rows that differ, so an idle
 //! sync writes no row version at all.
 
-use crate::error::SyncError;
 use crate::postgres::plan::Access;
 use crate::postgres::sql::{or_change, prefixed, same_key, values};
-use crate::run::stats::Written;
 
 /// A data table and its staging table of the same name.
 #[derive(Debug)]
@@ -43,6 +41,16 @@ pub struct Table {
     /// The absent rows that are there all the same: a query for their ids, as `id`, by
     /// what else the same listing holds. Parameter: attempt.
     pub vouched: Option<&'static str>,
+    /// Where each change of a row is kept.
+    pub history: Option<History>,
+}
+
+/// A table of the changes of another one's rows.
+#[derive(Debug)]
+pub struct History {
+    pub name: &'static str,
+    /// Columns of both tables. Rows without the other table's `version` are not kept.
+    pub columns: &'static [&'static str],
 }
 
 impl Table {
@@ -102,24 +110,53 @@ impl Table {
         )
     }
 
-    /// Inserts new rows and changes those that differ, and returns how many of
-    /// each. Parameters: attempt, run id.
+    /// Whether the table has no row at all.
     #[must_use]
-    pub fn upsert_sql(&self, access: Access) -> String {
-        self.upsert_and_sql(access, "", "")
+    pub fn is_empty_sql(&self) -> String {
+        format!("select not exists (select from {})", self.name)
     }
 
-    /// As `upsert_sql`, with a further statement over `written`, the rows that were
-    /// inserted or changed, of which it wants these columns.
+    /// Inserts what is staged into the empty table: there is nothing to compare it with,
+    /// and nothing to give way to. Parameters: attempt, run id.
+    #[must_use]
+    pub fn insert_sql(&self) -> String {
+        format!(
+            "insert into {name} ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
+             select {columns}, now(), now(), $2 from staging.{name} \
+             where attempt = $1{live} order by {key}",
+            name = self.name,
+            columns = self.columns.join(", "),
+            live = self.staged_live(),
+            key = self.key.join(", "),
+        )
+    }
+
+    /// Keeps what [`insert_sql`](Self::insert_sql) has inserted as its rows' first change.
+    /// Parameter: attempt.
+    #[must_use]
+    pub fn first_history_sql(&self) -> Option<String> {
+        let rows = format!(
+            "(select * from staging.{} where attempt = $1{} order by {}) first",
+            self.name,
+            self.staged_live(),
+            self.key.join(", ")
+        );
+        Some(self.history.as_ref()?.keep_sql(&rows, self.version))
+    }
+
+    /// Inserts new rows and changes those that differ, keeps both in the history, and
+    /// returns how many of each. Parameters: attempt, run id.
     ///
     /// Rows go in by the order of their keys: an index that grows at its end takes half
     /// the time of one that grows everywhere.
     #[must_use]
-    pub fn upsert_and_sql(&self, access: Access, wanted: &str, further: &str) -> String {
-        let (wanted, further) = if further.is_empty() {
-            (String::new(), String::new())
-        } else {
-            (format!("{wanted}, "), format!(", further as ({further})"))
+    pub fn upsert_sql(&self, access: Access) -> String {
+        let (wanted, further) = match &self.history {
+            Some(history) => (
+                format!("{}, ", history.columns.join(", ")),
+                format!(", kept as ({})", history.keep_sql("written", self.version)),
+            ),
+            None => (String::new(), String::new()),
         };
         let live = if self.has_tombstones {
             "not s.is_deleted and "
@@ -162,36 +199,23 @@ impl Table {
         )
     }
 
-    /// Runs an upsert made by this table.
-    ///
-    /// # Errors
-    /// Any of the database's.
-    pub async fn upsert(
-        &self,
-        client: &tokio_postgres::Transaction<'_>,
-        sql: &str,
-        attempt: i64,
-        run_id: &str,
-    ) -> Result<Written, SyncError> {
-        let row = client.query_one(sql, &[&attempt, &run_id]).await?;
-        Ok(Written {
-            created: row.get("created"),
-            updated: row.get("updated"),
-        })
-    }
-
     /// Counts the live rows that are staged. Parameter: attempt.
     #[must_use]
     pub fn staged_sql(&self) -> String {
-        let live = if self.has_tombstones {
-            " and not is_deleted"
-        } else {
-            ""
-        };
+        let live = self.staged_live();
         format!(
             "select count(*) from staging.{} where attempt = $1{live}",
             self.name
         )
+    }
+
+    /// That a staged row carries data.
+    fn staged_live(&self) -> &'static str {
+        if self.has_tombstones {
+            " and not is_deleted"
+        } else {
+            ""
+        }
     }
 
     /// Marks rows as deleted: those with a tombstone and, when everything was
@@ -335,6 +359,17 @@ impl Table {
     }
 }
 
+impl History {
+    /// Keeps these rows. A change that is kept already came with another copy.
+    fn keep_sql(&self, rows: &str, version: &str) -> String {
+        let (name, columns) = (self.name, self.columns.join(", "));
+        format!(
+            "insert into {name} ({columns}) select {columns} from {rows} \
+             where {version} is not null on conflict do nothing"
+        )
+    }
+}
+
 /// That a staged copy (`s`) is newer than the deletion of the table's row (`t`): what
 /// changes name may be a copy from before it. What is listed alive, lives.
 pub(crate) const REVIVED: &str = "(s.version > t.version or s.updated_at > t.deleted_at)";
@@ -370,6 +405,7 @@ mod tests {
         parents: &[],
         held_by: None,
         vouched: None,
+        history: None,
     };
 
     #[test]
