@@ -1,25 +1,16 @@
 //! One writer at a time, steps that may run twice, and late ones that may not.
 
 use serde_json::{Value, json};
-use shared::finish;
 use shared::run::lease;
 use shared::run::request::{CATALOG_LEASE, Kind, Request};
 use shared::run::start::{self, Queued};
 
+use crate::stops::{EXPIRE, stop};
 use crate::support::account::Account;
-use crate::support::patience::waits_for_a_lock;
-use crate::support::run::{World, deadline, new_run_id};
+use crate::support::run::{World, new_run_id};
 use crate::support::{run, tables};
 
 const CATALOG: &str = "/v2/catalog/search";
-
-/// The lease as a run leaves it when its process dies.
-const EXPIRE: &str = "update sync_leases set expires_at = now() - interval '1 second'";
-
-async fn stop(world: &World, run_id: &str) -> bool {
-    let mut client = world.env.database.client().await.unwrap();
-    start::stop(&mut client, run_id).await.unwrap()
-}
 
 #[test]
 fn a_second_run_is_told_of_the_first_and_a_schedule_is_skipped() {
@@ -169,56 +160,6 @@ fn two_invocations_at_once_leave_one_result() {
 }
 
 #[test]
-fn a_stopped_runs_step_cannot_write() {
-    run(async {
-        let world = World::small().await;
-        world.open("stopped", json!({})).await.unwrap();
-        world.account.hold(CATALOG, 0).await;
-        let (late, stopped) = tokio::join!(world.step("stopped", "catalog"), async {
-            world.account.held(CATALOG, 0).await;
-            let stopped = stop(&world, "stopped").await;
-            world.account.clear_faults().await;
-            stopped
-        });
-        assert!(stopped);
-        assert_eq!(late.unwrap_err().name(), "LeaseLost");
-        assert_eq!(world.number("select count(*) from catalog_items").await, 0);
-
-        let later = world.step("stopped", "inventory").await.unwrap_err();
-        assert_eq!(later.name(), "Cancelled");
-        // The lease is free at once.
-        world.sync(json!({})).await;
-        tables::assert_equal_truth(&world.client, &world.account).await;
-    });
-}
-
-#[test]
-fn a_silent_runs_lease_goes_to_the_next_and_its_record_is_closed() {
-    run(async {
-        let world = World::small().await;
-        world.open("silent", json!({})).await.unwrap();
-        world.step("silent", "locations").await.unwrap();
-        world.client.batch_execute(EXPIRE).await.unwrap();
-        world.sync(json!({})).await;
-        let row = world
-            .client
-            .query_one(
-                "select status, error_name from sync_runs where run_id = 'silent'",
-                &[],
-            )
-            .await
-            .unwrap();
-        assert_eq!(row.get::<_, String>(0), "failed");
-        assert_eq!(row.get::<_, String>(1), "LeaseLost");
-        let late = world
-            .redriven_step("silent", "catalog", 1)
-            .await
-            .unwrap_err();
-        assert_eq!(late.name(), "LeaseLost");
-    });
-}
-
-#[test]
 fn a_redriven_step_takes_the_lease_up_again() {
     run(async {
         let world = World::small().await;
@@ -237,24 +178,6 @@ fn a_redriven_step_takes_the_lease_up_again() {
             .await
             .unwrap();
         tables::assert_equal_truth(&world.client, &world.account).await;
-    });
-}
-
-#[test]
-fn a_step_that_comes_just_after_a_stop_does_not_take_the_lease_up_again() {
-    run(async {
-        let world = World::small().await;
-        world.open("stopped", json!({})).await.unwrap();
-        let token = world
-            .number("select lease_token from sync_runs where run_id = 'stopped'")
-            .await;
-        assert!(stop(&world, "stopped").await);
-        let client = world.env.database.client().await.unwrap();
-        let late = lease::take_up(&client, &[CATALOG_LEASE], "stopped", token).await;
-        assert_eq!(late.unwrap_err().name(), "LeaseLost");
-        // Preflight takes both of the pool's.
-        drop(client);
-        world.sync(json!({})).await;
     });
 }
 
@@ -305,95 +228,6 @@ fn a_run_is_recorded_with_its_steps_or_not_at_all() {
         let report = world.run_named("whole", json!({})).await;
         assert_eq!(report.error, None, "{report:?}");
         tables::assert_equal_truth(&world.client, &world.account).await;
-    });
-}
-
-/// Stops a run while `work` waits for the row of its lease, so between what it has
-/// read of the run and what it writes.
-async fn stop_under<T>(world: &World, run_id: &str, work: impl Future<Output = T>) -> T {
-    let lock = "begin; select from sync_leases for update";
-    world.client.batch_execute(lock).await.unwrap();
-    let (result, ()) = tokio::join!(work, async {
-        waits_for_a_lock(&world.client).await;
-        world
-            .client
-            .batch_execute(&format!(
-                "update sync_leases set holder = null, expires_at = '-infinity',
-                     token = nextval('sync_lease_tokens') where holder = '{run_id}';
-                 update sync_runs set status = 'stopped', finished_at = now()
-                     where run_id = '{run_id}';
-                 commit"
-            ))
-            .await
-            .unwrap();
-    });
-    let status =
-        format!("select count(*) from sync_runs where status = 'stopped' and run_id = '{run_id}'");
-    assert_eq!(world.number(&status).await, 1);
-    let held = "select count(*) from sync_leases where holder is not null";
-    assert_eq!(world.number(held).await, 0);
-    result
-}
-
-#[test]
-fn a_stop_between_the_parts_of_a_step_is_not_undone() {
-    run(async {
-        let world = World::small().await;
-        let mut client = world.env.database.client().await.unwrap();
-        let queued = start::queue(&mut client, &Request::default())
-            .await
-            .unwrap();
-        drop(client);
-        let Queued::New { run_id } = queued else {
-            panic!("{queued:?}");
-        };
-        let opened = stop_under(&world, &run_id, world.open(&run_id, json!({}))).await;
-        assert_eq!(opened.unwrap_err().name(), "Cancelled");
-
-        world.open("finishing", json!({})).await.unwrap();
-        for step in ["locations", "catalog", "inventory"] {
-            world.step("finishing", step).await.unwrap();
-        }
-        let input = json!({"kind": "complete_sync", "run_id": "finishing"});
-        let input = serde_json::from_value(input).unwrap();
-        let finish = finish::close(&world.env.database, None, input, deadline());
-        let finished = Box::pin(stop_under(&world, "finishing", finish)).await;
-        assert_eq!(finished.unwrap_err().name(), "Cancelled");
-
-        world.open("redriven", json!({})).await.unwrap();
-        let step = stop_under(&world, "redriven", world.step("redriven", "locations")).await;
-        assert_eq!(step.unwrap_err().name(), "LeaseLost");
-        world.sync(json!({})).await;
-    });
-}
-
-/// A step that has seen its run under way may come to its lease a moment after the end.
-#[test]
-fn a_step_does_not_take_up_the_lease_of_a_run_that_was_just_closed() {
-    run(async {
-        let world = World::small().await;
-        let failure = json!({"step": "catalog", "error": "SquareRejected",
-            "cause": json!({"errorType": "SquareRejected", "errorMessage": "no"}).to_string()});
-        for failure in [json!(null), failure] {
-            let run_id = new_run_id();
-            world.open(&run_id, json!({})).await.unwrap();
-            let token = world
-                .number("select lease_token from sync_runs order by started_at desc limit 1")
-                .await;
-            let mut input = json!({"kind": "complete_sync", "run_id": run_id});
-            if !failure.is_null() {
-                input["failure"] = failure.clone();
-            }
-            let input = serde_json::from_value(input).unwrap();
-            finish::close(&world.env.database, None, input, deadline())
-                .await
-                .unwrap();
-            let client = world.env.database.client().await.unwrap();
-            let late = lease::take_up(&client, &[CATALOG_LEASE], &run_id, token).await;
-            assert_eq!(late.unwrap_err().name(), "LeaseLost", "{failure}");
-            let held = "select count(*) from sync_leases where holder is not null";
-            assert_eq!(world.number(held).await, 0, "{failure}");
-        }
     });
 }
 

@@ -48,6 +48,7 @@ mod request_limit;
 mod siblings;
 mod state_machine;
 mod statements;
+mod stops;
 mod support;
 mod times;
 mod yielding;

@@ -157,6 +157,8 @@ async fn take(
         if *is_held {
             close_overtaken(client, other, run_id).await?;
         } else {
+            // Whatever it holds besides has run out, too.
+            client.execute(FREE, &[other]).await?;
             store::close_silent(client, other).await?;
         }
     }
@@ -354,6 +356,15 @@ const REVOKE: &str = "
     update sync_leases l
     set holder = null, expires_at = '-infinity', token = nextval('sync_lease_tokens')
     from own where l.name = own.name and own.holder = $1";
+
+/// What somebody has locked is being taken at this moment, and waiting for it while
+/// holding other leases could be in vain. Parameter: run id.
+const FREE: &str = "
+    with own as (
+        select name from sync_leases where holder = $1 for update skip locked)
+    update sync_leases l
+    set holder = null, expires_at = '-infinity', token = nextval('sync_lease_tokens')
+    from own where l.name = own.name";
 
 fn is_all(rows: u64, names: LeaseNames) -> bool {
     usize::try_from(rows) == Ok(names.len())

@@ -250,7 +250,8 @@ pub(super) async fn close_silent(
             "update sync_runs set status = 'failed', finished_at = clock_timestamp(),
                  error_name = 'LeaseLost',
                  error_step = (select step from sync_steps where run_id = $1
-                     order by status = 'running' desc, status = 'pending' desc, ordinal limit 1),
+                     order by status = 'running' desc, status = 'pending' desc,
+                         case status when 'pending' then ordinal else -ordinal end limit 1),
                  error_message = 'The execution ended without closing this run: it was aborted \
 elsewhere or timed out. Nothing half-done was kept; the next run went on from there.'
              where run_id = $1 and status in ('queued', 'running')",
