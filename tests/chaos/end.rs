@@ -128,7 +128,7 @@ async fn succeed(
 /// location that it no longer lists, nor know one that was never seen.
 async fn equal(world: &World) -> Result<Value, String> {
     let truth = world.learn().await;
-    let rows = rows::read(&world.client).await;
+    let rows = rows::read(&world.client()).await;
     let removed = ids(&truth["deleted"], "locations");
     let is_removed = |row: &Map<String, Value>| {
         let location = row.get("location_id").and_then(Value::as_str);
@@ -199,7 +199,7 @@ async fn given(world: &World, truth: &Value) -> Result<(), String> {
              from sync_steps where run_id = 'end-reconcile' and status = 'succeeded'",
             table.data_type
         );
-        let row = world.client.query_one(&sql, &[]).await.unwrap();
+        let row = world.client().query_one(&sql, &[]).await.unwrap();
         let number = |at: usize| {
             let text: Option<String> = row.get(at);
             text.map_or(0, |text| text.parse::<usize>().unwrap())
@@ -226,7 +226,7 @@ async fn versions(world: &World) -> Vec<(&'static str, Option<String>)> {
         let sql = format!(
             "select md5(string_agg(concat(ctid, ':', xmin, ':', xmax), ',' order by ctid)) from {table}"
         );
-        let row = world.client.query_one(&sql, &[]).await.unwrap();
+        let row = world.client().query_one(&sql, &[]).await.unwrap();
         versions.push((table, row.get(0)));
     }
     versions

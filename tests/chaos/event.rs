@@ -45,7 +45,7 @@ pub(crate) enum Kind {
     LateCall,
     /// A run that failed is redriven.
     Redrive,
-    /// The database server dies and comes back, or is read-only for a run.
+    /// The database's server fails a sync.
     Server(Outage),
 }
 
@@ -54,6 +54,11 @@ pub(crate) enum Kind {
 pub(crate) enum Outage {
     /// Each session ends at once, as when the server is killed.
     AllSessionsEnd,
+    /// A table has no room to grow.
+    DiskFull,
+    /// A process of the server is killed, for which the server starts anew; only where
+    /// the history has a server of its own.
+    Killed,
     /// A fail-over leaves the functions at the old server, which takes no writes.
     ReadOnly,
 }
@@ -109,11 +114,14 @@ pub(crate) enum What {
     Redelivered,
     /// The account changes.
     AccountChanges,
+    /// The database's server dies and comes back.
+    ServerDies,
     /// The access token is revoked until the run has ended.
     TokenRevoked,
 }
 
 impl What {
+    /// What may befall any run.
     pub(crate) const ALL: [Self; 12] = [
         Self::CutOff,
         Self::Aborted,

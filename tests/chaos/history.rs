@@ -30,6 +30,8 @@ pub(crate) struct History {
     pub(crate) is_of_now: bool,
     /// Whether the database is of the release before.
     pub(crate) is_outdated: bool,
+    /// Whether the database's server is killed once, and so serves no other history.
+    pub(crate) has_own_server: bool,
     pub(crate) events: Vec<Event>,
 }
 
@@ -47,11 +49,17 @@ pub(crate) fn of(seed: u64) -> History {
     for event in &mut events {
         event.kind = kind(&mut Rng::with_seed(event.seed), is_of_now);
     }
+    let has_own_server = rng.u8(..50) == 0;
+    if has_own_server {
+        let at = rng.usize(..events.len());
+        events[at].kind = Kind::Server(Outage::Killed);
+    }
     History {
         seed,
         account: account(&mut rng),
         is_of_now,
-        is_outdated: rng.u8(..12) == 0,
+        is_outdated: rng.u8(..12) == 0 && !has_own_server,
+        has_own_server,
         events,
     }
 }
@@ -95,11 +103,9 @@ fn kind(rng: &mut Rng, is_of_now: bool) -> Kind {
         47..49 => Kind::Stop,
         49..52 => Kind::LateCall,
         52..56 => Kind::Redrive,
-        56 if rng.bool() => Kind::Server(if rng.bool() {
-            Outage::AllSessionsEnd
-        } else {
-            Outage::ReadOnly
-        }),
+        56 => Kind::Server(
+            [Outage::AllSessionsEnd, Outage::ReadOnly, Outage::DiskFull][rng.usize(..3)],
+        ),
         _ => Kind::Run {
             ask: ask(rng),
             mishap: mishap(rng),

@@ -45,6 +45,11 @@ impl Known {
         }
     }
 
+    /// From now on the truth leaves out what hangs on an object that cannot be read.
+    pub(crate) fn lose_sight(&mut self) {
+        self.is_partial = true;
+    }
+
     /// Says which row Square never had.
     pub(crate) fn judge(&self, rows: &[Row]) -> Result<(), String> {
         for row in rows {

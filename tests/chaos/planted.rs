@@ -1,7 +1,8 @@
 //! Planted defects: each patch under tests/planted takes something out of the product,
 //! and the histories must notice. A scratch worktree of the last commit gets one patch
-//! after the other; it builds into this checkout's target directory, where all crates
-//! but our own are compiled already.
+//! after the other. It builds into a directory of its own, which stays: cargo cannot tell
+//! the two trees' crates apart, and would mix them up in one. The first build takes as
+//! long as any first build.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -57,9 +58,9 @@ impl Scratch {
         let target = std::env::var_os("CARGO_TARGET_DIR");
         let target = target.map_or_else(|| root.join("target"), |given| root.join(given));
         let scratch = Self {
-            tree: target.join("planted"),
+            tree: target.join("planted/tree"),
             root: root.to_path_buf(),
-            target,
+            target: target.join("planted/target"),
         };
         scratch.remove();
         let tree = scratch.tree.to_string_lossy().into_owned();

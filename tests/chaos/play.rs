@@ -8,15 +8,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared::run::start;
 
-use crate::event::{Event, Kind, Outage};
+use crate::event::{Event, Kind, Mishap, Outage, What};
 use crate::execution::{self, Call, Execution};
 use crate::history::History;
 use crate::reader::Seen;
 use crate::runs::{self, Course, EXPIRE, UNDISTURBED};
 use crate::story::Story;
 use crate::support::database;
-use crate::world::{World, ids, pick};
-use crate::{change, end, held};
+use crate::world::{World, all_parts, ids, pick};
+use crate::{change, end, held, rows};
 
 /// Nothing takes as long, whatever happened: it would hang for ever.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -47,13 +47,13 @@ pub(crate) async fn play(history: History, story: Story) -> Result<(), String> {
 async fn happen(world: &World, event: &Event) -> Result<bool, String> {
     world.keep_time().await;
     let (mut seen, is_over) = (Seen::default(), AtomicBool::new(false));
-    let client = &world.client;
+    let client = world.client();
     let work = async {
         let result = Box::pin(act(world, event)).await;
         is_over.store(true, Ordering::Relaxed);
         result
     };
-    let (acted, read) = tokio::join!(work, seen.read(client, &is_over));
+    let (acted, read) = tokio::join!(work, seen.read(&client, &is_over));
     read?;
     acted
 }
@@ -220,6 +220,9 @@ async fn hostile(world: &World, rng: &mut Rng, value: usize) {
     if world.change(&spoil).await.is_some() {
         world.story.tell(format!("  {}", shortened(&spoil)));
         world.debts.lock().unwrap().heal.push(heal);
+        if matches!(table, "locations" | "catalog_items") {
+            world.known.lock().unwrap().lose_sight();
+        }
     }
 }
 
@@ -231,7 +234,7 @@ fn shortened(value: &Value) -> String {
 async fn runs_of(world: &World, status: &str) -> Vec<Execution> {
     let sql = "select run_id, kind, request, redrive_count from sync_runs
         where status = any(string_to_array($1, ',')) order by run_id";
-    let rows = world.client.query(sql, &[&status]).await.unwrap();
+    let rows = world.client().query(sql, &[&status]).await.unwrap();
     let kinds = ["complete_sync", "historical_orders", "migration", "restore"];
     let execution = |row: &tokio_postgres::Row| {
         let kind: &str = row.get("kind");
@@ -251,7 +254,7 @@ async fn late_call(world: &World, rng: &mut Rng) -> Result<bool, String> {
     let Some(execution) = pick(rng, &all) else {
         return Ok(false);
     };
-    let calls = execution::left(&world.client, &execution.run_id, execution.kind).await;
+    let calls = execution::left(&world.client(), &execution.run_id, execution.kind).await;
     let Some(call) = pick(rng, &calls) else {
         return Ok(false);
     };
@@ -281,7 +284,7 @@ async fn redrive(world: &World, rng: &mut Rng) -> Result<bool, String> {
     world
         .story
         .tell(format!("  {run_id} {kind} {}", execution.request));
-    let calls = execution::left(&world.client, &run_id, kind).await;
+    let calls = execution::left(&world.client(), &run_id, kind).await;
     let course = Course {
         world,
         execution,
@@ -293,47 +296,80 @@ async fn redrive(world: &World, rng: &mut Rng) -> Result<bool, String> {
     Ok(kind == "restore")
 }
 
-/// The server ends all sessions, or takes no writes while a sync is under way.
+/// A sync under way while the server fails it.
 async fn server(world: &World, rng: &mut Rng, outage: Outage) -> Result<(), String> {
-    let end_all = "select pg_terminate_backend(pid) from pg_stat_activity
-        where datname = current_database() and application_name like 'square-sync%'";
-    if outage == Outage::AllSessionsEnd {
-        world.sql(end_all).await;
-        return Ok(());
-    }
     let name = world
         .texts("select current_database()::text")
         .await
         .remove(0);
-    let set = async |value: &str| {
-        world
-            .sql(&format!(
-                "alter database {name} set default_transaction_read_only = {value}"
-            ))
-            .await;
-        world.sql(end_all).await;
+    let read_only = format!("alter database {name} set default_transaction_read_only");
+    let end_all = "select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name like 'square-sync%'";
+    let mut mishap = UNDISTURBED;
+    match outage {
+        Outage::AllSessionsEnd => world.sql(end_all).await,
+        Outage::ReadOnly => {
+            world.sql(&format!("{read_only} = on")).await;
+            world.sql(end_all).await;
+        }
+        Outage::DiskFull => {
+            let tables = rows::tables();
+            let table = tables[rng.usize(..tables.len())].name;
+            // Orders are staged in tables that are each session's own.
+            let is_staged = !table.starts_with("order") && rng.bool();
+            let schema = if is_staged { "staging" } else { "public" };
+            world.story.tell(format!("  {schema}.{table}"));
+            world
+                .sql(&FULL.replace("of_table", &format!("{schema}.{table}")))
+                .await;
+        }
+        Outage::Killed => {
+            mishap = Mishap {
+                what: What::ServerDies,
+                call: rng.usize(..5),
+                waits: rng.usize(1..40),
+            };
+        }
+    }
+    let parts = if rng.bool() {
+        json!({})
+    } else {
+        json!({"only": all_parts(), "reconcile": true})
     };
-    set("on").await;
-    let run_id = format!("ro{:06x}", rng.u32(..0x100_0000));
     let execution = Execution {
-        run_id,
+        run_id: format!("s{:06x}", rng.u32(..0x100_0000)),
         kind: "complete_sync",
-        request: json!({}),
+        request: parts,
         redrives: 0,
     };
     let course = Course {
         world,
         execution,
-        mishap: UNDISTURBED,
+        mishap,
         rng: rng.fork(),
     };
     let ended = course.run(vec![Call::Open]).await;
-    set("off").await;
+    match outage {
+        Outage::ReadOnly => {
+            world.sql(&format!("{read_only} = off")).await;
+            world.sql(end_all).await;
+        }
+        Outage::DiskFull => world.sql("drop function is_full cascade").await,
+        Outage::AllSessionsEnd | Outage::Killed => {}
+    }
     world.story.tell(format!("    {:?}", ended?));
     Ok(())
 }
 
-/// A look at a server of a history's own needs no template.
+/// A table that cannot grow, as PostgreSQL says it where there is no room on the disk.
+const FULL: &str = "
+    create function is_full() returns trigger language plpgsql as $$ begin
+        raise exception using errcode = '53100', message = 'could not extend file';
+    end $$;
+    create trigger is_full before insert or update on of_table
+        for each row execute function is_full()";
+
+/// Starts the server that all histories share, before they are timed.
 pub(crate) async fn prepare() {
     database::migrated().await;
 }

@@ -57,10 +57,12 @@ impl Seen {
     ) -> Result<(), String> {
         let sql = statement();
         while !is_over.load(Ordering::Relaxed) {
-            let row = client
-                .query_one(&sql, &[])
-                .await
-                .map_err(|error| format!("{error:?}"))?;
+            let row = match client.query_one(&sql, &[]).await {
+                Ok(row) => row,
+                // The server has died, and what the reader knew of it.
+                Err(_) if client.is_closed() => return Ok(()),
+                Err(error) => return Err(format!("{error:?}")),
+            };
             self.looks += 1;
             for (seen, at, what) in [
                 (&mut self.catalog, 0, "catalog"),

@@ -233,6 +233,7 @@ impl Course<'_> {
                 let times = rng.usize(1..=3);
                 world.change_any(rng, times).await;
             }
+            What::ServerDies => world.kill_server().await,
             What::TokenRevoked => world.square.set_revoked(true).await,
             _ => {}
         }

@@ -2,6 +2,7 @@
 //! what the driver knows of all three.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use fastrand::Rng;
@@ -19,6 +20,7 @@ use crate::known::Known;
 use crate::rows;
 use crate::square::Square;
 use crate::story::Story;
+use crate::support::database::Server;
 use crate::support::{database, run};
 
 /// So small that every list has several pages.
@@ -49,7 +51,9 @@ pub(crate) struct World {
     _account: Running,
     pub(crate) square: Square,
     url: String,
-    pub(crate) client: Client,
+    client: Mutex<Arc<Client>>,
+    /// The database server, if it is this history's own.
+    server: Option<Server>,
     pub(crate) story: Story,
     pub(crate) is_of_now: bool,
     pub(crate) debts: Mutex<Debts>,
@@ -66,14 +70,30 @@ impl World {
         };
         let config = Config::default().with(sizes).unwrap();
         let account = square_sim::start(config, "127.0.0.1:0").unwrap();
-        let url = if history.is_outdated {
-            outdated().await
+        let server = if history.has_own_server {
+            Some(database::own().await)
+        } else {
+            None
+        };
+        let url = if let Some(server) = &server {
+            let url = migrated_up_to(server.url(), schema::wanted()).await;
+            // As a server is that is to survive something.
+            let on_disk = "do $$ begin
+                execute format('alter database %I set synchronous_commit = on', current_database());
+            end $$";
+            let client = database::connect(&url).await;
+            client.batch_execute(on_disk).await.unwrap();
+            url
+        } else if history.is_outdated {
+            let url = database::empty().await;
+            migrated_up_to(&url, schema::wanted() - 1).await
         } else {
             database::migrated().await
         };
         let world = Self {
             square: Square::new(&account.url()),
-            client: database::connect(&url).await,
+            client: Mutex::new(Arc::new(database::connect(&url).await)),
+            server,
             functions: Mutex::new(Arc::new(env(&account.url(), &url))),
             url,
             story,
@@ -86,6 +106,29 @@ impl World {
         world.keep_time().await;
         world.learn().await;
         world
+    }
+
+    /// The driver's own connection.
+    pub(crate) fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.client.lock().unwrap())
+    }
+
+    /// Kills a process of the server, for which PostgreSQL ends all the others and starts
+    /// anew, and waits until it has. Nothing happens where the server is others' too.
+    pub(crate) async fn kill_server(&self) {
+        let Some(server) = &self.server else {
+            return;
+        };
+        let before = self.client();
+        let pid = "select pid::text from pg_stat_activity where pid <> pg_backend_pid()
+            and backend_type = 'client backend' order by application_name desc limit 1";
+        let Some(pid) = self.texts(pid).await.pop() else {
+            return;
+        };
+        let killed = Command::new("kill").args(["-9", &pid]).status();
+        assert!(killed.unwrap().success());
+        let client = database::once_ready(server.url(), &before).await;
+        *self.client.lock().unwrap() = Arc::new(client);
     }
 
     /// The functions as the last call left them.
@@ -155,9 +198,9 @@ impl World {
     /// Looks at the rows there are, and who wrote them.
     pub(crate) async fn look(&self, is_restored: bool) -> Result<Vec<rows::Row>, String> {
         let ended = "select run_id from sync_runs where status not in ('queued', 'running')";
-        let ended = self.client.query(ended, &[]).await.unwrap();
+        let ended = self.client().query(ended, &[]).await.unwrap();
         let ended = ended.iter().map(|row| row.get(0)).collect();
-        let rows = rows::read(&self.client).await;
+        let rows = rows::read(&self.client()).await;
         self.fenced
             .lock()
             .unwrap()
@@ -166,20 +209,23 @@ impl World {
     }
 
     pub(crate) async fn sql(&self, sql: &str) {
-        self.client.batch_execute(sql).await.unwrap();
+        self.client().batch_execute(sql).await.unwrap();
     }
 
     /// The texts in the first column of an answer.
     pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
-        let rows = self.client.query(sql, &[]).await.unwrap();
+        let rows = self.client().query(sql, &[]).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     }
 
     /// Drops the database, so that thousands of histories leave none behind.
     pub(crate) async fn end(self) {
+        if self.server.is_some() {
+            return;
+        }
         let (server, name) = self.url.rsplit_once('/').unwrap();
         let (name, parameters) = name.split_once('?').unwrap_or((name, ""));
-        drop(self.client);
+        drop(self.client());
         let client = database::connect(&format!("{server}/postgres?{parameters}")).await;
         let drop = format!("drop database {name} with (force)");
         client.batch_execute(&drop).await.unwrap();
@@ -190,15 +236,13 @@ fn env(square: &str, database: &str) -> Env {
     run::env(square, database, &SETTINGS)
 }
 
-/// A database as the release before has left it.
-async fn outdated() -> String {
-    let url = database::empty().await;
-    let database = Database::connect(&url.clone().into()).unwrap();
-    let before = i32::try_from(schema::wanted() - 1).unwrap();
-    schema::migrate_up_to(&mut database.client().await.unwrap(), before)
-        .await
-        .unwrap();
-    url
+/// A database as a release of that version has left it.
+async fn migrated_up_to(url: &str, version: i64) -> String {
+    let database = Database::connect(&url.into()).unwrap();
+    let version = i32::try_from(version).unwrap();
+    let mut client = database.client().await.unwrap();
+    schema::migrate_up_to(&mut client, version).await.unwrap();
+    url.to_owned()
 }
 
 /// Something of a list, if there is any.
