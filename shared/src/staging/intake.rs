@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::column::Column;
+use super::copies::Copies;
 use super::load::clear_staging;
 use super::quarantine;
 use super::table::Table;
@@ -33,6 +34,7 @@ pub(crate) struct Intake<'a> {
     pub(crate) context: &'a StepContext<'a>,
     pub(crate) client: Object,
     pub(crate) ledger: Ledger,
+    copies: Copies,
     /// Whether everything is listed, or only what has changed.
     pub(crate) lists_all: bool,
     /// When this step began to ask.
@@ -78,6 +80,7 @@ impl<'a> Intake<'a> {
             context,
             client,
             ledger: Ledger::default(),
+            copies: Copies::default(),
             lists_all,
             now,
             wants_inventory: false,
@@ -108,6 +111,7 @@ impl<'a> Intake<'a> {
         columns: &[&[Column<R>]],
         rows: &[R],
     ) -> Result<usize, SyncError> {
+        self.copies.add(table, columns, rows);
         let (client, attempt) = (&self.client, self.context.attempt);
         let refused = table
             .copy_in(client, attempt, columns, rows, &mut self.ledger)
@@ -139,7 +143,10 @@ impl<'a> Intake<'a> {
     /// The database's.
     pub(crate) async fn replay(&mut self, table: &Table) -> Result<(), SyncError> {
         let (client, attempt) = (&self.client, self.context.attempt);
-        table.replay(client, attempt, &mut self.ledger).await
+        if table.replay(client, attempt, &mut self.ledger).await? {
+            self.copies.may_be(table);
+        }
+        Ok(())
     }
 
     /// The next objects in quarantine, as JSON, that could not be read when they came:
@@ -175,6 +182,9 @@ impl<'a> Intake<'a> {
     /// The database's.
     pub(crate) async fn keep_one_copy(&mut self, table: &Table) -> Result<(), SyncError> {
         let (client, attempt) = (&self.client, self.context.attempt);
+        if !self.copies.may_have(table) {
+            return Ok(());
+        }
         table.dedupe(client, attempt, &mut self.ledger).await
     }
 

@@ -84,7 +84,8 @@ impl Table {
         copy::write(sink, &copy::types(&described), rows).await
     }
 
-    /// Stages once more what waits in quarantine for its parent.
+    /// Stages once more what waits in quarantine for its parent. Returns whether anything
+    /// does.
     ///
     /// # Errors
     /// Any of the database's.
@@ -93,12 +94,10 @@ impl Table {
         client: &Object,
         attempt: i64,
         ledger: &mut Ledger,
-    ) -> Result<(), SyncError> {
-        ledger.added(
-            self.name,
-            client.execute(&self.replay_sql(), &[&attempt]).await?,
-        );
-        Ok(())
+    ) -> Result<bool, SyncError> {
+        let replayed = client.execute(&self.replay_sql(), &[&attempt]).await?;
+        ledger.added(self.name, replayed);
+        Ok(replayed > 0)
     }
 
     /// Keeps the winning copy of each staged key.

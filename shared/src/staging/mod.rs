@@ -13,6 +13,7 @@
 pub(crate) mod absence;
 pub(crate) mod apply;
 pub mod column;
+pub(crate) mod copies;
 pub mod guard;
 pub(crate) mod intake;
 pub mod load;
