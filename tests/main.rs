@@ -12,6 +12,7 @@ mod browser_harness;
 mod cancels;
 mod changes;
 mod deletion;
+mod drift;
 mod elements;
 mod end_to_end;
 mod ended_sign_ins;

@@ -25,6 +25,10 @@ fn every_statement_prepares_against_the_migrated_schema() {
                 table.insert_sql(),
             ]);
             statements.extend(table.first_history_sql());
+            statements.extend(table.drift_sql());
+            for child in account::all_tables() {
+                statements.extend(table.child_drift_sql(child));
+            }
             statements.extend(quarantine::statements(table));
         }
         // Variations are marked together with what hangs on them.

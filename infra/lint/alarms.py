@@ -244,6 +244,7 @@ def of_queues() -> list[Story]:
 
 def of_data_and_page() -> list[Story]:
     added, answers = of_stack("QuarantineAdded"), metric("AWS/ApiGateway", "5xx", ApiId="HttpApi")
+    drift = of_stack("Drift")
     # What the function's own metric says of it too changes nothing.
     crashed = [answers, of_function("Errors", "Api")]
     return [
@@ -253,6 +254,12 @@ def of_data_and_page() -> list[Story]:
             ring(AT, AT + 10), 2 * DAY,
         ),
         Story("QuarantineGrowthAlarm", "no row is set aside", each(added, hourly(0, 2 * DAY), 0)),
+        Story(
+            "DriftAlarm", "the nightly listing finds rows that no delta has brought",
+            both(each(drift, hourly(0, 2 * DAY), 0), each(drift, [AT], 3)), ring(AT, AT + HOUR),
+            2 * DAY,
+        ),
+        Story("DriftAlarm", "no row has drifted", each(drift, hourly(0, 2 * DAY), 0)),
         Story(
             "ApiErrorsAlarm", "the page fails, now and then, for whoever reloads it",
             both(*[each(answers, range(at, at + 4)) for at in range(AT, AT + 3 * HOUR, 30)]),

@@ -11,6 +11,7 @@ use crate::part::Part;
 use crate::run::stats::Stats;
 use crate::run::step::StepContext;
 use crate::square::{self, Endpoint};
+use crate::staging::drift::Expected;
 use crate::staging::table::Table;
 use crate::{catalog, inventory, locations};
 
@@ -78,10 +79,16 @@ pub(crate) async fn apply(
     transaction: &Transaction<'_>,
     lists_all: bool,
 ) -> Result<Stats, SyncError> {
+    // Published is a refresh, or a preview of what is only shown.
+    let mut expected = Expected::default();
     match part {
         Part::Locations => locations::store::apply(context, transaction).await,
-        Part::Catalog => catalog::store::apply(context, transaction, lists_all).await,
-        Part::Inventory => inventory::store::apply(context, transaction, lists_all).await,
+        Part::Catalog => {
+            catalog::store::apply(context, transaction, lists_all, &mut expected).await
+        }
+        Part::Inventory => {
+            inventory::store::apply(context, transaction, lists_all, &mut expected).await
+        }
         Part::Orders => Err(SyncError::Internal("orders stage nothing".to_owned())),
     }
 }

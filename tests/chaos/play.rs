@@ -60,6 +60,9 @@ async fn happen(world: &World, event: &Event) -> Result<bool, String> {
 
 async fn act(world: &World, event: &Event) -> Result<bool, String> {
     let mut rng = Rng::with_seed(event.seed ^ 0x5eed);
+    if matches!(event.kind, Kind::Stale | Kind::Slip) {
+        world.may_drift.store(true, Ordering::Relaxed);
+    }
     match &event.kind {
         Kind::Change { times } => world.change_any(&mut rng, *times).await,
         Kind::ChangeLater { endpoint, request } => {

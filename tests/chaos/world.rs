@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use fastrand::Rng;
@@ -56,6 +57,8 @@ pub(crate) struct World {
     server: Option<Server>,
     pub(crate) story: Story,
     pub(crate) is_of_now: bool,
+    /// Whether a list of Square's was not whole, or a copy not the newest.
+    pub(crate) may_drift: AtomicBool,
     pub(crate) debts: Mutex<Debts>,
     pub(crate) known: Mutex<Known>,
     pub(crate) fenced: Mutex<Fenced>,
@@ -98,6 +101,7 @@ impl World {
             url,
             story,
             is_of_now: history.is_of_now,
+            may_drift: AtomicBool::new(false),
             debts: Mutex::default(),
             known: Mutex::default(),
             fenced: Mutex::default(),

@@ -14,6 +14,7 @@ use crate::postgres::plan::Access;
 use crate::run::stats::{Counts, Stats};
 use crate::run::step::StepContext;
 use crate::staging::apply;
+use crate::staging::drift::Expected;
 use crate::staging::guard;
 use crate::staging::intake::Intake;
 use crate::staging::quarantine;
@@ -24,6 +25,7 @@ pub(crate) async fn apply(
     context: &StepContext<'_>,
     transaction: &Transaction<'_>,
     lists_all: bool,
+    expected: &mut Expected,
 ) -> Result<Stats, SyncError> {
     let access = Access::of(lists_all);
     access.enter_anew(transaction).await?;
@@ -31,11 +33,11 @@ pub(crate) async fn apply(
         transaction.execute(&statement, &[&context.attempt]).await?;
     }
     let mut stats = Stats::new();
-    let categories = apply_objects(context, transaction, &CATEGORIES, access).await?;
+    let categories = apply_objects(context, transaction, &CATEGORIES, access, expected).await?;
     stats.insert("categories".to_owned(), categories);
-    let items = apply_items(context, transaction, access).await?;
+    let items = apply_items(context, transaction, access, expected).await?;
     stats.insert("items".to_owned(), items);
-    let (variations, inventory) = apply_variations(context, transaction, access).await?;
+    let (variations, inventory) = apply_variations(context, transaction, access, expected).await?;
     stats.insert("variations".to_owned(), variations);
     if inventory.deleted > 0 {
         stats.insert("inventory".to_owned(), inventory);
@@ -82,8 +84,9 @@ async fn apply_objects(
     transaction: &Transaction<'_>,
     table: &Table,
     access: Access,
+    expected: &mut Expected,
 ) -> Result<Counts, SyncError> {
-    let upserted = apply::upsert(context, transaction, table, access).await?;
+    let upserted = apply::upsert(context, transaction, table, access, expected).await?;
     let mut counts = upserted.counts;
     if !upserted.was_empty {
         counts.deleted = apply::mark_deleted(context, transaction, table, access).await?;
@@ -96,11 +99,16 @@ async fn apply_items(
     context: &StepContext<'_>,
     transaction: &Transaction<'_>,
     access: Access,
+    expected: &mut Expected,
 ) -> Result<Counts, SyncError> {
-    let counts = apply_objects(context, transaction, &ITEMS, access).await?;
+    let mut counts = apply_objects(context, transaction, &ITEMS, access, expected).await?;
     let attempt = context.attempt;
     transaction
         .execute(&statements::stage_item_categories(access), &[&attempt])
+        .await?;
+    let tables = (&ITEMS, &ITEM_CATEGORIES);
+    expected
+        .count_children(context, transaction, tables, &mut counts)
         .await?;
     apply::write(context, transaction, &ITEM_CATEGORIES, access).await?;
     transaction
@@ -114,6 +122,7 @@ async fn apply_variations(
     context: &StepContext<'_>,
     transaction: &Transaction<'_>,
     access: Access,
+    expected: &mut Expected,
 ) -> Result<(Counts, Counts), SyncError> {
     let attempt = context.attempt;
     for statement in [
@@ -123,7 +132,7 @@ async fn apply_variations(
     ] {
         transaction.execute(&statement, &[&attempt]).await?;
     }
-    let upserted = apply::upsert(context, transaction, &VARIATIONS, access).await?;
+    let upserted = apply::upsert(context, transaction, &VARIATIONS, access, expected).await?;
     let mut variations = upserted.counts;
     for statement in [
         statements::drop_outdated_replays(access),
@@ -132,11 +141,15 @@ async fn apply_variations(
     ] {
         transaction.execute(&statement, &[&attempt]).await?;
     }
-    let run_id = context.run.run_id.as_str();
+    let tables = (&VARIATIONS, &OVERRIDES);
+    expected
+        .count_children(context, transaction, tables, &mut variations)
+        .await?;
     apply::write(context, transaction, &OVERRIDES, access).await?;
     transaction
         .execute(&statements::drop_overrides(access), &[&attempt])
         .await?;
+    let run_id = context.run.run_id.as_str();
     let marked = transaction
         .query_one(&statements::mark_variations(access), &[&attempt, &run_id])
         .await?;

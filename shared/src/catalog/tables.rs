@@ -12,6 +12,7 @@ pub const CATEGORIES: Table = Table {
     columns: &names(&columns::CATEGORIES),
     staging_only: &[],
     version: "version",
+    changed_at: Some("updated_at"),
     rank: OBJECT_RANK,
     has_tombstones: true,
     live: "not @.is_deleted",
@@ -30,6 +31,7 @@ pub const ITEMS: Table = Table {
     columns: &names(&columns::ITEMS),
     staging_only: &names(&columns::ITEMS_IN_STAGING),
     version: "version",
+    changed_at: Some("updated_at"),
     rank: OBJECT_RANK,
     has_tombstones: true,
     // An item of which a living variation was listed has only slipped.
@@ -52,6 +54,7 @@ pub const ITEM_CATEGORIES: Table = Table {
     columns: &["item_id", "category_id", "ordinal"],
     staging_only: &[],
     version: "",
+    changed_at: None,
     rank: &["seq"],
     has_tombstones: false,
     live: "true",
@@ -70,6 +73,7 @@ pub const VARIATIONS: Table = Table {
     columns: &names(&columns::VARIATIONS),
     staging_only: &names(&columns::VARIATIONS_IN_STAGING),
     version: "version",
+    changed_at: Some("updated_at"),
     // A copy that does not name its item must not win over one that does.
     rank: &[
         "is_deleted",
@@ -104,6 +108,7 @@ pub const OVERRIDES: Table = Table {
     ],
     staging_only: &[],
     version: "",
+    changed_at: None,
     rank: &["seq"],
     has_tombstones: false,
     live: "true",

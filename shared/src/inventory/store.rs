@@ -10,6 +10,7 @@ use crate::run::stats::Stats;
 use crate::run::step::StepContext;
 use crate::staging::apply;
 use crate::staging::column::names;
+use crate::staging::drift::Expected;
 use crate::staging::guard;
 use crate::staging::quarantine;
 use crate::staging::table::{History, Table};
@@ -22,6 +23,7 @@ pub const INVENTORY: Table = Table {
     columns: &names(&COLUMNS),
     staging_only: &[],
     version: "calculated_at",
+    changed_at: Some("calculated_at"),
     rank: &["coalesce(calculated_at, '-infinity'::timestamptz)", "seq"],
     has_tombstones: false,
     live: "not @.is_deleted",
@@ -102,6 +104,7 @@ pub(crate) async fn apply(
     context: &StepContext<'_>,
     transaction: &Transaction<'_>,
     lists_all: bool,
+    expected: &mut Expected,
 ) -> Result<Stats, SyncError> {
     let (attempt, run_id) = (context.attempt, context.run.run_id.as_str());
     let access = Access::of(lists_all);
@@ -112,7 +115,7 @@ pub(crate) async fn apply(
     for statement in [quarantine_counts(access), follow_deleted_variations(access)] {
         transaction.execute(&statement, &[&attempt]).await?;
     }
-    let upserted = apply::upsert(context, transaction, &INVENTORY, access).await?;
+    let upserted = apply::upsert(context, transaction, &INVENTORY, access, expected).await?;
     let mut counts = upserted.counts;
     if lists_all && !upserted.was_empty {
         counts.deleted = apply::mark_deleted(context, transaction, &INVENTORY, access).await?;

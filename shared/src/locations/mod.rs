@@ -167,7 +167,7 @@ async fn work(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     intake.keep_one_copy(&LOCATIONS).await?;
     let unknown_zones = zones::warning(&intake.client, &rows).await?;
     let warnings = unknown_zones.into_iter().collect();
-    let apply = async |context: &StepContext<'_>, transaction: &Transaction<'_>, _| {
+    let apply = async |context: &StepContext<'_>, transaction: &Transaction<'_>, _, _: &mut _| {
         store::apply(context, transaction).await
     };
     intake.end(None, warnings, &[LOCATIONS.name], apply).await

@@ -15,6 +15,7 @@ use crate::run::stats::{Stats, count};
 use crate::run::step::StepContext;
 use crate::staging::apply;
 use crate::staging::column::{self, names};
+use crate::staging::drift::Expected;
 use crate::staging::guard;
 use crate::staging::quarantine;
 use crate::staging::table::Table;
@@ -27,6 +28,7 @@ pub const LOCATIONS: Table = Table {
     columns: &names(&COLUMNS),
     staging_only: &[],
     version: "",
+    changed_at: None,
     rank: &["seq"],
     has_tombstones: false,
     live: "@.status is distinct from 'INACTIVE'",
@@ -131,7 +133,14 @@ pub(crate) async fn apply(
     let access = Access::Sets;
     access.enter_anew(transaction).await?;
     guard::check_absence(context, transaction, &LOCATIONS, attempt).await?;
-    let upserted = apply::upsert(context, transaction, &LOCATIONS, access).await?;
+    let upserted = apply::upsert(
+        context,
+        transaction,
+        &LOCATIONS,
+        access,
+        &mut Expected::default(),
+    )
+    .await?;
     let mut counts = upserted.counts;
     let marked = transaction
         .execute(&mark_inactive_sql(), &[&attempt, &run_id])

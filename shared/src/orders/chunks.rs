@@ -25,6 +25,10 @@ pub(super) struct Chunk {
     pub(super) position: Option<Timestamp>,
     pub(super) start_at: Timestamp,
     pub(super) looks_back: bool,
+    /// What was changed before should have been brought already; none where nothing can
+    /// be told.
+    #[serde(default)]
+    pub(super) expected_before: Option<Timestamp>,
     /// Square has refused it once; it is asked for again after all others.
     #[serde(default)]
     pub(super) put_off: bool,
@@ -37,6 +41,8 @@ pub(super) struct Mark {
     settled: bool,
     /// Whether the look-back is due.
     due: bool,
+    /// Whether what a look-back finds is drift.
+    counts_drift: bool,
 }
 
 impl Chunk {
@@ -58,7 +64,7 @@ pub(super) async fn marks(
     let look_back_after = context.env.settings.reconcile_after.as_secs_f64();
     let rows = client
         .query(
-            "select substr(list, 8) as location_id, position, settled,
+            "select substr(list, 8) as location_id, position, settled, counts_drift,
                  reconciled_at is null
                      or reconciled_at < now() - make_interval(secs => $1) as due
              from sync_watermarks where list like 'orders:%' and position is not null",
@@ -69,6 +75,7 @@ pub(super) async fn marks(
         position: row.get("position"),
         settled: row.get("settled"),
         due: row.get::<_, bool>("due") || context.run.request.reconcile,
+        counts_drift: row.get("counts_drift"),
     };
     Ok(rows
         .iter()
@@ -94,11 +101,14 @@ pub(super) fn chunks(location_ids: Vec<String>, marks: &BTreeMap<String, Mark>) 
             OVERLAP
         };
         let start_at = position.and_then(|position| position.checked_sub(back).ok());
+        let can_tell = looks_back && own.iter().all(|mark| mark.counts_drift);
+        let expected = position.filter(|_| can_tell);
         Chunk {
             location_ids: ids.to_vec(),
             position,
             start_at: start_at.unwrap_or(HISTORY_BEGINS),
             looks_back,
+            expected_before: expected.and_then(|position| position.checked_sub(OVERLAP).ok()),
             put_off: false,
         }
     });
@@ -107,6 +117,7 @@ pub(super) fn chunks(location_ids: Vec<String>, marks: &BTreeMap<String, Mark>) 
         position: None,
         start_at: HISTORY_BEGINS,
         looks_back: true,
+        expected_before: None,
         put_off: false,
     });
     known.chain(new).collect()
@@ -115,7 +126,8 @@ pub(super) fn chunks(location_ids: Vec<String>, marks: &BTreeMap<String, Mark>) 
 /// Positions that are still to come say nothing of what was read: those locations go
 /// on after the newest of their orders that are there, with a look-back.
 const HEAL: &str = "
-    update sync_watermarks w set settled = false, reconciled_at = null, position = (
+    update sync_watermarks w set settled = false, counts_drift = false,
+        reconciled_at = null, position = (
         select max(o.updated_at) from orders o
         where o.location_id = substr(w.list, 8) and o.updated_at <= now())
     where w.list like 'orders:%' and w.position > now()";
@@ -198,6 +210,7 @@ mod tests {
             position: position.parse().unwrap(),
             settled,
             due,
+            counts_drift: true,
         }
     }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anew::Anew;
 use super::chunks::{self, Chunk, OVERLAP};
+use super::late::{self, Named};
 use super::page::{Batch, Figures, Given, LINE_ITEMS, ORDERS, Sorter};
 use super::place::Place;
 use super::waiting::Waiting;
@@ -65,6 +66,9 @@ struct Note {
     moved: bool,
     /// Characters that PostgreSQL cannot hold and that were taken out.
     cleaned: u64,
+    /// Some of what has drifted.
+    #[serde(default)]
+    drifted: Named,
 }
 
 /// The work that the step's first call has found. Later calls keep to it: watermarks
@@ -300,8 +304,9 @@ impl Reading<'_> {
         batch: &Batch,
     ) -> Result<Option<i64>, SyncError> {
         let mut transaction = self.context.begin(client).await?;
+        let (run_id, expected) = (&self.context.run.run_id, chunk.expected_before);
         let figures = batch
-            .write(&mut transaction, &self.context.run.run_id)
+            .write_expected(&mut transaction, run_id, expected)
             .await?;
         self.advance(batch, chunk);
         if let Some(place) = self.note.place {
@@ -357,6 +362,7 @@ impl Reading<'_> {
         }
         resumed.count(ORDERS, &figures.orders);
         resumed.count(LINE_ITEMS, &figures.lines);
+        late::add(&mut self.note.drifted, figures.drifted.clone());
         resumed.asked(&self.context.square.counters(), &mut self.told);
         let cleaned = self.context.square.cleaned();
         self.note.cleaned += cleaned - self.cleaned;
@@ -389,6 +395,7 @@ impl Reading<'_> {
             has_asked: self.note.has_asked,
             chunks: self.note.chunks,
             cleaned: self.note.cleaned,
+            drifted: std::mem::take(&mut self.note.drifted),
             ..Note::default()
         };
         self.place = Place::new(None, &[]);
@@ -424,6 +431,7 @@ impl Reading<'_> {
             has_asked: self.note.has_asked,
             chunks: self.note.chunks + 1,
             cleaned: self.note.cleaned,
+            drifted: std::mem::take(&mut self.note.drifted),
             ..Note::default()
         };
         self.place = Place::new(None, &[]);
@@ -471,10 +479,11 @@ impl Reading<'_> {
 
     fn output(&self, resumed: &Resumed<Note>, done: bool) -> Output {
         let run_id = &self.context.run.run_id;
+        let warnings = late::warnings(&resumed.stats, &resumed.note.drifted);
         Output {
             step: StepOutput {
                 notes: text::note(resumed.note.cleaned).into_iter().collect(),
-                ..resumed.output(run_id, "orders", "delta", Vec::new())
+                ..resumed.output(run_id, "orders", "delta", warnings)
             },
             done,
         }
@@ -494,12 +503,12 @@ const ADVANCE: &str = "
 /// read again after it had rested. Parameters: lists, whether nothing new came, whether
 /// the look-back is done, run id, up to which moment positions have rested.
 const SETTLE: &str = "
-    insert into sync_watermarks as w (list, settled, reconciled_at, updated_by_run)
-    select list, false, case when $3 then now() end, $4 from unnest($1::text[]) as given (list)
+    insert into sync_watermarks as w (list, settled, reconciled_at, counts_drift, updated_by_run)
+    select list, false, case when $3 then now() end, $3, $4 from unnest($1::text[]) as given (list)
     on conflict (list) do update set
         settled = $2 and coalesce(w.position < $5::timestamptz, false),
         reconciled_at = coalesce(excluded.reconciled_at, w.reconciled_at),
-        kept_fresh = true, updated_by_run = excluded.updated_by_run";
+        counts_drift = w.counts_drift or $3, kept_fresh = true, updated_by_run = excluded.updated_by_run";
 
 /// For the test that prepares every statement.
 pub(super) const STATEMENTS: [&str; 2] = [ADVANCE, SETTLE];

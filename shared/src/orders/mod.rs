@@ -19,6 +19,7 @@ mod chunks;
 mod columns;
 mod currency;
 mod fresh;
+mod late;
 mod nameless;
 mod net;
 pub mod outage;
@@ -113,6 +114,7 @@ pub fn statements() -> Vec<&'static str> {
         &anew::STATEMENTS[..],
         &chunks::STATEMENTS,
         &fresh::STATEMENTS,
+        &late::STATEMENTS,
         &nameless::STATEMENTS,
         &outage::STATEMENTS,
         &plan::STATEMENTS,

@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use deadpool_postgres::{Object, Transaction};
 use jiff::Timestamp;
 
+use super::late::{self, Found, Named};
 use super::nameless::NamelessOrders;
 use super::rows::OrderRows;
 use super::store::{self, Fate, Origin};
@@ -113,6 +114,8 @@ impl Latest {
 pub(crate) struct Figures {
     pub(crate) orders: Counts,
     pub(crate) lines: Counts,
+    /// What of it has drifted, by data type.
+    pub(super) drifted: Named,
 }
 
 impl Sorter {
@@ -277,8 +280,29 @@ impl Batch {
         transaction: &mut Transaction<'_>,
         run_id: &str,
     ) -> Result<Figures, SyncError> {
-        let (fates, refused) = self.apply(transaction, run_id).await?;
+        self.write_expected(transaction, run_id, None).await
+    }
+
+    /// Writes the page, and returns what it did. What was changed before that time should
+    /// have been brought already: where it was not, that is drift.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn write_expected(
+        &self,
+        transaction: &mut Transaction<'_>,
+        run_id: &str,
+        expected_before: Option<Timestamp>,
+    ) -> Result<Figures, SyncError> {
+        let late = self.late(transaction, expected_before).await?;
+        let (fates, refused) = self.apply(transaction, run_id, &late).await?;
         let mut figures = Figures::default();
+        if expected_before.is_some() {
+            let found = Found::of(&late, &fates);
+            figures.orders.drift = Some(found.orders);
+            figures.lines.drift = Some(found.lines);
+            figures.drifted = found.named;
+        }
         for (id, fate) in &fates {
             if self.fresh.contains(id) {
                 figures.orders.add(&fate.order);
@@ -314,12 +338,32 @@ impl Batch {
         Ok(figures)
     }
 
+    /// Those of its orders that should have been brought already. One that came before and
+    /// could not be placed then was brought.
+    async fn late(
+        &self,
+        transaction: &Transaction<'_>,
+        expected_before: Option<Timestamp>,
+    ) -> Result<HashSet<&str>, SyncError> {
+        let Some(before) = expected_before else {
+            return Ok(HashSet::new());
+        };
+        let orders = self.rows.iter().map(|rows| &rows.order);
+        let old = orders.filter(|order| order.updated_at.is_some_and(|time| time < before));
+        let ids = old.map(|order| order.id.as_str());
+        let ids: Vec<&str> = ids.filter(|id| self.fresh.contains(*id)).collect();
+        let waiting = late::waiting(transaction, &ids).await?;
+        let came = |id: &&str| waiting.contains(*id) || self.named.iter().any(|(one, _)| one == id);
+        Ok(ids.into_iter().filter(|id| !came(id)).collect())
+    }
+
     /// Applies the orders that are placed. One that PostgreSQL cannot hold is set
     /// aside alone: the page is tried in halves until it is found.
     async fn apply(
         &self,
         transaction: &mut Transaction<'_>,
         run_id: &str,
+        late: &HashSet<&str>,
     ) -> Result<(BTreeMap<String, Fate>, Vec<Aside>), SyncError> {
         let (mut fates, mut refused) = (BTreeMap::new(), Vec::new());
         if self.rows.is_empty() {
@@ -335,7 +379,7 @@ impl Batch {
             let applied = if is_new {
                 store::insert(&savepoint, &known, &part, run_id).await
             } else {
-                store::apply(&savepoint, Origin::Square, &part, run_id).await
+                store::apply(&savepoint, Origin::Square, &part, run_id, late).await
             };
             let error = match applied {
                 Ok(applied) => {

@@ -5,6 +5,8 @@
 //! place, and rows that come out equal are not touched: a run that is stopped loses
 //! nothing, and a second one finds little to do.
 
+use std::collections::HashSet;
+
 use deadpool_postgres::Object;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -105,7 +107,8 @@ impl Rederiving<'_> {
             }
             drop(rows);
             let page: Vec<&OrderRows> = page.iter().collect();
-            let fates = store::apply(&transaction, Origin::Raw, &page, run_id).await?;
+            let fates =
+                store::apply(&transaction, Origin::Raw, &page, run_id, &HashSet::new()).await?;
             for fate in fates.values() {
                 resumed.count("orders", &fate.order);
                 resumed.count("line_items", &fate.lines);

@@ -102,12 +102,28 @@ pub async fn locations(client: &Object) -> Result<HashMap<String, Option<String>
 const LOCATIONS: &str = "select id, currency from locations";
 
 /// The outcome of writing one order.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fate {
     pub order: Counts,
     pub lines: Counts,
     /// The table has a newer copy.
     pub is_outdated: bool,
+    /// What of it was otherwise before, if that was asked for.
+    pub differences: Vec<Difference>,
+}
+
+/// A row that is not as Square has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    pub order_id: String,
+    /// The table that it is in.
+    pub table: &'static str,
+    /// Its key, joined by colons.
+    pub id: String,
+    /// Square has it, and we have not.
+    pub is_missing: bool,
+    /// The columns that differ; [`EXTRA`] where Square has no such row.
+    pub what: String,
 }
 
 /// The origin of the rows.
@@ -195,8 +211,9 @@ pub async fn insert(
     Ok(fates.collect())
 }
 
-/// Applies one page and tells of each of its orders. No order may be in it twice,
-/// and each one's location must be known. The rest of the transaction looks up, too.
+/// Applies one page and tells of each of its orders; of those in `late`, what differed. No
+/// order may be in it twice, and each one's location must be known. The rest of the
+/// transaction looks up, too.
 ///
 /// # Errors
 /// The database's.
@@ -205,6 +222,7 @@ pub async fn apply(
     origin: Origin,
     page: &[&OrderRows],
     run_id: &str,
+    late: &HashSet<&str>,
 ) -> Result<BTreeMap<String, Fate>, SyncError> {
     ACCESS.enter(transaction).await?;
     let mut fates: BTreeMap<String, Fate> = page
@@ -225,6 +243,10 @@ pub async fn apply(
         }
         Origin::Raw => rederive_sql(),
     };
+    for one in differences(transaction, late).await? {
+        let fate = fates.entry(one.order_id.clone()).or_default();
+        fate.differences.push(one);
+    }
     for (id, is_new) in changed(transaction, &upsert, run_id).await? {
         let fate = fates.entry(id).or_default();
         count_change(&mut fate.order, is_new);
@@ -325,6 +347,44 @@ async fn drop_outdated(transaction: &Transaction<'_>) -> Result<Vec<String>, Syn
     Ok(ids)
 }
 
+/// What of these orders is not in the tables as it is staged.
+async fn differences(
+    transaction: &Transaction<'_>,
+    late: &HashSet<&str>,
+) -> Result<Vec<Difference>, SyncError> {
+    let mut differences = Vec::new();
+    if late.is_empty() {
+        return Ok(differences);
+    }
+    let ids: Vec<&str> = late.iter().copied().collect();
+    for table in TABLES {
+        for row in run(transaction, &table.differing_sql(), &[&ids]).await? {
+            differences.push(Difference {
+                order_id: row.get(0),
+                table: table.name,
+                id: row.get(1),
+                is_missing: row.get(2),
+                what: row.get(3),
+            });
+        }
+    }
+    for table in PARTS {
+        for row in run(transaction, &ORDERS.extra_sql(table), &[&ids]).await? {
+            differences.push(Difference {
+                order_id: row.get(0),
+                table: table.name,
+                id: row.get(1),
+                is_missing: false,
+                what: EXTRA.to_owned(),
+            });
+        }
+    }
+    Ok(differences)
+}
+
+/// What is said of a row that Square does not have.
+pub(super) const EXTRA: &str = "extra";
+
 fn count_change(counts: &mut Counts, is_new: bool) {
     if is_new {
         counts.created += 1;
@@ -380,6 +440,8 @@ pub fn statements() -> (Vec<String>, Vec<String>) {
     ];
     uses.extend(tables.iter().map(|table| table.upsert_sql()));
     uses.extend(PARTS.iter().map(|table| ORDERS.delete_missing_sql(table)));
+    uses.extend(tables.iter().map(|table| table.differing_sql()));
+    uses.extend(PARTS.iter().map(|table| ORDERS.extra_sql(table)));
     uses.extend(PARTS.iter().map(|table| ORDERS.drop_children_sql(table)));
     let creates = tables.iter().map(|table| table.create_sql()).collect();
     (creates, uses)

@@ -13,7 +13,7 @@ use deadpool_postgres::GenericClient;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::stats;
+use super::stats::{self, Drift};
 use super::summary::{self, Summary};
 
 const NAMESPACE: &str = "SquareSync";
@@ -77,6 +77,7 @@ pub fn of_run(stack: &str, run: &Summary, now: Timestamp) -> Vec<Value> {
             ("Deleted", counts.deleted),
             ("Unchanged", counts.unchanged),
             ("Quarantined", counts.quarantined),
+            ("Drift", counts.drift.map_or(0, |drift| drift.total())),
         ]
         .into_iter()
         .filter(|(_, count)| *count != 0)
@@ -101,6 +102,10 @@ pub fn of_run(stack: &str, run: &Summary, now: Timestamp) -> Vec<Value> {
         ("QuarantineOpen", "Count", figure(run.quarantine_waiting)),
         ("QuarantineAdded", "Count", figure(run.quarantine_added)),
     ];
+    let drift = run.stats.values().filter_map(|counts| counts.drift);
+    if let Some(drift) = drift.reduce(Drift::and) {
+        of_stack.push(("Drift", "Count", figure(drift.total())));
+    }
     // For the alarm on silence: a run limited to some data types is no sign of life.
     if run.status == "succeeded" && run.is_whole() {
         of_stack.push(("WholeSyncs", "Count", 1.0));

@@ -19,6 +19,37 @@ pub struct Counts {
     pub deleted: i64,
     pub unchanged: i64,
     pub quarantined: i64,
+    /// Those of them that are drift; none where that cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+}
+
+/// Rows that only a whole listing or a look-back has brought, although Square changed
+/// them so long ago that a delta should have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    pub created: i64,
+    pub updated: i64,
+    /// By tombstones: of the catalog alone.
+    pub deleted: i64,
+}
+
+impl Drift {
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> i64 {
+        self.created + self.updated + self.deleted
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            created: self.created + other.created,
+            updated: self.updated + other.updated,
+            deleted: self.deleted + other.deleted,
+        }
+    }
 }
 
 impl Counts {
@@ -40,6 +71,10 @@ impl Counts {
         self.deleted += other.deleted;
         self.unchanged += other.unchanged;
         self.quarantined += other.quarantined;
+        self.drift = match (self.drift, other.drift) {
+            (Some(ours), Some(theirs)) => Some(ours.and(theirs)),
+            (ours, theirs) => ours.or(theirs),
+        };
     }
 
     /// Rows that were written.

@@ -21,6 +21,8 @@ pub struct Watermark {
     pub settled: bool,
     /// Whether everything is to be listed again.
     pub reconcile_due: bool,
+    /// Whether what a whole listing finds and no delta has brought is drift.
+    pub counts_drift: bool,
 }
 
 impl Watermark {
@@ -38,6 +40,7 @@ impl Watermark {
         let row = client
             .query_opt(
                 "select case when position <= now() then position end as position, settled,
+                     counts_drift and not reconcile_wanted as counts_drift,
                      reconcile_wanted or reconciled_at is null
                      or reconciled_at < now() - make_interval(secs => $2)
                      or coalesce(position > now(), false) as due
@@ -54,6 +57,7 @@ impl Watermark {
                 position: row.get("position"),
                 settled: row.get("settled"),
                 reconcile_due: row.get("due"),
+                counts_drift: row.get("counts_drift"),
             },
         ))
     }
@@ -79,6 +83,8 @@ impl Watermark {
             position,
             settled: rested && position == self.position,
             reconcile_due: false,
+            // From one listing of everything to the next, deltas are to bring it all.
+            counts_drift: true,
         }
     }
 
@@ -98,15 +104,23 @@ impl Watermark {
         client
             .execute(
                 "insert into sync_watermarks as w
-                     (list, position, settled, reconciled_at, updated_by_run)
+                     (list, position, settled, reconciled_at, counts_drift, updated_by_run)
                  values ($1, case when $2::timestamptz > now() then now() else $2 end, $3,
-                     case when $4 then now() end, $5)
+                     case when $4 then now() end, $4 and $6, $5)
                  on conflict (list) do update set position = excluded.position,
                      settled = excluded.settled,
                      reconciled_at = coalesce(excluded.reconciled_at, w.reconciled_at),
                      reconcile_wanted = w.reconcile_wanted and not $4,
+                     counts_drift = case when $4 then $6 else w.counts_drift end,
                      updated_by_run = excluded.updated_by_run",
-                &[&list, &self.position, &self.settled, &reconciled, &run_id],
+                &[
+                    &list,
+                    &self.position,
+                    &self.settled,
+                    &reconciled,
+                    &run_id,
+                    &self.counts_drift,
+                ],
             )
             .await?;
         Ok(())
@@ -147,7 +161,7 @@ mod tests {
         let mark = Watermark {
             position: Some(at("2026-01-01T00:10:00Z")),
             settled: false,
-            reconcile_due: false,
+            ..Watermark::default()
         };
         for newest in ["2025-01-01T00:00:00Z", "2027-01-01T00:00:00Z"] {
             let moved = advanced(&mark, newest, "2026-01-01T00:20:00Z");

@@ -2,6 +2,7 @@
 
 use deadpool_postgres::Transaction;
 
+use super::drift::Expected;
 use super::quarantine;
 use super::table::Table;
 use crate::error::SyncError;
@@ -17,8 +18,8 @@ pub(crate) struct Upserted {
     pub(crate) was_empty: bool,
 }
 
-/// Inserts what is new and changes what differs, and counts what was set aside, too;
-/// nothing is marked as deleted yet.
+/// Inserts what is new and changes what differs. Counts what was set aside, too, and
+/// what deltas should have brought; nothing is marked as deleted yet.
 ///
 /// # Errors
 /// The database's.
@@ -27,14 +28,17 @@ pub(crate) async fn upsert(
     transaction: &Transaction<'_>,
     table: &Table,
     access: Access,
+    expected: &mut Expected,
 ) -> Result<Upserted, SyncError> {
     let attempt = context.attempt;
     let staged = transaction
         .query_one(&table.staged_sql(), &[&attempt])
         .await?
         .get(0);
+    let drift = expected.count(transaction, table, attempt).await?;
     let (written, was_empty) = write(context, transaction, table, access).await?;
     let mut counts = Counts::new(staged, written);
+    counts.drift = drift;
     counts.quarantined = quarantine::count(transaction, attempt, table.data_type).await?;
     Ok(Upserted { counts, was_empty })
 }

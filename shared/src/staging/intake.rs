@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::column::Column;
 use super::copies::Copies;
+use super::drift::Expected;
 use super::load::clear_staging;
 use super::quarantine;
 use super::table::Table;
@@ -176,7 +177,7 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    /// Leaves one copy of each object in the table's staging.
+    /// Leaves one copy of each object in the table's staging, if any may have two.
     ///
     /// # Errors
     /// The database's.
@@ -186,6 +187,16 @@ impl<'a> Intake<'a> {
             return Ok(());
         }
         table.dedupe(client, attempt, &mut self.ledger).await
+    }
+
+    /// The time before which all changes should have come with a delta; none where a
+    /// delta is read, or where a listing has been made no longer ago than rows that are
+    /// not of this account's course.
+    fn expected_before(&self) -> Option<Timestamp> {
+        let (list, watermark) = self.list.as_ref()?;
+        let counts = self.lists_all && watermark.counts_drift;
+        let position = watermark.position.filter(|_| counts)?;
+        position.checked_sub(list.overlap).ok()
     }
 
     /// Returns the way in which the rows are looked up where they are applied.
@@ -205,11 +216,20 @@ impl<'a> Intake<'a> {
         newest: Option<Timestamp>,
         warnings: Vec<String>,
         written: &[&str],
-        apply: impl AsyncFnOnce(&StepContext<'_>, &Transaction<'_>, bool) -> Result<Stats, SyncError>,
+        apply: impl AsyncFnOnce(
+            &StepContext<'_>,
+            &Transaction<'_>,
+            bool,
+            &mut Expected,
+        ) -> Result<Stats, SyncError>,
     ) -> Result<StepOutput, SyncError> {
         let (context, lists_all) = (self.context, self.lists_all);
         let unnamed = quarantine::unnamed_warning(&self.client, context.attempt).await?;
-        let warnings = unnamed.into_iter().chain(warnings).collect();
+        let mut warnings: Vec<String> = unnamed.into_iter().chain(warnings).collect();
+        let mut expected = Expected {
+            before: self.expected_before(),
+            ..Expected::default()
+        };
         let mark = self.list.map(|(list, watermark)| {
             let mark = watermark.advance(newest, self.now, list.overlap);
             (list.name, mark)
@@ -226,7 +246,8 @@ impl<'a> Intake<'a> {
             };
             return context.leave_staged(transaction, staged, warnings).await;
         }
-        let stats = apply(context, &transaction, lists_all).await?;
+        let stats = apply(context, &transaction, lists_all, &mut expected).await?;
+        warnings.append(&mut expected.warnings);
         plan::analyze(&transaction, written, total([&stats]).written()).await?;
         if let Some((list, mark)) = mark {
             let run_id = &context.run.run_id;

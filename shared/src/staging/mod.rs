@@ -9,11 +9,13 @@
 //! - `quarantine` keeps what cannot be placed.
 //! - `absence` asks Square for what a whole listing lacks, before that counts as gone;
 //!   `guard` refuses to delete too much at once.
+//! - `drift` counts what a whole listing finds and no delta has brought.
 
 pub(crate) mod absence;
 pub(crate) mod apply;
 pub mod column;
 pub(crate) mod copies;
+pub mod drift;
 pub mod guard;
 pub(crate) mod intake;
 pub mod load;

@@ -145,6 +145,50 @@ impl PageTable {
         )
     }
 
+    /// Names the staged rows of some parents that are not in the table as they are here,
+    /// with the columns that differ, all of them for a row that is not there. Returns the
+    /// parent's id, the row's, whether it is missing, and the columns. Parameter: the
+    /// parents' ids.
+    pub(crate) fn differing_sql(&self) -> String {
+        let [parent, ..] = self.key else {
+            unreachable!("every table has a key")
+        };
+        let what: Vec<String> = values(self.columns, self.key)
+            .iter()
+            .map(|column| {
+                format!("case when t.{column} is distinct from s.{column} then '{column}' end")
+            })
+            .collect();
+        let id: Vec<String> = self.key.iter().map(|part| format!("s.{part}")).collect();
+        format!(
+            "select s.{parent}, {id}, t.{parent} is null, concat_ws(', ', {what}) \
+             from {staged} s {current} where s.{parent} = any ($1) \
+             and (t.{parent} is null or ({theirs}) is distinct from ({ours}))",
+            id = id.join(" || ':' || "),
+            what = what.join(", "),
+            staged = self.staged,
+            current = ACCESS.left_join(self.name, "t", &ACCESS.same_key(self.key, "s", "t")),
+            theirs = prefixed(self.columns, "t."),
+            ours = prefixed(self.columns, "s."),
+        )
+    }
+
+    /// Names a child's rows that their parent no longer has: the parent's id and the
+    /// row's. Parameter: the parents' ids.
+    pub(crate) fn extra_sql(&self, child: &Self) -> String {
+        let ([id], [parent, name]) = (self.key, child.key) else {
+            unreachable!("a parent has one column for a key, and a child one more")
+        };
+        let kept = child.kept;
+        let extra = format!("t.{parent} = o.{id} and t.{name} <> all (o.{kept})");
+        format!(
+            "select t.{parent}, t.{parent} || ':' || t.{name} from {staged} o {present} \
+             where o.{id} = any ($1)",
+            staged = self.staged,
+            present = ACCESS.join(child.name, "t", &extra),
+        )
+    }
+
     /// Copies rows into the temporary table.
     ///
     /// # Errors

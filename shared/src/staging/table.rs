@@ -24,6 +24,9 @@ pub struct Table {
     /// The column that says which of two copies is newer; a copy older than the
     /// table's own row is left alone, unless that row is of a time still to come.
     pub version: &'static str,
+    /// The column that says when Square changed an object last; none where deltas do
+    /// not go by it.
+    pub changed_at: Option<&'static str>,
     /// The expressions that make one staged copy win over another of the same key: the
     /// first that differs decides, and the greatest wins.
     pub rank: &'static [&'static str],
@@ -158,6 +161,26 @@ impl Table {
             ),
             None => (String::new(), String::new()),
         };
+        let values = values(self.columns, self.key);
+        format!(
+            "with changed as (select s.* from {changed} order by {key}), \
+             written as (insert into {name} \
+             ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
+             select {columns}, now(), now(), $2 from changed \
+             {or_change} returning {wanted}(xmax = 0) as is_new){further} \
+             select count(*) filter (where is_new) as created, \
+             count(*) filter (where not is_new) as updated from written",
+            name = self.name,
+            changed = self.changed_from(access, ""),
+            key = prefixed(self.key, "s."),
+            columns = self.columns.join(", "),
+            or_change = or_change(self.key, &values),
+        )
+    }
+
+    /// The staged rows (`s`) that are new or differ from the table's own (`t`), beside
+    /// what another join finds of them, as far as the conditions. Parameter: attempt.
+    pub(super) fn changed_from(&self, access: Access, join: &str) -> String {
         let live = if self.has_tombstones {
             "not s.is_deleted and "
         } else {
@@ -177,25 +200,15 @@ impl Table {
         } else {
             String::new()
         };
-        let values = values(self.columns, self.key);
         format!(
-            "with changed as (select s.* from staging.{name} s {current} \
+            "staging.{name} s {current}{join} \
              where s.attempt = $1 and {live}(t.{first} is null or \
-             {newer}{revived}({theirs}) is distinct from ({ours})) order by {key}), \
-             written as (insert into {name} \
-             ({columns}, first_synced_at, last_changed_at, last_changed_by_run) \
-             select {columns}, now(), now(), $2 from changed \
-             {or_change} returning {wanted}(xmax = 0) as is_new){further} \
-             select count(*) filter (where is_new) as created, \
-             count(*) filter (where not is_new) as updated from written",
+             {newer}{revived}({theirs}) is distinct from ({ours}))",
             name = self.name,
             current = access.left_join(self.name, "t", &access.same_key(self.key, "s", "t")),
             first = self.key[0],
             theirs = prefixed(self.columns, "t."),
             ours = prefixed(self.columns, "s."),
-            key = prefixed(self.key, "s."),
-            columns = self.columns.join(", "),
-            or_change = or_change(self.key, &values),
         )
     }
 
@@ -398,6 +411,7 @@ mod tests {
         columns: &["id", "label", "version"],
         staging_only: &[],
         version: "version",
+        changed_at: Some("updated_at"),
         rank: &["coalesce(version, 0)", "seq"],
         has_tombstones: false,
         live: "not @.is_deleted",

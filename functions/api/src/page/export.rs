@@ -37,7 +37,7 @@ const RUN_COLUMNS: [&str; 17] = [
     "quarantined",
     "error",
 ];
-const RESULT_COLUMNS: [&str; 7] = [
+const RESULT_COLUMNS: [&str; 8] = [
     "step",
     "data_type",
     "created",
@@ -45,6 +45,7 @@ const RESULT_COLUMNS: [&str; 7] = [
     "deleted",
     "unchanged",
     "quarantined",
+    "drift",
 ];
 
 type Asked = Result<Query<Window>, QueryRejection>;
@@ -148,6 +149,7 @@ fn result_rows(run: &RunView) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for step in &run.steps {
         for (data_type, counts) in &step.stats {
+            let drift = counts.drift.as_ref();
             rows.push(vec![
                 step.step.clone(),
                 data_type.clone(),
@@ -156,6 +158,7 @@ fn result_rows(run: &RunView) -> Vec<Vec<String>> {
                 counts.deleted.to_string(),
                 counts.unchanged.to_string(),
                 counts.quarantined.to_string(),
+                drift.map_or_else(String::new, |drift| drift.total().to_string()),
             ]);
         }
     }

@@ -8,7 +8,7 @@ use crate::runs::view::{CountsView, RunView, StepView};
 /// A row of the table of results.
 pub(crate) struct ResultRow {
     pub(crate) name: String,
-    pub(crate) figures: [String; 5],
+    pub(crate) figures: Vec<String>,
 }
 
 impl RunView {
@@ -82,6 +82,7 @@ impl RunView {
 
     /// Each data type's figures, and their sum.
     pub(crate) fn results(&self) -> Vec<ResultRow> {
+        let tells_drift = self.tells_drift();
         let row = |name: &str, counts: &CountsView| ResultRow {
             name: spaced(name),
             figures: [
@@ -91,7 +92,13 @@ impl RunView {
                 counts.unchanged,
                 counts.quarantined,
             ]
-            .map(number),
+            .into_iter()
+            .map(number)
+            .chain(tells_drift.then(|| {
+                let drift = counts.drift.as_ref();
+                drift.map_or_else(String::new, |drift| number(drift.total()))
+            }))
+            .collect(),
         };
         let mut rows: Vec<ResultRow> = self
             .steps
@@ -103,6 +110,12 @@ impl RunView {
             rows.push(row("total", totals));
         }
         rows
+    }
+
+    /// Whether any listing of its could tell what deltas had missed.
+    pub(crate) fn tells_drift(&self) -> bool {
+        let mut stats = self.steps.iter().flat_map(|step| &step.stats);
+        stats.any(|(_, counts)| counts.drift.is_some())
     }
 
     /// Created, updated and deleted.

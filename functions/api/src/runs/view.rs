@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use shared::run::console;
-use shared::run::stats::{self, Counts};
+use shared::run::stats::{self, Counts, Drift};
 use utoipa::ToSchema;
 
 use super::store::{RunRow, SquareView, StepRow, WindowsView};
@@ -135,6 +135,21 @@ pub(crate) struct CountsView {
     pub(crate) unchanged: i64,
     /// Objects that wait in quarantine.
     pub(crate) quarantined: i64,
+    /// Those of them that deltas should have brought long ago; only of a whole listing or
+    /// a look-back that can tell.
+    #[schema(value_type = DriftView, required = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) drift: Option<DriftView>,
+}
+
+/// Counts of what only a whole listing or a look-back has brought.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Drift)]
+pub(crate) struct DriftView {
+    pub(crate) created: i64,
+    pub(crate) updated: i64,
+    /// By tombstones: of the catalog alone.
+    pub(crate) deleted: i64,
 }
 
 /// A page of the history, newest run first.
@@ -243,6 +258,7 @@ impl From<Counts> for CountsView {
             deleted,
             unchanged,
             quarantined,
+            drift,
         } = counts;
         Self {
             created,
@@ -250,6 +266,29 @@ impl From<Counts> for CountsView {
             deleted,
             unchanged,
             quarantined,
+            drift: drift.map(DriftView::from),
+        }
+    }
+}
+
+impl DriftView {
+    /// All of it.
+    pub(crate) fn total(&self) -> i64 {
+        self.created + self.updated + self.deleted
+    }
+}
+
+impl From<Drift> for DriftView {
+    fn from(drift: Drift) -> Self {
+        let Drift {
+            created,
+            updated,
+            deleted,
+        } = drift;
+        Self {
+            created,
+            updated,
+            deleted,
         }
     }
 }
