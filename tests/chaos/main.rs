@@ -172,7 +172,7 @@ async fn run(arguments: &Arguments, jobs: usize) -> bool {
     }
     let chosen = tree::number();
     let seeds = (1..=HALF).chain((0..HALF).map(|number| chosen.wrapping_add(number)));
-    let is_sound = many::play(seeds.collect(), jobs, arguments.hunt).await;
+    let is_sound = planted::all_fit() && many::play(seeds.collect(), jobs, arguments.hunt).await;
     println!("test {NAME} ... {}", if is_sound { "ok" } else { "FAILED" });
     is_sound
 }

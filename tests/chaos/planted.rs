@@ -34,6 +34,20 @@ pub(crate) fn try_all(name: &str, jobs: usize) -> bool {
     is_all_found
 }
 
+/// Whether each patch still fits the sources; says which does not.
+pub(crate) fn all_fit() -> bool {
+    let root = Checkout::find().unwrap().root().to_path_buf();
+    let misfits = patches(&root, "").into_iter().filter_map(|patch| {
+        let arguments = ["apply", "--check", &patch.to_string_lossy()];
+        git(&root, &arguments).err()
+    });
+    let misfits: Vec<String> = misfits.collect();
+    for misfit in &misfits {
+        println!("a planted defect has to be planted anew: {misfit}");
+    }
+    misfits.is_empty()
+}
+
 fn patches(root: &Path, name: &str) -> Vec<PathBuf> {
     let folder = std::fs::read_dir(root.join("tests/planted")).unwrap();
     let files = folder.map(|entry| entry.unwrap().path());
