@@ -39,6 +39,24 @@ fn a_schedules_second_delivery_starts_nothing() {
     });
 }
 
+/// An execution's first step may come twice like any other.
+#[test]
+fn a_skipped_runs_first_step_says_why_each_time() {
+    run(async {
+        let world = World::small().await;
+        world.open("first", json!({})).await.unwrap();
+        let request = json!({"trigger": "schedule"});
+        let skipped = world.open("second", request.clone()).await.unwrap();
+        assert!(
+            skipped
+                .warning
+                .as_ref()
+                .is_some_and(|why| why.contains("first"))
+        );
+        assert_eq!(world.open("second", request).await.unwrap(), skipped);
+    });
+}
+
 /// What a request gets that is asked for through the API.
 async fn queued(world: &World, kind: Kind, request: Value) -> Queued {
     let request = Request::parse(kind, request).unwrap();

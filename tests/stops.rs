@@ -116,6 +116,22 @@ fn a_silent_run_whose_steps_are_done_ended_at_the_last_of_them() {
 }
 
 #[test]
+fn a_run_whose_steps_are_not_done_is_not_closed_as_succeeded() {
+    run(async {
+        let world = World::small().await;
+        world.open("early", json!({})).await.unwrap();
+        world.step("early", "locations").await.unwrap();
+        let input = json!({"kind": "complete_sync", "run_id": "early"});
+        let input = serde_json::from_value(input).unwrap();
+        let closed = finish::close(&world.env.database, None, input, deadline()).await;
+        let error = closed.unwrap_err();
+        assert!(error.to_string().contains("catalog is not done"), "{error}");
+        let open = "select count(*) from sync_runs where run_id = 'early' and status = 'running'";
+        assert_eq!(world.number(open).await, 1);
+    });
+}
+
+#[test]
 fn a_step_that_comes_just_after_a_stop_does_not_take_the_lease_up_again() {
     run(async {
         let world = World::small().await;
@@ -229,7 +245,11 @@ fn a_step_does_not_take_up_the_lease_of_a_run_that_was_just_closed() {
                 .number("select lease_token from sync_runs order by started_at desc limit 1")
                 .await;
             let mut input = json!({"kind": "complete_sync", "run_id": run_id});
-            if !failure.is_null() {
+            if failure.is_null() {
+                for step in ["locations", "catalog", "inventory"] {
+                    world.step(&run_id, step).await.unwrap();
+                }
+            } else {
                 input["failure"] = failure.clone();
             }
             let input = serde_json::from_value(input).unwrap();

@@ -127,7 +127,10 @@ async fn earlier_result(client: &Object, run_id: &str) -> Result<Option<Output>,
         return Ok(None);
     };
     if run.status == "skipped" {
-        return Ok(Some(describe(run_id, &run.request, "skipped")));
+        return Ok(Some(Output {
+            warning: store::end_note(client, run_id).await?,
+            ..describe(run_id, &run.request, "skipped")
+        }));
     }
     let record = store::step(client, run_id, "preflight").await?;
     record

@@ -261,6 +261,20 @@ elsewhere or timed out. Nothing half-done was kept; the next run went on from th
     skip_unfinished_steps(client, run_id).await
 }
 
+/// Why the run did nothing or made way, if it did.
+pub(crate) async fn end_note(
+    client: &impl GenericClient,
+    run_id: &str,
+) -> Result<Option<String>, SyncError> {
+    let row = client
+        .query_opt(
+            "select warnings ->> 0 from sync_runs where run_id = $1",
+            &[&run_id],
+        )
+        .await?;
+    Ok(row.and_then(|row| row.get(0)))
+}
+
 /// Why the run failed, if it did.
 pub(crate) async fn failure(
     client: &impl GenericClient,
@@ -311,6 +325,25 @@ pub(crate) async fn step_under_way(
         .query_opt(
             "select step from sync_steps where run_id = $1 and status in ('running', 'pending')
              order by status = 'running' desc, ordinal limit 1",
+            &[&run_id],
+        )
+        .await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+/// The first step that the run has not done, its last one aside.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn undone_step(
+    client: &impl GenericClient,
+    run_id: &str,
+) -> Result<Option<String>, SyncError> {
+    let row = client
+        .query_opt(
+            "select step from sync_steps
+             where run_id = $1 and step <> 'finish' and status <> 'succeeded'
+             order by ordinal limit 1",
             &[&run_id],
         )
         .await?;
