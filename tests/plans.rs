@@ -44,6 +44,7 @@ impl History {
             ("INVENTORY_BATCH_SIZE", "180"),
             ("ORDERS_BATCH_SIZE", "50"),
             ("BACKUPS_KEPT", "1"),
+            ("SCRUB_DAYS", "2"),
             ("DATABASE_STORAGE_LIMIT_BYTES", "1000000000000"),
         ];
         let world = World {
@@ -151,6 +152,18 @@ async fn whole_history(size: usize, belief: Belief) -> Touched {
         "update orders set updated_at = updated_at + interval '1 hour' where hashtext(id) % 2 = 0";
     history.world.client.batch_execute(newer).await.unwrap();
     history.sync(json!({"trigger": "schedule"})).await;
+    // All of that is older than what look-backs expect to find.
+    let world = &history.world;
+    world
+        .account
+        .clock(json!({"advance_seconds": 86_400}))
+        .await;
+    world.account.change(json!([{"op": "add_order"}])).await;
+    history.sync(json!({"trigger": "schedule"})).await;
+    for _ in 0..3 {
+        let night = json!({"trigger": "schedule", "only": ["orders"], "reconcile": true});
+        history.sync(night).await;
+    }
     migrate(&mut history).await;
 
     // What a refresh has to keep, because it cannot be read.
@@ -405,7 +418,7 @@ async fn assert_linear(story: Story) -> Touched {
 
 /// Statements of a single row, found by its key, that no story has; and of the sign-ins
 /// that were ended within a day, which are a handful.
-const SINGLE: [&str; 14] = [
+const SINGLE: [&str; 15] = [
     "insert into locations ( … , first_synced_at, last_changed_at, last_changed_by_run) values",
     "update sync_leases set expires_at",
     "select run_id, kind, request from sync_runs where idempotency_key",
@@ -414,6 +427,7 @@ const SINGLE: [&str; 14] = [
     "update sync_runs set execution_arn",
     "update sync_runs set idempotency_key = null",
     "update sync_order_windows set error_name",
+    "insert into sync_order_windows (run_id, location_ids, begins_at, ends_at, done_at) values",
     "insert into audit_log",
     "insert into sync_ended_sign_ins",
     "select exists (select from sync_ended_sign_ins",

@@ -350,7 +350,7 @@ PLANTED = [
         "an alarm that looks back for a fortnight",
         "      EvaluationPeriods: 24\n      DatapointsToAlarm: 1\n      TreatMissingData: notBreaching\n\n  # Whoever",
         "      EvaluationPeriods: 336\n      DatapointsToAlarm: 1\n      TreatMissingData: notBreaching\n\n  # Whoever",
-        ["QuarantineGrowthAlarm: it looks back 1209600 seconds, and AWS allows 604800"],
+        ["DriftAlarm: it looks back 1209600 seconds, and AWS allows 604800"],
     ),
     (
         "an alarm that looks back for two days by minutes",

@@ -194,10 +194,10 @@ impl Table {
                  union \
                  select t.{holder} from {child} t \
                  left join staging.{child} c on c.attempt = $1 and {same} \
-                 where c.attempt is null), \
-             named as (select {id} from late join given using ({id})) \
-             select count(*) as updated, array(select {id} || ' ({child})' from named \
-             order by {id} limit $3) as named from named",
+                 where c.attempt is null) \
+             select count(late.{id}) as updated, coalesce((array_agg( \
+             {id} || ' ({child})' order by {id}) filter (where late.{id} is not null))[1:$3::bigint::int], \
+             '{{}}') as named from given left join late using ({id})",
             name = self.name,
             version = self.version,
             child = child.name,
