@@ -46,6 +46,7 @@ mod refresh;
 mod refresh_end_to_end;
 mod refused_locations;
 mod request_limit;
+mod scrub;
 mod siblings;
 mod state_machine;
 mod statements;

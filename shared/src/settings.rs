@@ -47,6 +47,8 @@ pub struct Settings {
     pub square_concurrency: u32,
     /// Age of the last reconcile from which a run lists everything again.
     pub reconcile_after: Duration,
+    /// Nights in which all orders of the past are read again; 0 for none.
+    pub scrub_days: u32,
     /// Share of a table's live rows, in per cent, that a run may delete unasked.
     pub deletion_guard_percent: u32,
     /// Replaced accounts that a full refresh keeps.
@@ -88,6 +90,7 @@ impl Settings {
             )?,
             square_concurrency: source.number("SQUARE_CONCURRENCY", 4, 1, 64)?,
             reconcile_after: source.duration("RECONCILE_AFTER", "24h")?,
+            scrub_days: source.number("SCRUB_DAYS", 90, 0, 3650)?,
             deletion_guard_percent: source.number("DELETION_GUARD_PERCENT", 30, 0, 100)?,
             backups_kept: source.backups_kept()?,
             database_storage_limit_bytes: source.bytes("DATABASE_STORAGE_LIMIT_BYTES")?,
@@ -243,6 +246,7 @@ mod tests {
             ("INVENTORY_BATCH_SIZE", "1001"),
             ("SQUARE_CONCURRENCY", "many"),
             ("RECONCILE_AFTER", "-1h"),
+            ("SCRUB_DAYS", "-1"),
             ("DELETION_GUARD_PERCENT", "101"),
             ("DATABASE_STORAGE_LIMIT_BYTES", "1 GB"),
         ] {

@@ -189,6 +189,11 @@ fn sync(rng: &mut Rng) -> Value {
     } else if is(rng, 4) {
         request.insert("idempotency_key".to_owned(), json!(rng.u16(..).to_string()));
     }
+    // What the schedule starts every night.
+    if is(rng, 8) {
+        return json!({"trigger": "schedule", "scheduled_time": rng.u16(..).to_string(),
+            "only": ["orders"], "reconcile": true});
+    }
     Value::Object(request)
 }
 

@@ -223,7 +223,7 @@ async fn hostile(world: &World, rng: &mut Rng, value: usize) {
     if world.change(&spoil).await.is_some() {
         world.story.tell(format!("  {}", shortened(&spoil)));
         world.debts.lock().unwrap().heal.push(heal);
-        if matches!(table, "locations" | "catalog_items") {
+        if matches!(table, "locations" | "catalog_items" | "catalog_variations") {
             world.known.lock().unwrap().lose_sight();
         }
     }

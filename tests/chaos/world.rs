@@ -25,10 +25,11 @@ use crate::support::database::Server;
 use crate::support::{database, run};
 
 /// So small that every list has several pages.
-const SETTINGS: [(&str, &str); 3] = [
+const SETTINGS: [(&str, &str); 4] = [
     ("CATALOG_BATCH_SIZE", "5"),
     ("INVENTORY_BATCH_SIZE", "7"),
     ("ORDERS_BATCH_SIZE", "4"),
+    ("SCRUB_DAYS", "2"),
 ];
 
 /// How far Square's clock is behind the database's before an event. Each change moves it

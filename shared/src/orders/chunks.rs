@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deadpool_postgres::{GenericClient, Object};
+use deadpool_postgres::GenericClient;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::square::SearchOrders;
 /// Orders may show up a moment after the time they carry.
 pub(super) const OVERLAP: SignedDuration = SignedDuration::from_mins(10);
 /// Square lets tills sell offline for three days.
-const LOOK_BACK: SignedDuration = SignedDuration::from_hours(4 * 24);
+pub(super) const LOOK_BACK: SignedDuration = SignedDuration::from_hours(4 * 24);
 
 /// Up to ten locations, asked for together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,12 +37,14 @@ pub(super) struct Chunk {
 /// A location's watermark.
 #[derive(Debug, Clone)]
 pub(super) struct Mark {
-    position: Timestamp,
+    pub(super) position: Timestamp,
     settled: bool,
     /// Whether the look-back is due.
     due: bool,
     /// Whether what a look-back finds is drift.
-    counts_drift: bool,
+    pub(super) counts_drift: bool,
+    /// From when on deltas have brought all orders; none where that is not known.
+    pub(super) fresh_since: Option<Timestamp>,
 }
 
 impl Chunk {
@@ -59,13 +61,13 @@ fn list_of(location_id: &str) -> String {
 /// Every location's watermark.
 pub(super) async fn marks(
     context: &StepContext<'_>,
-    client: &Object,
+    client: &impl GenericClient,
 ) -> Result<BTreeMap<String, Mark>, SyncError> {
     let look_back_after = context.env.settings.reconcile_after.as_secs_f64();
     let rows = client
         .query(
             "select substr(list, 8) as location_id, position, settled, counts_drift,
-                 reconciled_at is null
+                 fresh_since, reconciled_at is null
                      or reconciled_at < now() - make_interval(secs => $1) as due
              from sync_watermarks where list like 'orders:%' and position is not null",
             &[&look_back_after],
@@ -76,6 +78,7 @@ pub(super) async fn marks(
         settled: row.get("settled"),
         due: row.get::<_, bool>("due") || context.run.request.reconcile,
         counts_drift: row.get("counts_drift"),
+        fresh_since: row.get("fresh_since"),
     };
     Ok(rows
         .iter()
@@ -141,16 +144,40 @@ const LEAVE_OUT: &str = "
 
 /// Parameters: list, position, run id.
 const BEGIN: &str = "
-    insert into sync_watermarks as w (list, position, settled, updated_by_run)
-    values ($1, case when $2::timestamptz > now() then now() else $2 end, false, $3)
+    insert into sync_watermarks as w (list, position, fresh_since, settled, updated_by_run)
+    values ($1, least($2::timestamptz, now()), least($2::timestamptz, now()), false, $3)
     on conflict (list) do update set position = coalesce(w.position, excluded.position),
+        fresh_since = case when w.position is null then excluded.fresh_since
+            else w.fresh_since end,
         kept_fresh = true";
 
 const LEFT_OUT: &str = "
     select substr(list, 8) from sync_watermarks where list like 'orders:%' and not kept_fresh";
 
+/// Watermarks never move back, nor into times still to come. Parameters: lists,
+/// position, run id.
+pub(super) const ADVANCE: &str = "
+    insert into sync_watermarks as w (list, position, settled, updated_by_run)
+    select list, least($2::timestamptz, now()), false, $3 from unnest($1::text[]) as given (list)
+    on conflict (list) do update set position = excluded.position,
+        settled = false, updated_by_run = excluded.updated_by_run
+        where w.position is null or w.position < excluded.position or w.position > now()";
+
+/// The lists are read to their end. A position is settled once the time before it was
+/// read again after it had rested. Parameters: lists, whether nothing new came, whether
+/// the look-back is done, run id, up to which moment positions have rested, from when on
+/// all was read, if this was a first reading.
+pub(super) const SETTLE: &str = "
+    insert into sync_watermarks as w (list, settled, reconciled_at, counts_drift, fresh_since, updated_by_run)
+    select list, false, case when $3 then now() end, $3, $6::timestamptz, $4 from unnest($1::text[]) as given (list)
+    on conflict (list) do update set
+        settled = $2 and coalesce(w.position < $5::timestamptz, false),
+        reconciled_at = coalesce(excluded.reconciled_at, w.reconciled_at),
+        counts_drift = w.counts_drift or $3,
+        fresh_since = coalesce(excluded.fresh_since, w.fresh_since), kept_fresh = true, updated_by_run = excluded.updated_by_run";
+
 /// For the test that prepares every statement.
-pub(super) const STATEMENTS: [&str; 4] = [HEAL, LEAVE_OUT, BEGIN, LEFT_OUT];
+pub(super) const STATEMENTS: [&str; 6] = [HEAL, LEAVE_OUT, BEGIN, LEFT_OUT, ADVANCE, SETTLE];
 
 /// Mends watermarks that lie in the future; returns how many there were.
 ///
@@ -178,7 +205,7 @@ pub(super) async fn leave_out(
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn left_out(client: &Object) -> Result<BTreeSet<String>, SyncError> {
+pub(super) async fn left_out(client: &impl GenericClient) -> Result<BTreeSet<String>, SyncError> {
     let rows = client.query(LEFT_OUT, &[]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
@@ -211,6 +238,7 @@ mod tests {
             settled,
             due,
             counts_drift: true,
+            fresh_since: None,
         }
     }
 

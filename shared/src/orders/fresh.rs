@@ -8,77 +8,29 @@
 //! orders here yet: they are read from the beginning. Scheduled runs leave out the
 //! locations that no import has read; one that is newer than the import is read.
 
+use std::collections::BTreeSet;
+
 use deadpool_postgres::{Object, Transaction};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::anew::Anew;
-use super::chunks::{self, Chunk, OVERLAP};
-use super::late::{self, Named};
-use super::page::{Batch, Figures, Given, LINE_ITEMS, ORDERS, Sorter};
+use super::chunks::{self, ADVANCE, Chunk, OVERLAP, SETTLE};
+use super::page::{Batch, Figures, Given, Sorter};
 use super::place::Place;
+use super::reading::{Note, Output, Plan, Reading};
+use super::scrub::{self, Ended};
+use super::spans;
 use super::waiting::Waiting;
-use super::{spans, store};
 use crate::env::Env;
 use crate::error::SyncError;
+use crate::locations;
 use crate::part::Part;
 use crate::postgres;
 use crate::run::lease;
 use crate::run::request::Trigger;
 use crate::run::resumed::Resumed;
-use crate::run::stats::{StepOutput, total};
 use crate::run::step::{self, Step, StepContext, StepInput, hand_over_at};
 use crate::square::{Counters, OrderTime, SearchOrders, read_ahead};
-use crate::times::Now;
-use crate::{locations, text};
-
-/// The step's answer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Output {
-    #[serde(flatten)]
-    pub step: StepOutput,
-    /// Whether everything is read; else it is to be called again.
-    pub done: bool,
-}
-
-/// The note of the step's calls for the next one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
-    /// None before the first page, and in a note of an older release.
-    #[serde(default)]
-    plan: Option<Plan>,
-    /// Batches of waiting orders that were tried again.
-    #[serde(default)]
-    tried: u64,
-    /// Whether what cannot be read was asked for anew.
-    #[serde(default)]
-    has_asked: bool,
-    /// Chunks that are read to their end.
-    chunks: usize,
-    /// The place of the chunk after them: all orders updated before are in.
-    place: Option<Timestamp>,
-    /// Orders that are counted and may come again from there.
-    place_ids: Vec<String>,
-    /// The newest change that the chunk has brought.
-    #[serde(default)]
-    newest: Option<Timestamp>,
-    /// Whether a page of that chunk held a newer change than was known.
-    moved: bool,
-    /// Characters that PostgreSQL cannot hold and that were taken out.
-    cleaned: u64,
-    /// Some of what has drifted.
-    #[serde(default)]
-    drifted: Named,
-}
-
-/// The work that the step's first call has found. Later calls keep to it: watermarks
-/// move with each page, so they would group the locations anew.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Plan {
-    /// When it began to ask.
-    asked_at: Now,
-    chunks: Vec<Chunk>,
-}
 
 pub(super) async fn sync(env: &Env, input: StepInput, step: Step) -> Result<Output, SyncError> {
     let client = env.database.client().await?;
@@ -114,6 +66,7 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
     let mut orders = 0;
     while let Some(mut chunk) = plan.chunks.get(reading.note.chunks).cloned() {
         let is_last = reading.note.chunks + 1 == plan.chunks.len();
+        let ends_step = is_last && reading.note.scrub.is_none();
         // One that Square has stopped to list since must not be asked for, and is not
         // read.
         chunk.location_ids.retain(|id| listed.contains(id));
@@ -157,16 +110,21 @@ async fn work(context: &StepContext<'_>) -> Result<Output, SyncError> {
             }
             continue;
         }
-        match reading.finish(&mut client, &plan, &chunk, is_last).await? {
+        match reading
+            .finish(&mut client, &plan, &chunk, ends_step)
+            .await?
+        {
             Finished::Chunk => {}
             Finished::Step(output) => return Ok(*output),
             Finished::ByAnother => return reading.hand_over(&client).await,
         }
     }
-    // There is no location at all.
+    if let Ended::HandsOver = reading.scrub(&mut client, &listed, hand_over).await? {
+        return reading.hand_over(&client).await;
+    }
     match reading.close(&mut client).await? {
-        Finished::Step(output) => Ok(*output),
-        _ => reading.hand_over(&client).await,
+        Some(output) => Ok(output),
+        None => reading.hand_over(&client).await,
     }
 }
 
@@ -186,17 +144,20 @@ async fn begin(
     if !is_scheduled {
         noted += chunks::leave_out(&transaction, listed, run_id).await?;
     }
-    if noted > 0 {
+    let left_out = if is_scheduled {
+        chunks::left_out(&transaction).await?
+    } else {
+        BTreeSet::new()
+    };
+    let scrub = scrub::plan(context, &transaction, listed, asked_at).await?;
+    if noted > 0 || scrub.is_some() {
         lease::fence(&transaction, &context.lease).await?;
         transaction.commit().await?;
     } else {
         transaction.rollback().await?;
     }
     let mut location_ids = listed.to_vec();
-    if is_scheduled {
-        let left_out = chunks::left_out(client).await?;
-        location_ids.retain(|id| !left_out.contains(id));
-    }
+    location_ids.retain(|id| !left_out.contains(id));
     let marks = chunks::marks(context, client).await?;
     let plan = Plan {
         asked_at,
@@ -206,6 +167,7 @@ async fn begin(
         plan: Some(plan.clone()),
         place_ids: before.place_ids.clone(),
         cleaned: before.cleaned,
+        scrub,
         ..Note::default()
     };
     Ok((note, plan))
@@ -227,19 +189,6 @@ async fn listed(context: &StepContext<'_>, client: &mut Object) -> Result<Vec<St
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)
-}
-
-/// Fresh orders while one call reads them.
-struct Reading<'a> {
-    context: &'a StepContext<'a>,
-    sorter: Sorter,
-    told: Counters,
-    cleaned: u64,
-    /// The place of the chunk that is being read.
-    place: Place,
-    /// The note in the step's record, unless another invocation has changed it.
-    stored: Note,
-    note: Note,
 }
 
 /// The part of the work that came to its end.
@@ -348,34 +297,6 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Adds to the step's record, unless another invocation has.
-    async fn record(
-        &mut self,
-        transaction: &Transaction<'_>,
-        figures: &Figures,
-    ) -> Result<Option<Resumed<Note>>, SyncError> {
-        let run_id = &self.context.run.run_id;
-        lease::fence(transaction, &self.context.lease).await?;
-        let mut resumed: Resumed<Note> = Resumed::load(transaction, run_id, "orders").await?;
-        if resumed.is_done || resumed.note != self.stored {
-            return Ok(None);
-        }
-        resumed.count(ORDERS, &figures.orders);
-        resumed.count(LINE_ITEMS, &figures.lines);
-        late::add(&mut self.note.drifted, figures.drifted.clone());
-        resumed.asked(&self.context.square.counters(), &mut self.told);
-        let cleaned = self.context.square.cleaned();
-        self.note.cleaned += cleaned - self.cleaned;
-        self.cleaned = cleaned;
-        resumed.note = self.note.clone();
-        self.stored = self.note.clone();
-        let done = resumed.given(ORDERS);
-        resumed
-            .save(transaction, run_id, "orders", done, None)
-            .await?;
-        Ok(Some(resumed))
-    }
-
     /// Leaves a chunk that Square refuses for the end: its locations one by one, for it
     /// may be for one of them; the refusal of one alone is the step's. Returns false if
     /// another invocation has read on meanwhile.
@@ -396,6 +317,7 @@ impl Reading<'_> {
             chunks: self.note.chunks,
             cleaned: self.note.cleaned,
             drifted: std::mem::take(&mut self.note.drifted),
+            scrub: self.note.scrub.take(),
             ..Note::default()
         };
         self.place = Place::new(None, &[]);
@@ -411,7 +333,7 @@ impl Reading<'_> {
         client: &mut Object,
         plan: &Plan,
         chunk: &Chunk,
-        is_last: bool,
+        ends_step: bool,
     ) -> Result<Finished, SyncError> {
         let run_id = &self.context.run.run_id;
         let transaction = self.context.begin(client).await?;
@@ -420,10 +342,18 @@ impl Reading<'_> {
         }
         let lists = chunk.lists();
         let (settled, rested_since) = (!self.note.moved, plan.asked_at.rested_since(OVERLAP));
+        let since = chunk.position.is_none().then_some(spans::HISTORY_BEGINS);
         transaction
             .execute(
                 SETTLE,
-                &[&lists, &settled, &chunk.looks_back, run_id, &rested_since],
+                &[
+                    &lists,
+                    &settled,
+                    &chunk.looks_back,
+                    run_id,
+                    &rested_since,
+                    &since,
+                ],
             )
             .await?;
         self.note = Note {
@@ -432,13 +362,14 @@ impl Reading<'_> {
             chunks: self.note.chunks + 1,
             cleaned: self.note.cleaned,
             drifted: std::mem::take(&mut self.note.drifted),
+            scrub: self.note.scrub.take(),
             ..Note::default()
         };
         self.place = Place::new(None, &[]);
         let Some(resumed) = self.record(&transaction, &Figures::default()).await? else {
             return Ok(Finished::ByAnother);
         };
-        let finished = if is_last {
+        let finished = if ends_step {
             Finished::Step(Box::new(self.succeed(&transaction, &resumed).await?))
         } else {
             Finished::Chunk
@@ -446,69 +377,4 @@ impl Reading<'_> {
         transaction.commit().await?;
         Ok(finished)
     }
-
-    async fn close(&mut self, client: &mut Object) -> Result<Finished, SyncError> {
-        let transaction = self.context.begin(client).await?;
-        let Some(resumed) = self.record(&transaction, &Figures::default()).await? else {
-            return Ok(Finished::ByAnother);
-        };
-        let output = self.succeed(&transaction, &resumed).await?;
-        transaction.commit().await?;
-        Ok(Finished::Step(Box::new(output)))
-    }
-
-    async fn succeed(
-        &self,
-        transaction: &Transaction<'_>,
-        resumed: &Resumed<Note>,
-    ) -> Result<Output, SyncError> {
-        let run_id = &self.context.run.run_id;
-        store::analyze(transaction, total([&resumed.stats]).written()).await?;
-        let output = self.output(resumed, true);
-        let (stats, square) = (&resumed.stats, &resumed.square);
-        let done = resumed.given(ORDERS);
-        step::succeed(transaction, run_id, "orders", done, stats, square, &output).await?;
-        Ok(output)
-    }
-
-    async fn hand_over(&self, client: &Object) -> Result<Output, SyncError> {
-        let run_id = &self.context.run.run_id;
-        let resumed = Resumed::load(client, run_id, "orders").await?;
-        Ok(self.output(&resumed, false))
-    }
-
-    fn output(&self, resumed: &Resumed<Note>, done: bool) -> Output {
-        let run_id = &self.context.run.run_id;
-        let warnings = late::warnings(&resumed.stats, &resumed.note.drifted);
-        Output {
-            step: StepOutput {
-                notes: text::note(resumed.note.cleaned).into_iter().collect(),
-                ..resumed.output(run_id, "orders", "delta", warnings)
-            },
-            done,
-        }
-    }
 }
-
-/// Watermarks never move back, nor into times still to come. Parameters: lists,
-/// position, run id.
-const ADVANCE: &str = "
-    insert into sync_watermarks as w (list, position, settled, updated_by_run)
-    select list, least($2::timestamptz, now()), false, $3 from unnest($1::text[]) as given (list)
-    on conflict (list) do update set position = excluded.position,
-        settled = false, updated_by_run = excluded.updated_by_run
-        where w.position is null or w.position < excluded.position or w.position > now()";
-
-/// The lists are read to their end. A position is settled once the time before it was
-/// read again after it had rested. Parameters: lists, whether nothing new came, whether
-/// the look-back is done, run id, up to which moment positions have rested.
-const SETTLE: &str = "
-    insert into sync_watermarks as w (list, settled, reconciled_at, counts_drift, updated_by_run)
-    select list, false, case when $3 then now() end, $3, $4 from unnest($1::text[]) as given (list)
-    on conflict (list) do update set
-        settled = $2 and coalesce(w.position < $5::timestamptz, false),
-        reconciled_at = coalesce(excluded.reconciled_at, w.reconciled_at),
-        counts_drift = w.counts_drift or $3, kept_fresh = true, updated_by_run = excluded.updated_by_run";
-
-/// For the test that prepares every statement.
-pub(super) const STATEMENTS: [&str; 2] = [ADVANCE, SETTLE];

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use deadpool_postgres::Transaction;
 
-use super::page::{LINE_ITEMS, ORDERS};
 use super::store::{self, Fate};
+use super::types::{LINE_ITEMS, ORDERS};
 use crate::error::SyncError;
 use crate::run::stats::{Drift, Stats};
 use crate::staging::drift::{self, NAMED_MAX};

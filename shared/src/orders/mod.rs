@@ -26,10 +26,14 @@ pub mod outage;
 mod page;
 mod place;
 mod plan;
+mod reading;
 mod rederive;
+mod round;
 pub mod rows;
+mod scrub;
 pub mod spans;
 pub mod store;
+pub(crate) mod types;
 mod waiting;
 mod window;
 
@@ -40,8 +44,8 @@ use crate::env::Env;
 use crate::error::SyncError;
 use crate::run::step::{Step, StepInput};
 
-pub use fresh::Output as FreshOutput;
 pub use plan::Output as PlanOutput;
+pub use reading::Output as FreshOutput;
 pub use rederive::Rederived;
 pub(crate) use rederive::Rederiving;
 pub use window::Output as WindowOutput;
@@ -113,12 +117,12 @@ pub fn statements() -> Vec<&'static str> {
     [
         &anew::STATEMENTS[..],
         &chunks::STATEMENTS,
-        &fresh::STATEMENTS,
         &late::STATEMENTS,
         &nameless::STATEMENTS,
         &outage::STATEMENTS,
         &plan::STATEMENTS,
         &rederive::STATEMENTS,
+        &scrub::STATEMENTS,
         &waiting::STATEMENTS,
         &window::STATEMENTS,
     ]

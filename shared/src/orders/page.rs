@@ -11,17 +11,13 @@ use super::late::{self, Found, Named};
 use super::nameless::NamelessOrders;
 use super::rows::OrderRows;
 use super::store::{self, Fate, Origin};
+use super::types::ORDERS;
 use crate::error::SyncError;
 use crate::postgres::{self, is_there_already, unstorable};
 use crate::run::stats::{self, Counts};
 use crate::square::{Broken, OrderWithSource, Page};
 use crate::staging::quarantine::{self, Aside};
 use crate::times::Now;
-
-/// As a data type, in statistics and in quarantine.
-pub(crate) const ORDERS: &str = "orders";
-/// The same for the orders' lines.
-pub(crate) const LINE_ITEMS: &str = "line_items";
 
 /// Remembered at most, in one call. A list seldom gives an order twice, and if it
 /// does, soon after: it was changed meanwhile, or the list had to start over.
@@ -421,7 +417,7 @@ fn aside(rows: &OrderRows, sqlstate: &str) -> Aside {
 
 #[cfg(test)]
 mod tests {
-    use super::{LINE_ITEMS, ORDERS};
+    use crate::orders::types::{LINE_ITEMS, ORDERS};
     use crate::part::Part;
 
     #[test]

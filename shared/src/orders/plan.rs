@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::anew::Anew;
 use super::chunks;
-use super::page::{Batch, LINE_ITEMS, ORDERS, Sorter};
+use super::page::{Batch, Sorter};
 use super::spans::{self, Span, Window};
+use super::types::{LINE_ITEMS, ORDERS};
 use super::waiting::Waiting;
 use super::window;
 use crate::env::Env;

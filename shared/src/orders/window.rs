@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::outage::{self, CutOff};
-use super::page::{Batch, Figures, Given, LINE_ITEMS, ORDERS, Sorter};
+use super::page::{Batch, Figures, Given, Sorter};
 use super::place::Place;
+use super::types::{LINE_ITEMS, ORDERS};
 use super::{spans, store};
 use crate::env::Env;
 use crate::error::SyncError;
