@@ -48,6 +48,8 @@ mod refused_locations;
 mod request_limit;
 mod scrub;
 mod siblings;
+mod spot_check;
+mod spot_check_end_to_end;
 mod state_machine;
 mod statements;
 mod stops;

@@ -190,7 +190,10 @@ fn an_outdated_schema_refuses_syncs_until_it_is_migrated() {
         cloud.account.reset(account(400)).await;
         let run_id = start(&cloud, IMPORT, json!({})).await;
         assert_eq!(cloud.end_of(&run_id).await["status"], "succeeded");
-        let back = "alter table sync_watermarks drop column counts_drift, drop column fresh_since;
+        let back = "alter table sync_runs drop constraint sync_runs_kind_check,
+                add constraint sync_runs_kind_check check (kind in ('complete_sync',
+                    'historical_orders', 'migration', 'restore'));
+            alter table sync_watermarks drop column counts_drift, drop column fresh_since;
             drop table sync_ended_sign_ins; drop table square_askers; drop index sync_quarantine_nameless_orders;
             alter table sync_order_windows drop column verified_at, drop column is_open, drop column moved_at, drop column failures,
                 drop column failing_since, drop column failing_redrive;

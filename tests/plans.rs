@@ -194,8 +194,20 @@ async fn whole_history(size: usize, belief: Belief) -> Touched {
     history.mislead().await;
     history.world.restore(&refresh).await;
     history.count();
+    check(&mut history).await;
     read(&mut history, size).await;
     history.end().await
+}
+
+/// A spot check that finds something of each kind, and so asks twice.
+async fn check(history: &mut History) {
+    let scramble = "update catalog_items set name = 'x'; update orders set state = 'x';
+        delete from order_tenders";
+    history.world.client.batch_execute(scramble).await.unwrap();
+    history.mislead().await;
+    let report = history.world.spot_check(json!({"sample": 2_000})).await;
+    assert_eq!(report.error, None, "{report:?}");
+    history.count();
 }
 
 /// Counts of variations that nobody knows, until the catalog comes.

@@ -64,6 +64,11 @@ fn every_statement_prepares_against_the_migrated_schema() {
         let (creates, uses) = orders::store::statements();
         client.batch_execute(&creates.join("; ")).await.unwrap();
         statements.extend(uses);
+        // Its temporary tables last as long as the transaction.
+        let (creates, uses) = shared::spot_check::statements();
+        client.batch_execute("begin").await.unwrap();
+        client.batch_execute(&creates.join("; ")).await.unwrap();
+        statements.extend(uses);
         let api = api::store::statements();
         statements.extend(api.into_iter().map(|(_, statement)| statement.to_owned()));
         statements.extend(api::SIGN_IN_STATEMENTS.map(str::to_owned));

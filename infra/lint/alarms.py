@@ -19,10 +19,11 @@ MACHINES = {
     "HistoricalOrders": "historical_orders",
     "Migration": "migration",
     "Restore": "restore",
+    "SpotChecks": "spot_check",
 }
 FUNCTIONS = [
     "Preflight", "Locations", "Catalog", "Inventory", "Publish",
-    "Orders", "Migrate", "Finish", "Api",
+    "Orders", "Migrate", "SpotCheck", "Finish", "Api",
 ]
 # Trouble begins here in each story, after a quiet time.
 AT = 10 * HOUR

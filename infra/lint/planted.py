@@ -1,8 +1,8 @@
 """Defects for copies of the real template, and what the lint says about each."""
 
 # The functions that speak to Square, and the machines, as the loops have them.
-SQUARE = ["Preflight", "Locations", "Catalog", "Inventory", "Publish", "Orders"]
-MACHINES = ["CompleteSync", "HistoricalOrders", "Migration", "Restore"]
+SQUARE = ["Preflight", "Locations", "Catalog", "Inventory", "Publish", "Orders", "SpotCheck"]
+MACHINES = ["CompleteSync", "HistoricalOrders", "Migration", "Restore", "SpotChecks"]
 
 # What is done to the template (its first such lines become others), and all that
 # the assertions say about it then.

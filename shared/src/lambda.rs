@@ -84,7 +84,7 @@ fn span(function: &str, payload: &Value, context: &Context) -> Span {
 }
 
 /// Our crates, whose log lines `RUST_LOG` is about.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     "shared",
     "api",
     "preflight",
@@ -94,6 +94,7 @@ const OURS: [&str; 10] = [
     "publish",
     "orders",
     "migrate",
+    "spot_check",
     "finish",
 ];
 

@@ -25,6 +25,7 @@ pub mod preflight;
 pub mod publish;
 pub mod run;
 pub mod settings;
+pub mod spot_check;
 pub mod square;
 pub mod staging;
 pub mod text;

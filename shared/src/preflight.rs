@@ -92,12 +92,15 @@ pub async fn open(env: &Env, input: Input, deadline: Instant) -> Result<Output, 
         Opened::Skipped(output) => return Ok(output),
     };
     let square = env.square.for_step(deadline);
-    let of_token = if matches!(run.request.kind, Kind::Migration | Kind::Restore) {
+    let of_token = match run.request.kind {
         // They work on what is stored and do not ask Square.
-        None
-    } else {
-        check_room(env, &client, &run.request).await?;
-        check_token(&client, &square, &run.request).await?
+        Kind::Migration | Kind::Restore => None,
+        // It stores nothing.
+        Kind::SpotCheck => check_token(&client, &square, &run.request).await?,
+        Kind::CompleteSync | Kind::HistoricalOrders => {
+            check_room(env, &client, &run.request).await?;
+            check_token(&client, &square, &run.request).await?
+        }
     };
     let warnings = [env.database.weakness().map(str::to_owned), of_token];
     let warnings: Vec<String> = warnings.into_iter().flatten().collect();
@@ -338,6 +341,9 @@ async fn check_token(
     let status = square.retrieve_token_status().await?;
     merchant::ensure(client, status.merchant_id.as_deref()).await?;
     let mut parts = request.parts();
+    if request.kind == Kind::SpotCheck && has_history(client).await? {
+        parts.push(Part::Orders);
+    }
     if parts.contains(&Part::Orders) {
         // Orders are asked for by location.
         parts.push(Part::Locations);

@@ -12,7 +12,9 @@ use shared::run::start;
 use shared::run::stats::{Counts, StepOutput};
 use shared::run::step::StepInput;
 use shared::settings::Settings;
-use shared::{catalog, finish, inventory, locations, migrate, orders, preflight, publish};
+use shared::{
+    catalog, finish, inventory, locations, migrate, orders, preflight, publish, spot_check,
+};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
@@ -139,6 +141,7 @@ impl World {
             "inventory" => Box::pin(inventory::sync(&self.env, input, deadline())).await,
             "publish" => self.publish_call(run_id, "publish").await,
             "orders" => Box::pin(self.fresh_orders(run_id, redrive_count)).await,
+            "spot_check" => Box::pin(spot_check::check(&self.env, input, deadline())).await,
             other => panic!("no step {other}"),
         }
     }
@@ -282,6 +285,23 @@ impl World {
         match self.publish_call(&run_id, "restore").await {
             Ok(_) => self.finish(report, request).await,
             Err(error) => self.close(report, "restore", error, request).await,
+        }
+    }
+
+    /// A spot check as the state machine does it.
+    pub(crate) async fn spot_check(&self, request: Value) -> Report {
+        let (run_id, kind) = (new_run_id(), "spot_check");
+        let report = Report {
+            run_id: run_id.clone(),
+            kind: kind.to_owned(),
+            ..Report::default()
+        };
+        if let Err(error) = self.open_as(kind, &run_id, request.clone()).await {
+            return self.close(report, "preflight", error, request).await;
+        }
+        match self.step(&run_id, "spot_check").await {
+            Ok(_) => self.finish(report, request).await,
+            Err(error) => self.close(report, "spot_check", error, request).await,
         }
     }
 

@@ -32,6 +32,7 @@ pub struct Machines {
     historical_orders: Machine,
     migration: Machine,
     restore: Machine,
+    spot_check: Machine,
 }
 
 #[derive(Debug)]
@@ -53,6 +54,7 @@ impl Machines {
             historical_orders: machine("HISTORICAL_ORDERS_STATE_MACHINE_ARN")?,
             migration: machine("MIGRATION_STATE_MACHINE_ARN")?,
             restore: machine("RESTORE_STATE_MACHINE_ARN")?,
+            spot_check: machine("SPOT_CHECK_STATE_MACHINE_ARN")?,
         })
     }
 
@@ -62,6 +64,7 @@ impl Machines {
             Kind::HistoricalOrders => &self.historical_orders,
             Kind::Migration => &self.migration,
             Kind::Restore => &self.restore,
+            Kind::SpotCheck => &self.spot_check,
         }
     }
 }

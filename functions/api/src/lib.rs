@@ -43,7 +43,7 @@ pub use schedule::Schedule;
 use app::Routes;
 use http::{health, method_not_allowed, unreadable};
 use page::{sessions, sign_in};
-use runs::{backups, complete_sync, historical_orders, history, migration};
+use runs::{backups, complete_sync, historical_orders, history, migration, spot_check};
 
 /// Answers the events of API Gateway until the process ends.
 ///
@@ -97,6 +97,7 @@ fn scripts() -> Routes {
             post(historical_orders::post),
         ),
         ("/admin/migrate-order-line-items", post(migration::post)),
+        ("/admin/spot-check", post(spot_check::post)),
         ("/admin/backups", get(backups::list)),
         ("/admin/restore", post(backups::restore)),
         ("/admin/runs", get(history::list)),

@@ -7,7 +7,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::runs::starts::Started;
-use crate::runs::{backups, complete_sync, historical_orders, history, migration};
+use crate::runs::{backups, complete_sync, historical_orders, history, migration, spot_check};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,6 +20,7 @@ use crate::runs::{backups, complete_sync, historical_orders, history, migration}
         complete_sync::post,
         historical_orders::post,
         migration::post,
+        spot_check::post,
         backups::list,
         backups::restore,
         history::list,

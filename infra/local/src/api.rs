@@ -46,6 +46,15 @@ pub struct ImportRequest {
     pub idempotency_key: Option<String>,
 }
 
+/// How much a spot check compares; the defaults are the API's.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SpotCheckRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+}
+
 /// The run to ask for.
 #[derive(Debug, Clone)]
 pub enum Wanted {
@@ -56,6 +65,8 @@ pub enum Wanted {
     Restore {
         backup_id: String,
     },
+    /// A sample of the rows compared with Square.
+    SpotCheck(SpotCheckRequest),
 }
 
 impl Wanted {
@@ -67,6 +78,7 @@ impl Wanted {
             Self::Import(_) => "import",
             Self::Migration => "migration",
             Self::Restore { .. } => "restore",
+            Self::SpotCheck(_) => "spot check",
         }
     }
 }
@@ -141,6 +153,28 @@ pub struct RunError {
     pub step: Option<String>,
 }
 
+/// What a spot check has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct SpotCheck {
+    pub compared: i64,
+    pub in_flight: i64,
+    pub rows_differ: i64,
+    pub differ: Vec<Difference>,
+}
+
+/// A column of a row that is not as Square has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Difference {
+    #[serde(rename = "type")]
+    pub row_type: String,
+    pub id: String,
+    pub column: String,
+    pub ours: Option<String>,
+    pub square: Option<String>,
+}
+
 /// A run, as the API shows it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -158,6 +192,8 @@ pub struct Run {
     pub totals: Option<Counts>,
     /// Of a preview: a sample of what would change.
     pub preview: Option<Value>,
+    /// What a spot check has found.
+    pub spot_check: Option<SpotCheck>,
 }
 
 impl Run {
@@ -212,6 +248,7 @@ impl Api {
                 let request = serde_json::json!({"backup_id": backup_id});
                 self.post("/admin/restore", &request).await
             }
+            Wanted::SpotCheck(request) => self.post("/admin/spot-check", request).await,
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use local::api::{Api, Run as SyncRun, SyncRequest, Wanted, refusal};
 use local::show::Show;
 use local::{Aws, MachineClient, Options, Settings, SquareAccount, Stack, StackError, StackFile};
-use local::{deploy, preview, shown, table};
+use local::{deploy, preview, shown, spot_check, table};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Run;
@@ -107,6 +107,7 @@ fn outcome(name: &str, run: &SyncRun) -> String {
     if run.preview.is_some() && run.mode.as_deref() == Some("full_refresh") {
         parts.push("  A refresh deletes every row, and writes what Square has:".to_owned());
     }
+    parts.extend(run.spot_check.iter().flat_map(spot_check::lines));
     parts.extend(table::statistics(run));
     for (sort, texts) in [("warning", &run.warnings), ("note", &run.notes)] {
         parts.extend(texts.iter().map(|text| {
@@ -240,7 +241,7 @@ mod tests {
             "square_base_url": "https://u:concealed@square.example",
             "aws_endpoint_url": "http://127.0.0.1:1",
             "state_machines": {"complete_sync": "", "historical_orders": "", "migration": "",
-                "restore": ""},
+                "restore": "", "spot_check": ""},
             "sign_in": {"username": "admin", "password": "made for this stack"},
             "bearer_token": "t",
         }))

@@ -25,6 +25,7 @@ mod settings;
 pub mod show;
 pub mod shown;
 mod sign_in;
+pub mod spot_check;
 mod square;
 mod stack;
 mod stack_file;

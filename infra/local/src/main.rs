@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use local::api::{ImportRequest, SyncRequest, Wanted};
+use local::api::{ImportRequest, SpotCheckRequest, SyncRequest, Wanted};
 use local::bench::{Measured, Plan};
 
 #[derive(Parser)]
@@ -67,6 +67,12 @@ struct Sync {
     /// Go on even if much would be deleted
     #[arg(long)]
     allow_mass_deletion: bool,
+    /// Compare a sample of the rows with Square, and change nothing
+    #[arg(long, conflicts_with_all = COMPLETE_SYNC, conflicts_with_all = IMPORT, conflicts_with = "migrate")]
+    spot_check: bool,
+    /// Objects of each kind that a spot check draws
+    #[arg(long, requires = "spot_check", conflicts_with_all = COMPLETE_SYNC, conflicts_with_all = IMPORT)]
+    sample: Option<u32>,
     /// A second request with the same key is the first one again
     #[arg(long)]
     idempotency_key: Option<String>,
@@ -127,6 +133,12 @@ impl From<Sync> for Wanted {
     fn from(sync: Sync) -> Self {
         if sync.migrate {
             return Self::Migration;
+        }
+        if sync.spot_check {
+            return Self::SpotCheck(SpotCheckRequest {
+                sample: sync.sample,
+                idempotency_key: sync.idempotency_key,
+            });
         }
         if sync.historical_orders {
             return Self::Import(ImportRequest {
@@ -210,6 +222,12 @@ mod tests {
     fn each_kind_of_run_has_its_own_arguments() {
         assert_eq!(wanted("--only orders").unwrap().name(), "sync");
         assert_eq!(wanted("--migrate").unwrap().name(), "migration");
+        let Wanted::SpotCheck(check) = wanted("--spot-check --sample 7").unwrap() else {
+            panic!("it is a spot check");
+        };
+        assert_eq!(check.sample, Some(7));
+        assert!(wanted("--sample 7").is_err());
+        assert!(wanted("--spot-check --migrate").is_err());
         let Wanted::Import(import) =
             wanted("--historical-orders --from 2024-01-01 --location-ids A,B").unwrap()
         else {
@@ -227,13 +245,13 @@ mod tests {
         let import = ["--from 2024-01-01", "--to 2024-01-01", "--location-ids A"];
         assert!(wanted("--migrate --historical-orders").is_err());
         for other in sync {
-            for kind in ["--historical-orders", "--migrate"] {
+            for kind in ["--historical-orders", "--migrate", "--spot-check"] {
                 let wrong = format!("{kind} {other}");
                 assert!(wanted(&wrong).is_err(), "{wrong}");
             }
         }
         for limit in import {
-            for other in sync.into_iter().chain(["", "--migrate"]) {
+            for other in sync.into_iter().chain(["", "--migrate", "--spot-check"]) {
                 let wrong = format!("{other} {limit}");
                 assert!(wanted(&wrong).is_err(), "{wrong}");
             }

@@ -235,6 +235,7 @@ async fn describe(parts: &Parts) -> Result<StackFile, StackError> {
             historical_orders: output("HistoricalOrdersStateMachineArn"),
             migration: output("MigrationStateMachineArn"),
             restore: output("RestoreStateMachineArn"),
+            spot_check: output("SpotCheckStateMachineArn"),
         },
         sign_in,
         bearer_token,

@@ -18,6 +18,7 @@ pub struct StateMachines {
     pub historical_orders: String,
     pub migration: String,
     pub restore: String,
+    pub spot_check: String,
 }
 
 /// A running stack's addresses and keys.

@@ -6,7 +6,7 @@ use super::rows::{CategoryRow, ItemRow, VariationRow};
 use crate::staging::column::{Column, column};
 
 /// The columns of `catalog_categories`.
-pub(super) const CATEGORIES: [Column<CategoryRow>; 9] = [
+pub(crate) const CATEGORIES: [Column<CategoryRow>; 9] = [
     column("id", |row| &row.id),
     column("name", |row| &row.name),
     column("category_type", |row| &row.category_type),
@@ -19,11 +19,11 @@ pub(super) const CATEGORIES: [Column<CategoryRow>; 9] = [
 ];
 
 /// The columns of a staged category.
-pub(super) const STAGED_CATEGORIES: &[&[Column<CategoryRow>]] =
+pub(crate) const STAGED_CATEGORIES: &[&[Column<CategoryRow>]] =
     &[&[column("seq", |row| &row.seq)], &CATEGORIES];
 
 /// The columns of `catalog_items`.
-pub(super) const ITEMS: [Column<ItemRow>; 13] = [
+pub(crate) const ITEMS: [Column<ItemRow>; 13] = [
     column("id", |row| &row.id),
     column("name", |row| &row.name),
     column("description", |row| &row.description),
@@ -46,17 +46,17 @@ pub(super) const ITEMS: [Column<ItemRow>; 13] = [
 ];
 
 /// The columns of an item that only staging has.
-pub(super) const ITEMS_IN_STAGING: [Column<ItemRow>; 2] = [
+pub(crate) const ITEMS_IN_STAGING: [Column<ItemRow>; 2] = [
     column("variation_ids", |row| &row.variation_ids),
     column("categories", |row| &row.categories),
 ];
 
 /// The columns of a staged item.
-pub(super) const STAGED_ITEMS: &[&[Column<ItemRow>]] =
+pub(crate) const STAGED_ITEMS: &[&[Column<ItemRow>]] =
     &[&[column("seq", |row| &row.seq)], &ITEMS, &ITEMS_IN_STAGING];
 
 /// The columns of `catalog_variations`.
-pub(super) const VARIATIONS: [Column<VariationRow>; 20] = [
+pub(crate) const VARIATIONS: [Column<VariationRow>; 20] = [
     column("id", |row| &row.id),
     column("item_id", |row| &row.item_id),
     column("name", |row| &row.name),
@@ -86,13 +86,13 @@ pub(super) const VARIATIONS: [Column<VariationRow>; 20] = [
 ];
 
 /// The columns of a variation that only staging has.
-pub(super) const VARIATIONS_IN_STAGING: [Column<VariationRow>; 2] = [
+pub(crate) const VARIATIONS_IN_STAGING: [Column<VariationRow>; 2] = [
     column("item_seq", |row| &row.item_seq),
     column("overrides", |row| &row.overrides),
 ];
 
 /// The columns of a staged variation.
-pub(super) const STAGED_VARIATIONS: &[&[Column<VariationRow>]] = &[
+pub(crate) const STAGED_VARIATIONS: &[&[Column<VariationRow>]] = &[
     &[column("seq", |row| &row.seq)],
     &VARIATIONS,
     &VARIATIONS_IN_STAGING,

@@ -5,7 +5,7 @@
 //! side by side, and then what changed meanwhile: Square promises no snapshot, so
 //! an object may slip between two pages.
 
-mod columns;
+pub(crate) mod columns;
 pub mod rows;
 pub mod statements;
 pub mod store;

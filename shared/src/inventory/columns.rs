@@ -6,7 +6,7 @@ use super::rows::CountRow;
 use crate::staging::column::{Column, column};
 
 /// The columns of `catalog_inventory`.
-pub(super) const COLUMNS: [Column<CountRow>; 7] = [
+pub(crate) const COLUMNS: [Column<CountRow>; 7] = [
     column("variation_id", |row| &row.variation_id),
     column("location_id", |row| &row.location_id),
     column("state", |row| &row.state),
@@ -18,4 +18,4 @@ pub(super) const COLUMNS: [Column<CountRow>; 7] = [
 ];
 
 /// The columns of a staged count.
-pub(super) const STAGED: &[&[Column<CountRow>]] = &[&[column("seq", |row| &row.seq)], &COLUMNS];
+pub(crate) const STAGED: &[&[Column<CountRow>]] = &[&[column("seq", |row| &row.seq)], &COLUMNS];

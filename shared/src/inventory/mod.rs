@@ -6,7 +6,7 @@
 //! count that changes while it is listed moves to a page that was read; asking
 //! for the changes once more at the end finds it.
 
-mod columns;
+pub(crate) mod columns;
 pub mod rows;
 pub mod store;
 
@@ -32,6 +32,9 @@ pub(crate) const LIST: List = List {
     name: "inventory",
     overlap: SignedDuration::from_mins(2),
 };
+
+/// The fields of a count that make its key.
+pub(crate) const KEY_FIELDS: [&str; 3] = ["catalog_object_id", "location_id", "state"];
 
 /// Pages of the one list for all locations, before a large account is split.
 const UNSPLIT_PAGES: u32 = 10;
@@ -298,17 +301,14 @@ impl<'a, 'c> Reader<'a, 'c> {
     }
 
     async fn set_aside(&mut self, broken: Vec<Broken>) -> Result<(), SyncError> {
-        let (key, data_type) = (
-            ["catalog_object_id", "location_id", "state"],
-            INVENTORY.data_type,
-        );
+        let data_type = INVENTORY.data_type;
         let broken = broken.into_iter();
         let broken = broken.map(|broken| (Some(data_type), broken)).collect();
-        self.intake.set_aside(&key, broken, data_type).await
+        self.intake.set_aside(&KEY_FIELDS, broken, data_type).await
     }
 }
 
 /// Square for Restaurants counts items as well, which no table here is for.
-fn is_of_variation(count: &InventoryCount) -> bool {
+pub(crate) fn is_of_variation(count: &InventoryCount) -> bool {
     count.catalog_object_type.as_deref() != Some("ITEM")
 }

@@ -4,7 +4,7 @@ use super::rows::LocationRow;
 use crate::staging::column::{Column, column};
 
 /// The columns of `locations`.
-pub(super) const COLUMNS: [Column<LocationRow>; 24] = [
+pub(crate) const COLUMNS: [Column<LocationRow>; 24] = [
     column("id", |row| &row.id),
     column("name", |row| &row.name),
     column("business_name", |row| &row.business_name),
@@ -34,4 +34,4 @@ pub(super) const COLUMNS: [Column<LocationRow>; 24] = [
 ];
 
 /// The columns of a staged location.
-pub(super) const STAGED: &[&[Column<LocationRow>]] = &[&[column("seq", |row| &row.seq)], &COLUMNS];
+pub(crate) const STAGED: &[&[Column<LocationRow>]] = &[&[column("seq", |row| &row.seq)], &COLUMNS];

@@ -1,7 +1,7 @@
 //! The locations step: the whole list each time, because Square has no time of
 //! change for a location and no page for the list.
 
-mod columns;
+pub(crate) mod columns;
 pub mod rows;
 pub mod store;
 pub mod zones;
@@ -115,7 +115,7 @@ pub(crate) async fn stage(intake: &mut Intake<'_>) -> Result<Staged, SyncError> 
 }
 
 /// In Square's order, which tells two copies apart.
-fn numbered(locations: Vec<Location>) -> Vec<LocationRow> {
+pub(crate) fn numbered(locations: Vec<Location>) -> Vec<LocationRow> {
     let rows = (1..).zip(locations);
     rows.map(|(seq, location)| LocationRow::new(location, seq))
         .collect()
@@ -139,7 +139,10 @@ pub(crate) async fn ensure_merchant(
 /// The locations that Square lists. An account always has one, its main location.
 /// They must be of the merchant whose data is stored, whoever has put another token
 /// into the secret since the run began.
-async fn listed(square: &Square, client: &impl GenericClient) -> Result<Page<Location>, SyncError> {
+pub(crate) async fn listed(
+    square: &Square,
+    client: &impl GenericClient,
+) -> Result<Page<Location>, SyncError> {
     let page = square.list_locations().await?;
     if page.objects.is_empty() && page.broken.is_empty() {
         return Err(SyncError::SquareMalformed {

@@ -50,10 +50,15 @@ impl Ended {
     /// Returns the run's kind; the state machine's name ends with it.
     pub(crate) fn kind(&self) -> Kind {
         let machine = self.state_machine_arn.replace('-', "_");
-        [Kind::HistoricalOrders, Kind::Migration, Kind::Restore]
-            .into_iter()
-            .find(|kind| machine.ends_with(kind.name()))
-            .unwrap_or(Kind::CompleteSync)
+        [
+            Kind::HistoricalOrders,
+            Kind::Migration,
+            Kind::Restore,
+            Kind::SpotCheck,
+        ]
+        .into_iter()
+        .find(|kind| machine.ends_with(kind.name()))
+        .unwrap_or(Kind::CompleteSync)
     }
 
     /// When the execution started.

@@ -236,6 +236,7 @@ fn title(run: &Summary) -> &'static str {
         ("complete_sync", _) => "The sync",
         ("historical_orders", _) => "The import of past orders",
         ("migration", _) => "The migration",
+        ("spot_check", _) => "The spot check",
         _ => "The restore",
     }
 }

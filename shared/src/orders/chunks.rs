@@ -13,7 +13,7 @@ use crate::run::step::StepContext;
 use crate::square::SearchOrders;
 
 /// Orders may show up a moment after the time they carry.
-pub(super) const OVERLAP: SignedDuration = SignedDuration::from_mins(10);
+pub(crate) const OVERLAP: SignedDuration = SignedDuration::from_mins(10);
 /// Square lets tills sell offline for three days.
 pub(super) const LOOK_BACK: SignedDuration = SignedDuration::from_hours(4 * 24);
 
@@ -54,7 +54,8 @@ impl Chunk {
     }
 }
 
-fn list_of(location_id: &str) -> String {
+/// The name of a location's watermark.
+pub(crate) fn list_of(location_id: &str) -> String {
     format!("orders:{location_id}")
 }
 

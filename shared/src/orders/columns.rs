@@ -4,7 +4,7 @@ use super::rows::{LineRow, OrderRow, ReturnRow, TenderRow};
 use crate::staging::column::{Column, column};
 
 /// The columns of `orders`.
-pub(super) const ORDERS: [Column<OrderRow>; 24] = [
+pub(crate) const ORDERS: [Column<OrderRow>; 24] = [
     column("id", |row| &row.id),
     column("location_id", |row| &row.location_id),
     column("state", |row| &row.state),
@@ -64,17 +64,17 @@ macro_rules! line_columns {
 }
 
 /// The columns of `order_line_items`.
-pub(super) const LINES: [Column<LineRow>; 18] = line_columns!(;);
+pub(crate) const LINES: [Column<LineRow>; 18] = line_columns!(;);
 
 /// The columns of `order_return_line_items`.
-pub(super) const RETURNED: [Column<ReturnRow>; 20] = line_columns!(
+pub(crate) const RETURNED: [Column<ReturnRow>; 20] = line_columns!(
     line;
     column("source_order_id", |row| &row.source_order_id),
     column("source_line_item_uid", |row| &row.source_line_item_uid)
 );
 
 /// The columns of `order_tenders`.
-pub(super) const TENDERS: [Column<TenderRow>; 9] = [
+pub(crate) const TENDERS: [Column<TenderRow>; 9] = [
     column("order_id", |row| &row.order_id),
     column("id", |row| &row.id),
     column("type", |row| &row.tender_type),

@@ -16,7 +16,7 @@
 
 mod anew;
 mod chunks;
-mod columns;
+pub(crate) mod columns;
 mod currency;
 mod fresh;
 mod late;
@@ -44,6 +44,7 @@ use crate::env::Env;
 use crate::error::SyncError;
 use crate::run::step::{Step, StepInput};
 
+pub(crate) use chunks::{OVERLAP, list_of};
 pub use plan::Output as PlanOutput;
 pub use reading::Output as FreshOutput;
 pub use rederive::Rederived;

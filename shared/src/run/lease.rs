@@ -5,6 +5,9 @@
 //! Lambda that goes on after its run was stopped, or after another run took
 //! over, cannot commit. Times are the database's: clocks of functions differ.
 //!
+//! A run that writes no data holds none: it may go on as long as its record says that it
+//! is under way.
+//!
 //! Whoever takes a lease from another run, because it went silent or because it
 //! yields, ends that run's sessions too: a statement of theirs may hold locks.
 
@@ -42,6 +45,9 @@ pub async fn acquire(
     names: LeaseNames,
     run_id: &str,
 ) -> Result<Vec<String>, SyncError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
     match take(client, names, run_id, true).await? {
         Some(taken) => Ok(taken.from),
         None => Err(SyncError::RunInProgress {
@@ -285,6 +291,9 @@ pub async fn take_up(
 /// # Errors
 /// `LeaseLost` if the token has moved on.
 pub(super) async fn check(client: &impl GenericClient, lease: &Lease) -> Result<(), SyncError> {
+    if lease.names.is_empty() {
+        return stands(client, lease).await;
+    }
     let row = client
         .query_one(
             "select count(*) from sync_leases
@@ -302,6 +311,9 @@ pub(super) async fn check(client: &impl GenericClient, lease: &Lease) -> Result<
 /// # Errors
 /// `LeaseLost` if the token has moved on.
 pub async fn renew(client: &impl GenericClient, lease: &Lease) -> Result<(), SyncError> {
+    if lease.names.is_empty() {
+        return stands(client, lease).await;
+    }
     let renewed = client
         .execute(
             "update sync_leases
@@ -320,6 +332,9 @@ pub async fn renew(client: &impl GenericClient, lease: &Lease) -> Result<(), Syn
 /// # Errors
 /// `LeaseLost` if the token has moved on.
 pub async fn fence(client: &impl GenericClient, lease: &Lease) -> Result<(), SyncError> {
+    if lease.names.is_empty() {
+        return stands(client, lease).await;
+    }
     let stands = client
         .execute(
             "update sync_leases set written_token = token,
@@ -335,6 +350,23 @@ pub async fn fence(client: &impl GenericClient, lease: &Lease) -> Result<(), Syn
         .await?;
     held(stands, lease)
 }
+
+/// Whether a run that holds no lease is still under way; whoever is about to end it waits
+/// for this transaction.
+async fn stands(client: &impl GenericClient, lease: &Lease) -> Result<(), SyncError> {
+    match client.query_opt(STANDS, &[&lease.run_id]).await? {
+        Some(_) => Ok(()),
+        None => Err(SyncError::LeaseLost {
+            run_id: lease.run_id.clone(),
+            lease: "its work".to_owned(),
+            detail: "it was stopped, or has ended".to_owned(),
+        }),
+    }
+}
+
+/// Parameter: run id.
+const STANDS: &str = "
+    select run_id from sync_runs where run_id = $1 and status = 'running' for no key update";
 
 /// Frees whatever the run holds and moves the token on, so that a step still
 /// under way can no longer commit. A lease that nobody holds may be the run's in a moment,

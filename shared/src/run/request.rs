@@ -15,6 +15,10 @@ pub const ORDERS_LEASE: &str = "orders";
 
 /// The most characters that an `idempotency_key` may have.
 pub const KEY_CHARS_MAX: usize = 200;
+/// Objects of each kind that a spot check draws, if the request does not say how many.
+pub const SAMPLE_DEFAULT: u32 = 200;
+/// The most that it may draw.
+pub const SAMPLE_MAX: u32 = 2_000;
 /// What the keys of schedules begin with: a character that no key of a request's own
 /// may hold, so that nobody can take a schedule's key before it comes.
 const SCHEDULED: &str = "\tschedule";
@@ -35,6 +39,8 @@ pub enum Kind {
     Migration,
     /// A backup put back.
     Restore,
+    /// A sample of the rows compared with Square's copies; it changes nothing.
+    SpotCheck,
 }
 
 impl Kind {
@@ -46,6 +52,7 @@ impl Kind {
             Self::HistoricalOrders => "historical_orders",
             Self::Migration => "migration",
             Self::Restore => "restore",
+            Self::SpotCheck => "spot_check",
         }
     }
 
@@ -59,6 +66,7 @@ impl Kind {
             Self::HistoricalOrders,
             Self::Migration,
             Self::Restore,
+            Self::SpotCheck,
         ];
         all.into_iter()
             .find(|kind| kind.name() == name)
@@ -73,6 +81,7 @@ impl Kind {
             Self::HistoricalOrders => "orders",
             Self::Migration => "migration",
             Self::Restore => "restore",
+            Self::SpotCheck => "spot",
         }
     }
 }
@@ -143,6 +152,9 @@ pub struct Request {
     /// Import the orders of these locations; none means of all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location_ids: Option<Vec<String>>,
+    /// How many objects of each kind a spot check draws; none means [`SAMPLE_DEFAULT`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<u32>,
     /// A second request with the same key is the first one again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
@@ -191,6 +203,7 @@ impl Request {
                 self.location_ids.is_some(),
                 Kind::HistoricalOrders,
             ),
+            ("sample", self.sample.is_some(), Kind::SpotCheck),
         ] {
             if is_set && kind != self.kind {
                 let problem = format!("is no field of a {} run", self.kind.name());
@@ -225,6 +238,13 @@ impl Request {
         {
             return Err(SyncError::input("to", "is not after from"));
         }
+        if self
+            .sample
+            .is_some_and(|sample| !(1..=SAMPLE_MAX).contains(&sample))
+        {
+            let problem = format!("wants a whole number from 1 to {SAMPLE_MAX}");
+            return Err(SyncError::input("sample", problem));
+        }
         if let Some(key) = &self.idempotency_key {
             let is_key = (1..=KEY_CHARS_MAX).contains(&key.chars().count())
                 && !key.chars().any(char::is_control);
@@ -244,7 +264,7 @@ impl Request {
                 .into_iter()
                 .filter(|part| only.contains(part))
                 .collect(),
-            (None, Kind::CompleteSync) => Part::staged(),
+            (None, Kind::CompleteSync | Kind::SpotCheck) => Part::staged(),
             (None, Kind::HistoricalOrders) => vec![Part::Orders],
             (None, Kind::Migration | Kind::Restore) => Vec::new(),
         }
@@ -262,6 +282,7 @@ impl Request {
                 }
             }
             Kind::Restore => steps.push("restore"),
+            Kind::SpotCheck => steps.push("spot_check"),
             Kind::HistoricalOrders => steps.extend(["plan", "orders"]),
             Kind::Migration => steps.extend(["migrate", "rederive"]),
         }
@@ -275,6 +296,12 @@ impl Request {
         self.full_refresh || self.dry_run
     }
 
+    /// Objects of each kind that a spot check draws.
+    #[must_use]
+    pub fn sample_size(&self) -> u32 {
+        self.sample.unwrap_or(SAMPLE_DEFAULT)
+    }
+
     /// `incremental` or `full_refresh`.
     #[must_use]
     pub fn mode(&self) -> &'static str {
@@ -286,9 +313,13 @@ impl Request {
     }
 
     /// The leases that the run holds from its first step to its last. A refresh
-    /// holds that of the orders too: they refer to the locations it replaces.
+    /// holds that of the orders too: they refer to the locations it replaces. A spot
+    /// check writes no data and runs beside all others.
     #[must_use]
     pub fn leases(&self) -> LeaseNames {
+        if self.kind == Kind::SpotCheck {
+            return &[];
+        }
         let all = matches!(self.kind, Kind::Migration | Kind::Restore);
         if all || self.full_refresh {
             return &[CATALOG_LEASE, ORDERS_LEASE];
@@ -344,6 +375,7 @@ impl Request {
             scheduled_time: None,
             idempotency_key: None,
             only: Some(self.parts()),
+            sample: (self.kind == Kind::SpotCheck).then(|| self.sample_size()),
             location_ids,
             ..self.clone()
         }

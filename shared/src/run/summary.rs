@@ -69,7 +69,7 @@ pub const STATEMENTS: [&str; 4] = [RUN, STEPS, QUARANTINE, FAILURES_BEFORE];
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
     pub run_id: String,
-    /// `complete_sync`, `historical_orders`, `migration` or `restore`.
+    /// `complete_sync`, `historical_orders`, `migration`, `restore` or `spot_check`.
     pub kind: String,
     /// `incremental` or `full_refresh`.
     pub mode: String,

@@ -225,7 +225,7 @@ impl PageTable {
 }
 
 /// Copies rows into a table, in PostgreSQL's binary format.
-async fn copy_in<'r>(
+pub(crate) async fn copy_in<'r>(
     transaction: &Transaction<'_>,
     table: &str,
     columns: &str,

@@ -22,6 +22,7 @@ fn machine(variable: &str) -> Option<String> {
         "HISTORICAL_ORDERS_STATE_MACHINE_ARN" => "orders",
         "MIGRATION_STATE_MACHINE_ARN" => "migration",
         "RESTORE_STATE_MACHINE_ARN" => "restore",
+        "SPOT_CHECK_STATE_MACHINE_ARN" => "spot",
         _ => return None,
     };
     Some(MACHINE.replace("sync", name))
@@ -211,6 +212,7 @@ async fn each_kind_of_run_has_its_machine() {
         (Kind::HistoricalOrders, "orders"),
         (Kind::Migration, "migration"),
         (Kind::Restore, "restore"),
+        (Kind::SpotCheck, "spot"),
     ] {
         let arn = executions.arn_of(kind, "r");
         assert!(arn.ends_with(&format!(":execution:{name}:r")), "{arn}");
@@ -227,6 +229,7 @@ fn only_a_state_machines_arn_is_taken() {
         "HISTORICAL_ORDERS_STATE_MACHINE_ARN",
         "MIGRATION_STATE_MACHINE_ARN",
         "RESTORE_STATE_MACHINE_ARN",
+        "SPOT_CHECK_STATE_MACHINE_ARN",
     ] {
         let read = Machines::read(|name| {
             if name == variable {

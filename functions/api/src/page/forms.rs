@@ -19,6 +19,7 @@ use crate::runs::backups::Restore;
 use crate::runs::complete_sync::CompleteSync;
 use crate::runs::historical_orders::HistoricalOrders;
 use crate::runs::migration::Migration;
+use crate::runs::spot_check::SpotCheck;
 use crate::runs::{history, starts};
 
 /// A form as the API's JSON: the same checks then hold for both.
@@ -54,6 +55,11 @@ impl Form {
                 ("location_ids", ids) => {
                     let ids = ids.split([',', ' ']).filter(|id| !id.is_empty());
                     form.fields.insert(name.into_owned(), ids.collect());
+                }
+                // What is no number is refused as what it is.
+                ("sample", text) if text.parse::<i64>().is_ok() => {
+                    let number = text.parse::<i64>().unwrap_or_default();
+                    form.fields.insert(name.into_owned(), number.into());
                 }
                 (_, "true") => {
                     form.fields.insert(name.into_owned(), true.into());
@@ -110,6 +116,13 @@ pub(crate) async fn historical_orders(
 pub(crate) async fn migration(State(app): State<App>, admin: Admin, body: Bytes) -> Response {
     start(&app, admin, Form::read(&body), true, |form, admin| {
         form.into::<Migration>()?.into_request(&admin.caller)
+    })
+    .await
+}
+
+pub(crate) async fn spot_check(State(app): State<App>, admin: Admin, body: Bytes) -> Response {
+    start(&app, admin, Form::read(&body), false, |form, admin| {
+        form.into::<SpotCheck>()?.into_request(&admin.caller)
     })
     .await
 }

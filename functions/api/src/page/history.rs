@@ -10,6 +10,7 @@ use url::form_urlencoded::Serializer;
 
 use super::answer::answer;
 use super::preview::Preview;
+use super::spot_check::SpotCheck;
 use super::sync::SOON;
 use super::words::{count, duration, number};
 use super::{Admin, Frame};
@@ -187,6 +188,7 @@ struct Run {
     interval: u32,
     run: RunView,
     preview: Option<Preview>,
+    spot_check: Option<SpotCheck>,
     quarantine: Vec<Quarantined>,
 }
 
@@ -207,6 +209,7 @@ async fn detail(env: &Env, admin: &Admin, run_id: &str) -> Result<Run, ApiError>
         csrf_token: admin.session.csrf_token.clone(),
         interval: if run.is_open() { SOON } else { 0 },
         preview: Preview::of(&run),
+        spot_check: run.spot_check.as_ref().map(SpotCheck::of),
         quarantine: store::quarantine(&client, Some(run_id), QUARANTINE_SHOWN).await?,
         run,
     })
@@ -235,6 +238,7 @@ mod tests {
             csrf_token: String::new(),
             interval: 0,
             preview: Preview::of(&run),
+            spot_check: run.spot_check.as_ref().map(SpotCheck::of),
             quarantine: vec![],
             run,
         };
@@ -261,6 +265,31 @@ mod tests {
         assert!(page.contains(warning), "{page}");
         let note = "<ul class=\"notes\"><li>38 character(s) were removed.</li></ul>";
         assert!(page.contains(note), "{page}");
+    }
+
+    #[test]
+    fn a_spot_check_is_a_table_or_says_that_all_is_as_at_square() {
+        let checked = |found: Value| {
+            let run = view::tests::succeeded(RUN_ID, "incremental");
+            page(run.with_spot_check(serde_json::from_value(found).unwrap()))
+        };
+        let shown = checked(
+            json!({"compared": 1_234, "in_flight": 2, "rows_differ": 1, "differ": [
+            {"type": "variation_overrides", "id": "A:L", "column": "price_amount",
+                "ours": "<5>", "square": null}]}),
+        );
+        for part in [
+            "<dt>Rows compared</dt><dd>1,234</dd>",
+            "<tr><td>variation overrides</td><th scope=\"row\"><code>A:L</code></th>\
+             <td>price amount</td><td><del>&#60;5&#62;</del></td><td><i>none</i></td></tr>",
+        ] {
+            assert!(shown.contains(part), "{part} is not in {shown}");
+        }
+        assert!(!shown.contains("Every row of the sample"), "{shown}");
+        let equal = checked(json!({"compared": 1, "in_flight": 0, "rows_differ": 0, "differ": []}));
+        assert!(equal.contains("Every row of the sample is as at Square."));
+        assert!(!shown.contains("<table class=\"preview\"><caption></caption>"));
+        assert!(!page(view::tests::succeeded(RUN_ID, "incremental")).contains("What was compared"));
     }
 
     #[test]

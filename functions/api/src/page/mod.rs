@@ -15,6 +15,7 @@ mod notice;
 mod preview;
 pub(crate) mod sessions;
 pub(crate) mod sign_in;
+mod spot_check;
 mod state;
 mod sync;
 mod tools;
@@ -51,6 +52,7 @@ pub(crate) fn routes() -> Routes {
             "/admin/sync/migration",
             get(tools::migration).post(forms::migration),
         ),
+        ("/admin/sync/spot-check", post(forms::spot_check)),
         ("/admin/sync/backups", get(tools::backups)),
         ("/admin/sync/restore", post(forms::restore)),
         ("/admin/sync/quarantine", get(tools::quarantine)),

@@ -8,6 +8,7 @@ use oauth2::CsrfToken;
 use shared::part::Part;
 use shared::postgres::schema;
 use shared::run::freshness;
+use shared::run::request::{SAMPLE_DEFAULT, SAMPLE_MAX};
 
 use super::answer::answer;
 use super::state::{self, Group};
@@ -45,6 +46,8 @@ struct Sync {
     counts: Vec<(String, String)>,
     /// The newest one.
     backup: Option<Backup>,
+    /// Objects of each kind that a spot check draws: usually, and at most.
+    sample: (u32, u32),
     last: Option<RunView>,
     /// The database is of an older release: a migration comes before anything else.
     outdated: bool,
@@ -69,6 +72,7 @@ impl Sync {
             parts: parts(),
             counts: Vec::new(),
             backup: None,
+            sample: (SAMPLE_DEFAULT, SAMPLE_MAX),
             last: None,
             outdated: false,
         }

@@ -40,6 +40,7 @@ impl RunView {
             ("historical_orders", _) => "Orders history",
             ("migration", _) => "Migration",
             ("restore", _) => "Restore",
+            ("spot_check", _) => "Spot check",
             (other, _) => other,
         };
         if self.dry_run {
@@ -137,6 +138,10 @@ impl RunView {
         });
         let asked: u64 = self.steps.iter().map(|step| step.square.requests).sum();
         let (records, requests) = (count(records, "record"), count(whole(asked), "request"));
+        if self.kind == "spot_check" {
+            // It has brought none.
+            return format!("{requests} to Square");
+        }
         format!("{records}, {requests} to Square")
     }
 }

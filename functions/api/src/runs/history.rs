@@ -30,7 +30,13 @@ const LIMIT_MAX: i64 = 100;
 /// An execution's name is no longer.
 const RUN_ID_CHARS_MAX: usize = 80;
 
-const KINDS: [&str; 4] = ["complete_sync", "historical_orders", "migration", "restore"];
+const KINDS: [&str; 5] = [
+    "complete_sync",
+    "historical_orders",
+    "migration",
+    "restore",
+    "spot_check",
+];
 const STATUSES: [&str; 6] = [
     "queued",
     "running",
@@ -227,10 +233,18 @@ pub(crate) async fn get(
 pub(crate) async fn one(env: &Env, caller: &Caller, run_id: &str) -> Result<RunView, ApiError> {
     let run = read(env, caller, run_id).await?;
     // It has rows of the data.
-    if run.preview.is_some() {
+    let shows = if run.preview.is_some() {
+        Some("preview")
+    } else {
+        let checked = run.spot_check.as_ref();
+        checked
+            .filter(|checked| !checked.differ.is_empty())
+            .map(|_| "spot_check")
+    };
+    if let Some(action) = shows {
         let entry = Audit {
             run_id: Some(&run.run_id),
-            ..caller.entry("preview", "shown")
+            ..caller.entry(action, "shown")
         };
         env.audit.add(&entry).await?;
     }
@@ -246,7 +260,9 @@ pub(crate) async fn read(env: &Env, caller: &Caller, run_id: &str) -> Result<Run
     }
     let steps = store::steps(&client, &[&run.run_id]).await?;
     let preview = store::preview(&client, &run.run_id).await?;
-    Ok(RunView::new(run, &steps).with_preview(preview))
+    let spot_check = store::spot_check(&client, &run.run_id).await?;
+    let run = RunView::new(run, &steps);
+    Ok(run.with_preview(preview).with_spot_check(spot_check))
 }
 
 /// Stops a run; one that has ended stays as it is.

@@ -1,8 +1,8 @@
 //! Starting, showing and stopping runs.
 //!
 //! `starts` is the way of a start, whatever its kind; each kind has a file before it
-//! that reads its request: `complete_sync`, `historical_orders`, `migration`, and
-//! `backups` for a restore. `history` reads and stops runs, which `view` shapes as
+//! that reads its request: `complete_sync`, `historical_orders`, `migration`,
+//! `spot_check`, and `backups` for a restore. `history` reads and stops runs, which `view` shapes as
 //! JSON. Both close runs that ended unseen, with `settle`, and all statements are in
 //! `store`; `amount` is what is told of large tables.
 
@@ -13,6 +13,7 @@ pub(crate) mod historical_orders;
 pub(crate) mod history;
 pub(crate) mod migration;
 mod settle;
+pub(crate) mod spot_check;
 pub(crate) mod starts;
 pub mod store;
 pub(crate) mod view;

@@ -27,7 +27,10 @@ macro_rules! run_columns {
             r.execution_arn, r.error_name, r.error_message, r.error_step, r.warnings, r.totals,
             r.status in ('queued', 'running') and not exists (
                 select from sync_leases l
-                where l.holder = r.run_id and l.expires_at > clock_timestamp()) as silent
+                where l.holder = r.run_id and l.expires_at > clock_timestamp())
+                -- A run that takes no lease has as long to begin as one would last.
+                and (r.lease_token is not null
+                    or r.queued_at < clock_timestamp() - interval '5 minutes') as silent
         from sync_runs r"
     };
 }
@@ -128,6 +131,9 @@ const STEPS: &str = "select run_id, step, status, started_at,
 const PREVIEW: &str = "select result -> 'preview' from sync_steps
     where run_id = $1 and step = 'publish' and result ? 'preview'";
 
+const SPOT_CHECK: &str = "select result -> 'spot_check' from sync_steps
+    where run_id = $1 and step = 'spot_check' and result ? 'spot_check'";
+
 const BACKUPS: &str = "select backup_id, run_id, created_at,
         extract(epoch from clock_timestamp() - created_at)::bigint as age_seconds,
         bytes, rows, schema_version = $1 as restorable
@@ -157,6 +163,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("queued_at", QUEUED_AT),
         ("steps", STEPS),
         ("preview", PREVIEW),
+        ("spot_check", SPOT_CHECK),
         ("backups", BACKUPS),
         ("set_execution_arn", SET_EXECUTION_ARN),
         ("forget_key", FORGET_KEY),
@@ -234,6 +241,39 @@ pub(crate) struct SquareView {
     pub(crate) rate_limited: u64,
     /// Bytes of the answers as they came over the wire.
     pub(crate) bytes: u64,
+}
+
+/// What a spot check has found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SpotCheckResult)]
+pub(crate) struct SpotCheckView {
+    /// Rows that were compared.
+    pub(crate) compared: i64,
+    /// Those of them that differ because their change at Square is still on its way.
+    pub(crate) in_flight: i64,
+    /// Rows that differ although no change is outstanding.
+    pub(crate) rows_differ: i64,
+    /// Their columns that differ, the first hundred.
+    pub(crate) differ: Vec<DifferenceView>,
+}
+
+/// A column of a row that is not as Square has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Difference)]
+pub(crate) struct DifferenceView {
+    /// The data type, or what hangs on one.
+    #[serde(rename = "type")]
+    pub(crate) row_type: String,
+    /// The row's key, joined by colons.
+    pub(crate) id: String,
+    /// `id` where only one of both has the row.
+    pub(crate) column: String,
+    /// The value here, as text cut to 200 characters; null where there is none.
+    #[schema(required = true)]
+    pub(crate) ours: Option<String>,
+    /// The value at Square, likewise.
+    #[schema(required = true)]
+    pub(crate) square: Option<String>,
 }
 
 /// A replaced account.
@@ -409,6 +449,16 @@ pub(crate) async fn steps(client: &Client, run_ids: &[&str]) -> Result<Vec<StepR
 pub(crate) async fn preview(client: &Client, run_id: &str) -> Result<Option<Value>, SyncError> {
     let row = client.query_opt(PREVIEW, &[&run_id]).await?;
     Ok(row.map(|row| row.get(0)))
+}
+
+/// What a spot check has found, if the run was one and came that far.
+pub(crate) async fn spot_check(
+    client: &Client,
+    run_id: &str,
+) -> Result<Option<SpotCheckView>, SyncError> {
+    let row = client.query_opt(SPOT_CHECK, &[&run_id]).await?;
+    let found = row.map(|row| row.try_get::<_, Json<_>>(0)).transpose()?;
+    Ok(found.map(|json| json.0))
 }
 
 /// The backups, newest first; `wanted` is this release's schema version.

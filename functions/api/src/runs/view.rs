@@ -6,7 +6,7 @@ use shared::run::console;
 use shared::run::stats::{self, Counts, Drift};
 use utoipa::ToSchema;
 
-use super::store::{RunRow, SquareView, StepRow, WindowsView};
+use super::store::{RunRow, SpotCheckView, SquareView, StepRow, WindowsView};
 
 /// One run, finished or not.
 #[derive(Debug, Serialize, ToSchema)]
@@ -15,7 +15,7 @@ pub(crate) struct RunView {
     /// Also the execution's name in Step Functions.
     #[schema(example = "sync-20261122T180000Z-3fa2c1")]
     pub(crate) run_id: String,
-    /// `complete_sync`, `historical_orders`, `migration` or `restore`.
+    /// `complete_sync`, `historical_orders`, `migration`, `restore` or `spot_check`.
     pub(crate) kind: String,
     /// `incremental` or `full_refresh`.
     pub(crate) mode: String,
@@ -63,6 +63,10 @@ pub(crate) struct RunView {
     #[schema(value_type = serde_json::Value, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) preview: Option<serde_json::Value>,
+    /// Of a spot check that has compared its sample. Only where one run is asked for.
+    #[schema(value_type = SpotCheckView, required = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) spot_check: Option<SpotCheckView>,
     /// All data types together. Until the run has succeeded: of the steps that are
     /// done; none before the first of them.
     #[schema(required = true)]
@@ -89,7 +93,7 @@ pub(crate) struct RunErrorView {
 pub(crate) struct StepView {
     /// `preflight`, `locations`, `catalog`, `inventory`, `publish`, `orders` and
     /// `finish`; of an import `plan` and `orders`, of a migration `migrate` and
-    /// `rederive`, and `restore`.
+    /// `rederive`, `restore`, and `spot_check`.
     pub(crate) step: String,
     /// `pending`, `running`, `succeeded`, `failed` or `skipped`.
     pub(crate) status: String,
@@ -187,6 +191,7 @@ impl RunView {
             mode: run.mode,
             dry_run: run.request["dry_run"] == true,
             preview: None,
+            spot_check: None,
             trigger: run.trigger,
             requested_by: run.requested_by,
             status: run.status,
@@ -204,6 +209,11 @@ impl RunView {
     /// The same with what a preview has shown.
     pub(crate) fn with_preview(self, preview: Option<serde_json::Value>) -> Self {
         Self { preview, ..self }
+    }
+
+    /// The same with what a spot check has found.
+    pub(crate) fn with_spot_check(self, spot_check: Option<SpotCheckView>) -> Self {
+        Self { spot_check, ..self }
     }
 }
 

@@ -223,7 +223,7 @@ async fn another_sites_request_is_refused_whoever_is_signed_in() {
             }
         }
     }
-    assert_eq!(asked, 10);
+    assert_eq!(asked, 12);
 }
 
 #[tokio::test]
