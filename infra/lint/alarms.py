@@ -23,7 +23,7 @@ MACHINES = {
 }
 FUNCTIONS = [
     "Preflight", "Locations", "Catalog", "Inventory", "Publish",
-    "Orders", "Migrate", "SpotCheck", "Finish", "Api",
+    "Orders", "SpotCheck", "Migrate", "Finish", "Api",
 ]
 # Trouble begins here in each story, after a quiet time.
 AT = 10 * HOUR

@@ -72,14 +72,22 @@ impl Twin {
         format!("spot_{}", self.name)
     }
 
-    /// Makes the temporary table.
+    /// Makes the temporary table. An order's JSON is left as it comes, for mostly it is
+    /// only found equal: compressed or put elsewhere, it would be read back piece by piece.
     pub(super) fn create_sql(&self) -> String {
         let columns = [self.columns, self.lists].concat().join(", ");
+        let (copies, model) = (self.copies(), &self.model);
+        let plain = if self.columns.contains(&"raw") {
+            format!(
+                "; alter table {copies} alter column raw set storage external, \
+                 set (toast_tuple_target = 8160)"
+            )
+        } else {
+            String::new()
+        };
         format!(
-            "create temporary table {} on commit drop as \
-             select {columns}, false as {IN_FLIGHT} from {} with no data",
-            self.copies(),
-            self.model,
+            "create temporary table {copies} on commit drop as \
+             select {columns}, false as {IN_FLIGHT} from {model} with no data{plain}"
         )
     }
 
@@ -156,48 +164,63 @@ impl Twin {
     /// copy. Parameter: when Square was asked.
     pub(super) fn differing_sql(&self) -> String {
         let (first, id) = (self.key[0], self.id("s", self.key.len()));
-        let both = format!("t.{first} is not null");
-        let mut columns = Vec::new();
-        let (missing, alive) = if self.can_delete() {
-            columns.push(format!(
-                "('is_deleted', t.is_deleted::text, s.is_deleted::text, \
-                 {both} and t.is_deleted is distinct from s.is_deleted)"
-            ));
-            (
-                format!("t.{first} is null and not s.is_deleted"),
-                "not t.is_deleted and not s.is_deleted",
-            )
-        } else {
-            (format!("t.{first} is null"), "true")
-        };
-        let compared = self.columns.iter().filter(|column| {
-            // Of a deletion there is the fact at Square, and when it was seen here.
-            !self.key.contains(column) && !matches!(**column, "is_deleted" | "deleted_at")
-        });
-        columns.extend(compared.map(|column| {
-            // A copy that does not name its holder does not deny it.
-            let told = match *column {
-                "item_id" => " and s.item_id is not null",
-                _ => "",
-            };
-            format!(
-                "('{column}', t.{column}::text, s.{column}::text, \
-                 {both} and {alive} and t.{column} is distinct from s.{column}{told})"
-            )
-        }));
+        let (ours, square): (Vec<String>, Vec<String>) = self
+            .told()
+            .map(|column| {
+                let when = |row| format!("when '{column}' then {row}.{column}::text");
+                (when("t"), when("s"))
+            })
+            .unzip();
         format!(
-            "select s.{first} as owner, {id} as id, c.name, left(c.ours, {VALUE_CHARS_MAX}) as ours, \
-             left(c.square, {VALUE_CHARS_MAX}) as square, \
+            "select s.{first} as owner, {id} as id, c.name, \
+             left(case c.name {ours} end, {VALUE_CHARS_MAX}) as ours, \
+             left(case c.name when 'id' then {id} {square} end, {VALUE_CHARS_MAX}) as square, \
              s.{IN_FLIGHT} or coalesce(t.last_changed_at >= $1, false) as {IN_FLIGHT}, \
              true as differs \
              from {copies} s {current} {waiting} \
-             cross join lateral (values ('id', null, {id}, {missing}), {columns}) \
-             c (name, ours, square, differs) where c.differs and q.id is null order by id",
+             cross join lateral (values {columns}) c (name, differs) \
+             where c.differs and q.id is null order by id",
+            ours = ours.join(" "),
+            square = square.join(" "),
             copies = self.copies(),
             current = ACCESS.left_join(self.name, "t", &ACCESS.same_key(self.key, "s", "t")),
             waiting = self.waiting("s"),
-            columns = columns.join(", "),
+            columns = self.differing().join(", "),
         )
+    }
+
+    /// The columns whose values are told. Of a deletion there is the fact at Square, and
+    /// when it was seen here.
+    fn told(&self) -> impl Iterator<Item = &'static str> {
+        let columns = self.columns.iter().copied();
+        columns.filter(|column| !self.key.contains(column) && *column != "deleted_at")
+    }
+
+    /// Each column with whether it differs; `id` stands for a row that is not here.
+    fn differing(&self) -> Vec<String> {
+        let both = format!("t.{} is not null", self.key[0]);
+        let (gone, alive) = if self.can_delete() {
+            (
+                " and not s.is_deleted",
+                " and not t.is_deleted and not s.is_deleted",
+            )
+        } else {
+            ("", "")
+        };
+        let missing = format!("('id', t.{} is null{gone})", self.key[0]);
+        let columns = self.told().map(|column| {
+            let counts = if column == "is_deleted" { "" } else { alive };
+            // A copy that does not name its holder does not deny it.
+            let named = if column == "item_id" {
+                " and s.item_id is not null"
+            } else {
+                ""
+            };
+            format!(
+                "('{column}', {both}{counts}{named} and t.{column} is distinct from s.{column})"
+            )
+        });
+        [missing].into_iter().chain(columns).collect()
     }
 
     /// How many copies there are.
@@ -224,12 +247,14 @@ impl Twin {
             .iter()
             .map(|part| format!("s.{part} = t.{part}"))
             .collect();
+        // Looked up before they are joined, or each could be joined with all copies.
         format!(
-            "select t.{first} as owner, {id} as id, '{column}' as name, {ours} as ours, \
+            "with t as materialized (select t.*, asked.id as asked_for \
+             from unnest($2::text[]) asked (id) {current}) \
+             select t.{first} as owner, {id} as id, '{column}' as name, {ours} as ours, \
              {square}::text as square, \
-             asked.id = any ($3) or t.last_changed_at >= $1 as {IN_FLIGHT}, {live} as differs \
-             from unnest($2::text[]) asked (id) {current} \
-             left join {copies} s on {same} {waiting} \
+             t.asked_for = any ($3) or t.last_changed_at >= $1 as {IN_FLIGHT}, {live} as differs \
+             from t left join {copies} s on {same} {waiting} \
              where s.{first} is null and {id} <> all ($4) and q.id is null order by id",
             current = ACCESS.join(self.name, "t", &format!("t.{first} = asked.id")),
             copies = self.copies(),

@@ -21,7 +21,7 @@ use crate::http::error::ApiError;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct SpotCheck {
     #[schema(schema_with = sample)]
-    sample: Option<i64>,
+    sample: Option<f64>,
     #[schema(schema_with = starts::key)]
     idempotency_key: Option<String>,
 }
@@ -58,11 +58,16 @@ pub(crate) async fn post(
     starts::accept(&app, &caller, &asked.into_request(&caller)?).await
 }
 
+/// A whole number, which JSON may write as 200 or as 200.0. What is none becomes one that
+/// is refused as out of range, with the range.
+fn whole(number: f64) -> u32 {
+    number.to_string().parse().unwrap_or(0)
+}
+
 impl SpotCheck {
     pub(crate) fn into_request(self, caller: &Caller) -> Result<Request, SyncError> {
         let request = Request {
-            // What is out of range anyway is refused under its name below.
-            sample: self.sample.map(|sample| u32::try_from(sample).unwrap_or(0)),
+            sample: self.sample.map(whole),
             ..starts::request(Kind::SpotCheck, caller, self.idempotency_key)
         };
         request.checked()
@@ -98,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_sample_is_a_whole_number_within_limits() {
-        for (text, size) in [("1", 1), ("2000", 2_000), ("null", 200)] {
+        for (text, size) in [("1", 1), ("2000", 2_000), ("853.0", 853), ("null", 200)] {
             let request = read(&format!(r#"{{"sample": {text}}}"#)).unwrap();
             assert_eq!(request.sample_size(), size);
         }
