@@ -126,7 +126,7 @@ fn the_history_is_filtered_paged_and_taken_along() {
         let name = format!("attachment; filename=\"square-sync-{run_id}.csv\"");
         assert_eq!(csv["disposition"], name);
         let items = &run["steps"][2]["stats"]["items"]["created"];
-        let line = format!("catalog,items,{items},0,0,0,0");
+        let line = format!("catalog,items,{items},0,0,0,0,");
         assert!(
             csv["text"].as_str().unwrap().lines().any(|one| one == line),
             "{csv}"

@@ -430,7 +430,7 @@ async fn assert_linear(story: Story) -> Touched {
 
 /// Statements of a single row, found by its key, that no story has; and of the sign-ins
 /// that were ended within a day, which are a handful.
-const SINGLE: [&str; 15] = [
+const SINGLE: [&str; 16] = [
     "insert into locations ( … , first_synced_at, last_changed_at, last_changed_by_run) values",
     "update sync_leases set expires_at",
     "select run_id, kind, request from sync_runs where idempotency_key",
@@ -445,6 +445,7 @@ const SINGLE: [&str; 15] = [
     "select exists (select from sync_ended_sign_ins",
     "delete from sync_ended_sign_ins",
     "select error_name,",
+    "select warnings ->> 0 from sync_runs where run_id",
     // As many as the history's one page names.
     "select run_id from sync_runs where run_id = any",
 ];
