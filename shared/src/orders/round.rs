@@ -145,9 +145,9 @@ mod tests {
     fn all_of_it_comes_round_and_no_night_reads_much_more_than_another() {
         for days in [1, 7, 90] {
             let windows = vec![
-                window(1, (0, 91), 990),
-                window(2, (91, 182), 990),
-                window(3, (182, 900), 995),
+                window(1, (0, 91), 1_000),
+                window(2, (91, 182), 1_000),
+                window(3, (182, 900), 1_000),
             ];
             let whole: i128 = windows.iter().map(Verified::size).sum();
             let (after, most) = nights(windows, days, i64::from(days));
