@@ -112,8 +112,12 @@ fn a_row_changed_by_hand_is_found_told_and_healed() {
             let delta = world.sync(json!({})).await;
             assert!(delta.counts(data_type).drift.is_none());
 
+            let preview = json!({"reconcile": true, "dry_run": true});
+            let preview = world.sync(preview).await;
+            assert_eq!(preview.counts(data_type).drift, expected, "{sql}");
             let report = world.sync(json!({"reconcile": true})).await;
             assert_eq!(report.counts(data_type).drift, expected, "{sql}");
+            assert!(preview.warnings.starts_with(&report.warnings), "{preview:?}");
             let warning = report.warnings.iter().find(|text| text.contains(&ids[0]));
             assert!(warning.is_some_and(|text| text.contains(data_type)), "{report:?}");
             tables::assert_equal_truth(&world.client, &world.account).await;

@@ -69,7 +69,8 @@ pub fn endpoint(part: Part) -> &'static Endpoint {
 }
 
 /// Applies what its step has staged, as that step does in any run that publishes
-/// nothing; `lists_all` if the step has listed everything.
+/// nothing; `lists_all` if the step has listed everything. Of a preview, `expected` says
+/// what deltas should have brought.
 ///
 /// # Errors
 /// The database's, `DeletionGuard`; `Internal` for a part that stages nothing.
@@ -78,17 +79,12 @@ pub(crate) async fn apply(
     context: &StepContext<'_>,
     transaction: &Transaction<'_>,
     lists_all: bool,
+    expected: &mut Expected,
 ) -> Result<Stats, SyncError> {
-    // Published is a refresh, or a preview of what is only shown.
-    let mut expected = Expected::default();
     match part {
         Part::Locations => locations::store::apply(context, transaction).await,
-        Part::Catalog => {
-            catalog::store::apply(context, transaction, lists_all, &mut expected).await
-        }
-        Part::Inventory => {
-            inventory::store::apply(context, transaction, lists_all, &mut expected).await
-        }
+        Part::Catalog => catalog::store::apply(context, transaction, lists_all, expected).await,
+        Part::Inventory => inventory::store::apply(context, transaction, lists_all, expected).await,
         Part::Orders => Err(SyncError::Internal("orders stage nothing".to_owned())),
     }
 }

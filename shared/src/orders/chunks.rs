@@ -146,7 +146,8 @@ const LEAVE_OUT: &str = "
 /// Parameters: list, position, run id.
 const BEGIN: &str = "
     insert into sync_watermarks as w (list, position, fresh_since, settled, updated_by_run)
-    values ($1, least($2::timestamptz, now()), least($2::timestamptz, now()), false, $3)
+    select $1, known.at, known.at, false, $3 from (
+        select case when $2::timestamptz > now() then now() else $2 end as at) known
     on conflict (list) do update set position = coalesce(w.position, excluded.position),
         fresh_since = case when w.position is null then excluded.fresh_since
             else w.fresh_since end,

@@ -28,6 +28,7 @@ use crate::postgres::plan::Access;
 use crate::run::stats::{StagedStep, Stats, StepOutput};
 use crate::run::step::{self, Step, StepContext, StepInput};
 use crate::run::watermark::Watermark;
+use crate::staging::drift::Expected;
 use crate::staging::guard;
 
 /// As long as Lambda allows, less what it takes to say so.
@@ -122,10 +123,17 @@ async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     if request.dry_run {
         watch::analyze(&transaction, &copy).await?;
     }
-    let mut stats = Stats::new();
+    let (mut stats, mut expected) = (Stats::new(), Expected::default());
+    // Counts that come back with their variations are not said to have drifted.
+    let wants_inventory = staged.iter().any(|(_, given)| given.wants_inventory);
     for (part, given) in &staged {
         let context = context.for_attempt(given.attempt);
-        let applied = account::apply(*part, &context, &transaction, given.listed_all).await?;
+        // All that a refresh publishes differs from what it has emptied.
+        let tells = !request.full_refresh && !(*part == Part::Inventory && wants_inventory);
+        expected.before = given.expected_before.filter(|_| tells);
+        let lists_all = given.listed_all;
+        let applied =
+            account::apply(*part, &context, &transaction, lists_all, &mut expected).await?;
         for (data_type, counts) in applied {
             stats.entry(data_type).or_default().add(&counts);
         }
@@ -149,7 +157,7 @@ async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     if request.dry_run {
         let preview = preview::samples(&transaction, &copy).await?;
         transaction.rollback().await?;
-        return keep_preview(context, &mut client, stats, preview).await;
+        return keep_preview(context, &mut client, (stats, expected.warnings), preview).await;
     }
     save_watermarks(context, &transaction, &staged).await?;
     replace::analyze(&transaction).await?;
@@ -211,11 +219,11 @@ async fn save_watermarks(
 async fn keep_preview(
     context: &StepContext<'_>,
     client: &mut Object,
-    stats: Stats,
+    (stats, warnings): (Stats, Vec<String>),
     preview: BTreeMap<&'static str, preview::Sample>,
 ) -> Result<StepOutput, SyncError> {
     let transaction = context.begin(client).await?;
-    let output = context.output("preview", stats, Vec::new());
+    let output = context.output("preview", stats, warnings);
     let kept = Previewed {
         step: &output,
         preview,

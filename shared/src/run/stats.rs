@@ -170,6 +170,9 @@ pub struct StagedStep {
     /// Whether what is staged asks for all counts to be listed.
     #[serde(default)]
     pub wants_inventory: bool,
+    /// What Square changed before should have come with a delta.
+    #[serde(default)]
+    pub expected_before: Option<Timestamp>,
 }
 
 /// The part of a step's output that its log line has. A preview's has rows of the account

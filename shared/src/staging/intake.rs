@@ -243,6 +243,7 @@ impl<'a> Intake<'a> {
                 listed_all: lists_all,
                 position: mark.and_then(|(_, mark)| mark.position),
                 wants_inventory: self.wants_inventory,
+                expected_before: expected.before,
             };
             return context.leave_staged(transaction, staged, warnings).await;
         }
