@@ -129,8 +129,8 @@ async fn publish(context: &StepContext<'_>) -> Result<StepOutput, SyncError> {
     for (part, given) in &staged {
         let context = context.for_attempt(given.attempt);
         // All that a refresh publishes differs from what it has emptied.
-        let tells = !request.full_refresh && !(*part == Part::Inventory && wants_inventory);
-        expected.before = given.expected_before.filter(|_| tells);
+        let is_silent = request.full_refresh || *part == Part::Inventory && wants_inventory;
+        expected.before = given.expected_before.filter(|_| !is_silent);
         let lists_all = given.listed_all;
         let applied =
             account::apply(*part, &context, &transaction, lists_all, &mut expected).await?;
