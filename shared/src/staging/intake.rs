@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::column::Column;
-use super::copies::Copies;
+use super::copies::{Among, Copies};
 use super::drift::Expected;
 use super::load::clear_staging;
 use super::quarantine;
@@ -183,10 +183,14 @@ impl<'a> Intake<'a> {
     /// The database's.
     pub(crate) async fn keep_one_copy(&mut self, table: &Table) -> Result<(), SyncError> {
         let (client, attempt) = (&self.client, self.context.attempt);
-        if !self.copies.may_have(table) {
-            return Ok(());
-        }
-        table.dedupe(client, attempt, &mut self.ledger).await
+        let among = match self.copies.among(table) {
+            Among::Nothing => return Ok(()),
+            Among::These(keys) => Some(keys),
+            Among::All => None,
+        };
+        table
+            .dedupe(client, attempt, among.as_deref(), &mut self.ledger)
+            .await
     }
 
     /// The time before which all changes should have come with a delta; none where a

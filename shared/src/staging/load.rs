@@ -100,7 +100,8 @@ impl Table {
         Ok(replayed > 0)
     }
 
-    /// Keeps the winning copy of each staged key.
+    /// Keeps the winning copy of each staged key, or of those whose first column has one of
+    /// the values `among`.
     ///
     /// # Errors
     /// Any of the database's.
@@ -108,12 +109,13 @@ impl Table {
         &self,
         client: &Object,
         attempt: i64,
+        among: Option<&[String]>,
         ledger: &mut Ledger,
     ) -> Result<(), SyncError> {
-        ledger.removed(
-            self.name,
-            client.execute(&self.dedupe_sql(), &[&attempt]).await?,
-        );
+        let removed = client
+            .execute(&self.dedupe_sql(), &[&attempt, &among])
+            .await?;
+        ledger.removed(self.name, removed);
         Ok(())
     }
 

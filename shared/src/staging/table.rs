@@ -86,8 +86,9 @@ impl Table {
     }
 
     /// Keeps the winning copy of each staged key. One from a time that is still to come
-    /// wins over none that is not: Square gives it again as long as it stands. Parameter:
-    /// attempt.
+    /// wins over none that is not: Square gives it again as long as it stands. The values
+    /// stay a subquery, which is hashed: few rows of all there are have them. Parameters:
+    /// attempt, values of the key's first column; null for all.
     #[must_use]
     pub fn dedupe_sql(&self) -> String {
         let rank: Vec<String> = self
@@ -106,8 +107,10 @@ impl Table {
             "delete from staging.{name} where ctid = any (array( \
              select at from (select ctid as at, \
              row_number() over (partition by {key} order by {rank}) as place \
-             from staging.{name} where attempt = $1) ranked where place > 1))",
+             from staging.{name} where attempt = $1 and ($2::text[] is null \
+             or {first} in (select unnest($2::text[])))) ranked where place > 1))",
             name = self.name,
+            first = self.key[0],
             key = self.key.join(", "),
             rank = rank.join(", "),
         )
