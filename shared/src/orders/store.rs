@@ -426,6 +426,25 @@ pub async fn analyze(transaction: &Transaction<'_>, written: i64) -> Result<(), 
     plan::analyze(transaction, &tables, written).await
 }
 
+/// The same after much was written and committed: half of it over another connection, so
+/// that it takes half as long.
+///
+/// # Errors
+/// The database's.
+pub async fn analyze_beside(
+    transaction: &Transaction<'_>,
+    beside: &Object,
+    written: i64,
+) -> Result<(), SyncError> {
+    let here = [ORDERS.name, RETURNED.name];
+    let there = [LINES.name, TENDERS.name];
+    tokio::try_join!(
+        plan::analyze(transaction, &here, written),
+        plan::analyze(beside, &there, written),
+    )?;
+    Ok(())
+}
+
 /// For the test that prepares every statement: first those that make the
 /// temporary tables, then those that use them.
 #[must_use]

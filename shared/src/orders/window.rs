@@ -303,7 +303,9 @@ impl<'a> Reading<'a> {
         };
         let windows = resumed.note.windows;
         if windows.done == windows.total {
-            store::analyze(&transaction, total([&resumed.stats]).written()).await?;
+            let beside = self.context.env.database.client().await?;
+            let written = total([&resumed.stats]).written();
+            store::analyze_beside(&transaction, &beside, written).await?;
             let output = summary(&resumed, run_id);
             let (stats, square) = (&resumed.stats, &resumed.square);
             let done = resumed.given(ORDERS);

@@ -115,10 +115,26 @@ impl Access {
     }
 }
 
+/// Tells the planner of tables of which `changed` rows were written within this very
+/// transaction. A glance will do: once it has been committed, autovacuum takes all of these
+/// rows for changed, and looks at them thoroughly within a minute.
+///
+/// # Errors
+/// The database's.
+pub async fn analyze_written(
+    transaction: &impl GenericClient,
+    tables: &[&str],
+    changed: i64,
+) -> Result<(), SyncError> {
+    transaction.batch_execute(GLANCE).await?;
+    analyze(transaction, tables, changed).await
+}
+
+const GLANCE: &str = "set local default_statistics_target = 20";
+
 /// Tells the planner of tables of which `changed` rows have just been written,
-/// where that is much: by the rule of autovacuum, which comes a minute later and
-/// sees nothing of a transaction that is still open. A table that somebody else is
-/// at is left to autovacuum.
+/// where that is much: by the rule of autovacuum, which comes a minute later. A table that
+/// somebody else is at is left to autovacuum.
 ///
 /// # Errors
 /// The database's.

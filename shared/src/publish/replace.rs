@@ -127,7 +127,7 @@ pub(super) async fn fill_from(
 pub(super) async fn analyze(transaction: &Transaction<'_>) -> Result<(), SyncError> {
     let tables = account::all_tables().into_iter();
     let tables: Vec<&str> = tables.map(|table| table.name).collect();
-    plan::analyze(transaction, &tables, i64::MAX).await
+    plan::analyze_written(transaction, &tables, i64::MAX).await
 }
 
 fn add(rows: &mut Rows, table: &Table, count: u64) {

@@ -253,7 +253,7 @@ impl<'a> Intake<'a> {
         }
         let stats = apply(context, &transaction, lists_all, &mut expected).await?;
         warnings.append(&mut expected.warnings);
-        plan::analyze(&transaction, written, total([&stats]).written()).await?;
+        plan::analyze_written(&transaction, written, total([&stats]).written()).await?;
         if let Some((list, mark)) = mark {
             let run_id = &context.run.run_id;
             mark.save(&transaction, list, lists_all, run_id).await?;
