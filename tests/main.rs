@@ -37,6 +37,7 @@ mod page_history;
 mod page_people;
 mod page_pictures;
 mod page_runs;
+mod page_trust;
 mod parts;
 mod places;
 mod plans;

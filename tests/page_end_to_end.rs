@@ -9,8 +9,9 @@ use crate::support::cloud::Cloud;
 use crate::support::page::{desktop, open, origin, refresh, signed_in};
 use crate::support::run;
 
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "/admin/sync",
+    "/admin/sync/trust",
     "/admin/sync/runs",
     "/admin/sync/orders",
     "/admin/sync/migration",

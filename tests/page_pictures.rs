@@ -33,6 +33,31 @@ const BEFORE: &str = "
     from generate_series(1, 36) n,
         lateral (select date_trunc('hour', now()) - n * interval '1 hour' as hour) as hours";
 
+/// A month in which everything was listed every day, and once something had drifted.
+const LISTED_EVERY_DAY: &str = "
+    insert into sync_runs (run_id, kind, mode, trigger, requested_by, status, request,
+        queued_at, started_at, finished_at)
+    select 'listed-' || n, 'complete_sync', 'incremental', 'schedule', 'schedule', 'succeeded',
+        '{}', day, day, day
+    from generate_series(1, 29) n, lateral (select now() - n * interval '1 day' as day) as days;
+    insert into sync_steps (run_id, step, ordinal, status, result, started_at, finished_at, stats)
+    select 'listed-' || n, 'catalog', 1, 'succeeded', '{}', day, day, (
+        select jsonb_object_agg(data_type, jsonb_build_object('created', 0, 'updated', 0,
+            'deleted', 0, 'unchanged', 0, 'quarantined', 0,
+            'drift', jsonb_build_object('created', 0, 'updated', case when data_type <> 'items' then 0
+                when n = 12 then 3 when n = 13 then 1 else 0 end, 'deleted', 0)))
+        from unnest(array['categories', 'items', 'variations']) data_type)
+    from generate_series(1, 29) n, lateral (select now() - n * interval '1 day' as day) as days";
+/// A spot check, and then the page that tells of it.
+async fn trust(browser: &Browser, cloud: &Cloud) {
+    open(browser, cloud, "/admin/sync/trust").await;
+    let button = "form[action='/admin/sync/spot-check'] button";
+    browser.click(button).await;
+    browser.wait_text(".badge", "succeeded").await;
+    open(browser, cloud, "/admin/sync/trust").await;
+    browser.wait_text("h1", "Trust").await;
+}
+
 #[test]
 fn pictures_for_the_readme() {
     let Some(directory) = std::env::var_os("SCREENSHOTS") else {
@@ -83,6 +108,9 @@ fn pictures_for_the_readme() {
         open(&browser, &cloud, "/admin/sync").await;
         browser.wait_text("h2", "The last run").await;
         shoot(&browser, "page-sync.png").await;
+        cloud.client.batch_execute(LISTED_EVERY_DAY).await.unwrap();
+        trust(&browser, &cloud).await;
+        shoot(&browser, "page-trust.png").await;
         open(&browser, &cloud, "/admin/sync/runs").await;
         browser.wait_for("figure").await;
         shoot(&browser, "page-history.png").await;

@@ -84,7 +84,7 @@ fn every_table_of_the_account_is_known_to_all_that_goes_over_the_parts() {
         assert_eq!(names(&world, marked).await, lists);
 
         // The page counts each, and each part has its age.
-        let (_, counts) = api::store::statements()
+        let (_, counts) = api::statements()
             .into_iter()
             .find(|(name, _)| *name == "counts")
             .unwrap();

@@ -328,7 +328,7 @@ async fn read(history: &mut History, size: usize) {
     history.mislead().await;
     let client = history.world.env.database.client().await.unwrap();
     shared::run::summary::read(&client, &run_id).await.unwrap();
-    for (name, sql) in api::store::statements() {
+    for (name, sql) in api::statements() {
         if sql.starts_with("update") || sql.starts_with("insert") {
             continue;
         }
@@ -348,6 +348,8 @@ async fn read(history: &mut History, size: usize) {
 fn parameter(statement: &str, kind: &Type, run_id: &str) -> Box<dyn ToSql + Sync> {
     match *kind {
         Type::INT8 => Box::new(20_i64),
+        // Days.
+        Type::INT4 => Box::new(30_i32),
         Type::TIMESTAMPTZ => Box::new(None::<jiff::Timestamp>),
         Type::TEXT_ARRAY => Box::new(vec![run_id.to_owned()]),
         // The filters of the list of runs; none is set.

@@ -69,7 +69,7 @@ fn every_statement_prepares_against_the_migrated_schema() {
         client.batch_execute("begin").await.unwrap();
         client.batch_execute(&creates.join("; ")).await.unwrap();
         statements.extend(uses);
-        let api = api::store::statements();
+        let api = api::statements();
         statements.extend(api.into_iter().map(|(_, statement)| statement.to_owned()));
         statements.extend(api::SIGN_IN_STATEMENTS.map(str::to_owned));
         for statement in statements {

@@ -90,7 +90,7 @@ impl Settings {
             )?,
             square_concurrency: source.number("SQUARE_CONCURRENCY", 4, 1, 64)?,
             reconcile_after: source.duration("RECONCILE_AFTER", "24h")?,
-            scrub_days: source.number("SCRUB_DAYS", 90, 0, 3650)?,
+            scrub_days: source.scrub_days()?,
             deletion_guard_percent: source.number("DELETION_GUARD_PERCENT", 30, 0, 100)?,
             backups_kept: source.backups_kept()?,
             database_storage_limit_bytes: source.bytes("DATABASE_STORAGE_LIMIT_BYTES")?,
@@ -103,6 +103,14 @@ impl Settings {
     /// `ConfigInvalid` if it is wrong.
     pub fn read_backups_kept(lookup: impl Fn(&str) -> Option<String>) -> Result<u32, SyncError> {
         Source { lookup: &lookup }.backups_kept()
+    }
+
+    /// `SCRUB_DAYS` alone, likewise.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` if it is wrong.
+    pub fn read_scrub_days(lookup: impl Fn(&str) -> Option<String>) -> Result<u32, SyncError> {
+        Source { lookup: &lookup }.scrub_days()
     }
 }
 
@@ -139,6 +147,10 @@ impl Source<'_> {
 
     fn backups_kept(&self) -> Result<u32, SyncError> {
         self.number("BACKUPS_KEPT", 3, 0, 1000)
+    }
+
+    fn scrub_days(&self) -> Result<u32, SyncError> {
+        self.number("SCRUB_DAYS", 90, 0, 3650)
     }
 
     fn seconds(&self, name: &str, default: u32) -> Result<Duration, SyncError> {

@@ -12,6 +12,7 @@ use shared::aws;
 use shared::env::Variables;
 use shared::error::SyncError;
 use shared::postgres::Database;
+use shared::settings::Settings;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -45,6 +46,8 @@ pub struct Env {
     pub audit: AuditLog,
     /// The times at which syncs start by themselves.
     pub schedule: Schedule,
+    /// Days within which all of the orders' history is to be read again; 0 is never.
+    pub scrub_days: u32,
 }
 
 impl Env {
@@ -65,6 +68,7 @@ impl Env {
             guard: Guard::read(lookup)?,
             sign_in: SignIn::read(lookup)?,
             schedule: Schedule::read(lookup),
+            scrub_days: Settings::read_scrub_days(lookup)?,
         })
     }
 }

@@ -37,7 +37,7 @@ pub use app::{App, Env};
 pub use audit::AuditLog;
 pub use auth::{EndedSignIns, Guard, STATEMENTS as SIGN_IN_STATEMENTS, SignIn};
 pub use executions::{Executions, Machines};
-pub use runs::store;
+pub use runs::{statements, store};
 pub use schedule::Schedule;
 
 use app::Routes;

@@ -77,6 +77,7 @@ fn env_of(issuer: impl Fn(&str) -> Option<String>) -> Env {
         ended: EndedSignIns::in_memory(),
         audit: AuditLog::in_memory(),
         schedule: Schedule::default(),
+        scrub_days: 90,
     }
 }
 

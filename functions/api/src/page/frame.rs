@@ -6,8 +6,9 @@ use crate::auth::session::Session;
 /// The first page, and what all others lie below.
 pub(crate) const HOME: &str = "/admin/sync";
 
-const ENTRIES: [(&str, &str); 5] = [
+const ENTRIES: [(&str, &str); 6] = [
     (HOME, "Sync"),
+    ("/admin/sync/trust", "Trust"),
     ("/admin/sync/runs", "Runs"),
     ("/admin/sync/orders", "Orders history"),
     ("/admin/sync/migration", "Migration"),

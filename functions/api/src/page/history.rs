@@ -9,6 +9,7 @@ use shared::postgres::schema;
 use url::form_urlencoded::Serializer;
 
 use super::answer::answer;
+use super::chart::{self, Bar, Given};
 use super::preview::Preview;
 use super::spot_check::SpotCheck;
 use super::sync::SOON;
@@ -17,16 +18,15 @@ use super::{Admin, Frame};
 use crate::app::{App, Env};
 use crate::caller::Caller;
 use crate::http::error::ApiError;
+use crate::runs::contents::{self, Quarantined};
 use crate::runs::history::{self, Window};
-use crate::runs::store::{self, Quarantined};
+use crate::runs::store;
 use crate::runs::view::RunView;
 
 const RUNS_A_PAGE: i64 = 30;
 /// As many bars as a chart has room for.
 const RUNS_CHARTED: i64 = 30;
 const QUARANTINE_SHOWN: i64 = 50;
-/// Of a bar, in the chart's units.
-const BAR_HEIGHT: f64 = 58.0;
 
 #[derive(Template)]
 #[template(path = "runs.html")]
@@ -49,14 +49,6 @@ struct Chart {
     title: &'static str,
     summary: String,
     bars: Vec<Bar>,
-}
-
-struct Bar {
-    class: &'static str,
-    x: usize,
-    y: String,
-    height: String,
-    title: String,
 }
 
 pub(crate) async fn runs(
@@ -131,53 +123,34 @@ fn charts(runs: &[RunView]) -> Vec<Chart> {
         Chart {
             title: "Records changed",
             summary: format!("the last {shown}, at most {}", number(most)),
-            bars: bars(runs, RunView::changed, |run| number(run.changed())),
+            bars: bars(runs, |run| (RunView::changed(run), number(run.changed()))),
         },
         Chart {
             title: "Duration",
             summary: format!("the last {shown}, at most {}", duration(longest)),
-            bars: bars(runs, took, |run| duration(took(run))),
+            bars: bars(runs, |run| (took(run), duration(took(run)))),
         },
         Chart {
             title: "Failures",
             summary: format!("{failed} of the last {shown}"),
-            bars: bars(
-                runs,
-                |run| i64::from(run.status == "failed"),
-                |run| run.status.clone(),
-            ),
+            bars: bars(runs, |run| {
+                (i64::from(run.status == "failed"), run.status.clone())
+            }),
         },
     ]
 }
 
-fn bars(
-    runs: &[RunView],
-    figure: impl Fn(&RunView) -> i64,
-    words: impl Fn(&RunView) -> String,
-) -> Vec<Bar> {
-    let most = runs.iter().map(&figure).max().unwrap_or(0).max(1);
-    runs.iter()
-        .rev()
-        .enumerate()
-        .map(|(place, run)| {
-            // Nothing still shows where its bar would be.
-            let share = ratio(figure(run), most);
-            let height = (share * BAR_HEIGHT).max(1.0);
-            Bar {
-                class: if run.status == "failed" { "failed" } else { "" },
-                x: place * 10,
-                y: format!("{:.1}", BAR_HEIGHT + 2.0 - height),
-                height: format!("{height:.1}"),
-                title: format!("{}: {}", run.run_id, words(run)),
-            }
-        })
-        .collect()
-}
-
-/// A part of a whole, for drawing: to the thousandth.
-fn ratio(part: i64, whole: i64) -> f64 {
-    let thousandths = i128::from(part) * 1_000 / i128::from(whole.max(1));
-    f64::from(i32::try_from(thousandths).unwrap_or(0)) / 1_000.0
+/// A bar for each run, by a figure and its words.
+fn bars(runs: &[RunView], figure: impl Fn(&RunView) -> (i64, String)) -> Vec<Bar> {
+    let given = runs.iter().rev().map(|run| {
+        let (figure, words) = figure(run);
+        Given {
+            class: if run.status == "failed" { "failed" } else { "" },
+            figure,
+            title: format!("{}: {words}", run.run_id),
+        }
+    });
+    chart::bars(given.collect())
 }
 
 #[derive(Template)]
@@ -210,7 +183,7 @@ async fn detail(env: &Env, admin: &Admin, run_id: &str) -> Result<Run, ApiError>
         interval: if run.is_open() { SOON } else { 0 },
         preview: Preview::of(&run),
         spot_check: run.spot_check.as_ref().map(SpotCheck::of),
-        quarantine: store::quarantine(&client, Some(run_id), QUARANTINE_SHOWN).await?,
+        quarantine: contents::quarantine(&client, Some(run_id), QUARANTINE_SHOWN).await?,
         run,
     })
 }

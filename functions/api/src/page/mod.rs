@@ -5,6 +5,7 @@
 mod admin;
 mod answer;
 pub(crate) mod assets;
+mod chart;
 mod export;
 mod forms;
 mod frame;
@@ -19,6 +20,7 @@ mod spot_check;
 mod state;
 mod sync;
 mod tools;
+mod trust;
 mod words;
 
 pub(crate) use admin::Admin;
@@ -37,6 +39,7 @@ pub(crate) fn routes() -> Routes {
     vec![
         (HOME, get(sync::page)),
         ("/admin/sync/start", post(forms::complete_sync)),
+        ("/admin/sync/trust", get(trust::page)),
         ("/admin/sync/runs", get(history::runs)),
         ("/admin/sync/runs.csv", get(export::runs_csv)),
         ("/admin/sync/runs.json", get(export::runs_json)),

@@ -59,12 +59,7 @@ pub(crate) fn fresh(
     now: Timestamp,
     has_synced: bool,
 ) -> Fact {
-    let is_staged = Part::named(&fresh.data_type).is_some_and(Part::is_staged);
-    let attention = match fresh.as_of {
-        Some(as_of) if is_late(as_of, schedule, now) => Some("older than it should be"),
-        None if is_staged && has_synced => Some("no sync has brought it"),
-        _ => None,
-    };
+    let attention = wanting(fresh, schedule, now, has_synced);
     let age = fresh.age_seconds.map(span);
     Fact {
         name: fresh.data_type.clone(),
@@ -73,6 +68,31 @@ pub(crate) fn fresh(
         attention,
         ..Fact::default()
     }
+}
+
+/// Why somebody should look at its age.
+fn wanting(
+    fresh: &Freshness,
+    schedule: &Schedule,
+    now: Timestamp,
+    has_synced: bool,
+) -> Option<&'static str> {
+    let is_staged = Part::named(&fresh.data_type).is_some_and(Part::is_staged);
+    match fresh.as_of {
+        Some(as_of) if is_late(as_of, schedule, now) => Some("older than it should be"),
+        None if is_staged && has_synced => Some("no sync has brought it"),
+        _ => None,
+    }
+}
+
+/// Whether that is so.
+pub(crate) fn is_wanting(
+    fresh: &Freshness,
+    schedule: &Schedule,
+    now: Timestamp,
+    has_synced: bool,
+) -> bool {
+    wanting(fresh, schedule, now, has_synced).is_some()
 }
 
 /// Whether a whole scheduled sync has passed without bringing what was read then.

@@ -8,7 +8,6 @@ use oauth2::CsrfToken;
 use shared::part::Part;
 use shared::postgres::schema;
 use shared::run::freshness;
-use shared::run::request::{SAMPLE_DEFAULT, SAMPLE_MAX};
 
 use super::answer::answer;
 use super::state::{self, Group};
@@ -17,7 +16,7 @@ use super::{Admin, Frame};
 use crate::app::{App, Env};
 use crate::caller::Caller;
 use crate::http::error::ApiError;
-use crate::runs::store::Backup;
+use crate::runs::contents::{self, Backup};
 use crate::runs::view::RunView;
 use crate::runs::{history, store};
 
@@ -46,8 +45,6 @@ struct Sync {
     counts: Vec<(String, String)>,
     /// The newest one.
     backup: Option<Backup>,
-    /// Objects of each kind that a spot check draws: usually, and at most.
-    sample: (u32, u32),
     last: Option<RunView>,
     /// The database is of an older release: a migration comes before anything else.
     outdated: bool,
@@ -72,7 +69,6 @@ impl Sync {
             parts: parts(),
             counts: Vec::new(),
             backup: None,
-            sample: (SAMPLE_DEFAULT, SAMPLE_MAX),
             last: None,
             outdated: false,
         }
@@ -98,12 +94,12 @@ async fn load(env: &Env, admin: &Admin) -> Result<Sync, ApiError> {
     let at_work = at_work(env, &admin.caller, None, &["catalog"]).await?;
     page.interval = at_work.interval();
     if !at_work.busy {
-        let counts = store::counts(&client).await?;
+        let counts = contents::counts(&client).await?;
         page.counts = counts
             .into_iter()
             .map(|(table, rows)| (table, amount(rows)))
             .collect();
-        page.backup = store::backups(&client, wanted).await?.into_iter().next();
+        page.backup = contents::backups(&client, wanted).await?.into_iter().next();
     }
     let last = store::last_run(&client, "complete_sync").await?;
     page.last = history::shown(env, &admin.caller, &mut client, last.into_iter().collect())
@@ -118,7 +114,7 @@ async fn load(env: &Env, admin: &Admin) -> Result<Sync, ApiError> {
     let service = vec![
         schema,
         state::schedule(&env.schedule, env.schedule.next(now, last_scheduled)),
-        state::quarantine(store::waiting(&client).await?),
+        state::quarantine(contents::waiting(&client).await?),
     ];
     page.groups = state::groups(fresh.collect(), service);
     page.busy = at_work.busy;

@@ -11,9 +11,9 @@ use super::words::amount;
 use super::{Admin, Frame};
 use crate::app::{App, Env};
 use crate::http::error::ApiError;
-use crate::runs::history;
-use crate::runs::store::{self, Backup, Quarantined};
+use crate::runs::contents::{self, Backup, Quarantined};
 use crate::runs::view::RunView;
+use crate::runs::{history, store};
 
 const QUARANTINE_SHOWN: i64 = 200;
 const LOCATIONS_SHOWN: i64 = 20;
@@ -75,7 +75,7 @@ pub(crate) async fn orders(State(app): State<App>, admin: Admin) -> Response {
         let mut without_history = Vec::new();
         if tool.found == schema::wanted() {
             let client = env.database.client().await?;
-            let locations = store::without_history(&client, LOCATIONS_SHOWN + 1).await?;
+            let locations = contents::without_history(&client, LOCATIONS_SHOWN + 1).await?;
             without_history.extend(locations.into_iter().map(|(id, name)| match name {
                 Some(name) => format!("{name} ({id})"),
                 None => id,
@@ -134,7 +134,7 @@ pub(crate) async fn backups(State(app): State<App>, admin: Admin) -> Response {
             Vec::new()
         } else {
             let client = env.database.client().await?;
-            store::backups(&client, schema::wanted()).await?
+            contents::backups(&client, schema::wanted()).await?
         };
         Ok(Backups {
             frame: Some(admin.frame.clone()),
@@ -162,12 +162,12 @@ pub(crate) async fn quarantine(State(app): State<App>, admin: Admin) -> Response
             quarantine: if is_empty {
                 Vec::new()
             } else {
-                store::quarantine(&client, None, QUARANTINE_SHOWN).await?
+                contents::quarantine(&client, None, QUARANTINE_SHOWN).await?
             },
             waiting: if is_empty {
                 String::new()
             } else {
-                amount(store::waiting(&client).await?)
+                amount(contents::waiting(&client).await?)
             },
         })
     };

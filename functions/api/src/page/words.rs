@@ -2,7 +2,7 @@
 
 use super::moment::Moment;
 use crate::runs::amount::Amount;
-use crate::runs::store::{Backup, Quarantined};
+use crate::runs::contents::{Backup, Quarantined};
 use crate::runs::view::{CountsView, RunView, StepView};
 
 /// A row of the table of results.

@@ -1,7 +1,7 @@
 //! How many rows there are, where counting them all would take too long.
 
 /// The most that is counted row by row.
-pub(super) const COUNTED_MAX: i64 = 1_000;
+pub(crate) const COUNTED_MAX: i64 = 1_000;
 
 /// The number of some rows, as far as it costs little to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) enum Amount {
 
 impl Amount {
     /// Of what was counted, up to one more than is counted, and what statistics say.
-    pub(super) fn new(counted: i64, estimated: i64) -> Self {
+    pub(crate) fn new(counted: i64, estimated: i64) -> Self {
         if counted <= COUNTED_MAX {
             Self::Exactly(counted)
         } else if estimated > COUNTED_MAX {
@@ -22,6 +22,25 @@ impl Amount {
             Self::MoreThan(COUNTED_MAX)
         }
     }
+}
+
+/// Returns a statement for the number of rows of each table, by the name that is given with
+/// it: a few are counted, of many the statistics tell, because an open page asks again and
+/// again. Parameter: how many are counted at most.
+pub(crate) fn counting(tables: &[(&str, &str)]) -> String {
+    let of_one = |(place, (name, table)): (usize, &(&str, &str))| {
+        format!(
+            "select {place} as place, '{name}' as name,
+                (select count(*) from (select from {table} limit $1::bigint) few) as counted,
+                (select reltuples::bigint from pg_class where oid = '{table}'::regclass)
+                    as estimated"
+        )
+    };
+    let counts: Vec<String> = tables.iter().enumerate().map(of_one).collect();
+    format!(
+        "select name, counted, estimated from ({}) counts order by place",
+        counts.join(" union all ")
+    )
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use shared::postgres::schema;
 use shared::run::request::{Kind, Request};
 use utoipa::ToSchema;
 
+use super::contents::{self, Backup};
 use super::starts::{self, StartResponses, Started};
-use super::store::{self, Backup};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::http::body;
@@ -49,7 +49,7 @@ pub(crate) async fn list(
     let backups = if schema::found(&client).await? == 0 {
         Vec::new()
     } else {
-        store::backups(&client, schema::wanted()).await?
+        contents::backups(&client, schema::wanted()).await?
     };
     Ok(Json(Backups { backups }))
 }

@@ -1,13 +1,9 @@
-//! The API's own statements on the control tables. Queueing and stopping a run
+//! The API's own statements on the record of runs. Queueing and stopping a run
 //! are in `shared`, because the steps rely on the same rules.
-
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::account;
 use shared::error::SyncError;
 use shared::run::stats::{Counts, Stats};
 use tokio_postgres::types::Json;
@@ -15,8 +11,6 @@ use tokio_postgres::{Client, Row};
 use utoipa::ToSchema;
 
 use crate::audit;
-
-use super::amount::{Amount, COUNTED_MAX};
 
 macro_rules! run_columns {
     () => {
@@ -79,40 +73,6 @@ const LAST_SCHEDULED: &str = "select request ->> 'scheduled_time', queued_at fro
 
 const BUSY: &str = "select name from sync_leases where expires_at > clock_timestamp()";
 
-/// The objects in quarantine, newest first: of one run, or all.
-const QUARANTINE: &str = "select data_type, object_id, reason, first_seen_at
-    from sync_quarantine
-    where resolved_at is null and ($1::text is null or run_id = $1)
-    order by last_seen_at desc, id desc limit $2";
-
-/// Parameter: how many are counted at most.
-const WAITING: &str = "select count(*) from (
-    select from sync_quarantine where resolved_at is null limit $1) few";
-
-/// Locations whose orders scheduled runs leave out. Parameter: how many at most.
-const WITHOUT_HISTORY: &str = "
-    select l.id, l.name from sync_watermarks w join locations l on w.list = 'orders:' || l.id
-    where not w.kept_fresh
-        and exists (select from sync_watermarks where list like 'orders:%' and kept_fresh)
-    order by l.name, l.id limit $1";
-
-/// The number of rows of each table that a refresh replaces: a few are counted, of many
-/// the statistics tell, because an open page asks again and again. Parameter: how many
-/// are counted at most.
-static COUNTS: LazyLock<String> = LazyLock::new(|| {
-    let counts: Vec<String> = account::all_tables()
-        .iter()
-        .map(|table| {
-            format!(
-                "select '{name}', (select count(*) from (select from {name} limit $1::bigint) few),
-                    (select reltuples::bigint from pg_class where oid = '{name}'::regclass)",
-                name = table.name
-            )
-        })
-        .collect();
-    counts.join(" union all ")
-});
-
 const QUEUED_AT: &str = "select queued_at from sync_runs where run_id = $1";
 
 const STEPS: &str = "select run_id, step, status, started_at,
@@ -134,19 +94,13 @@ const PREVIEW: &str = "select result -> 'preview' from sync_steps
 const SPOT_CHECK: &str = "select result -> 'spot_check' from sync_steps
     where run_id = $1 and step = 'spot_check' and result ? 'spot_check'";
 
-const BACKUPS: &str = "select backup_id, run_id, created_at,
-        extract(epoch from clock_timestamp() - created_at)::bigint as age_seconds,
-        bytes, rows, schema_version = $1 as restorable
-    from sync_backups order by created_at desc, backup_id desc";
-
 const SET_EXECUTION_ARN: &str = "update sync_runs set execution_arn = $2
     where run_id = $1 and execution_arn is null";
 
 const FORGET_KEY: &str = "update sync_runs set idempotency_key = null where run_id = $1";
 
 /// Every statement by its name, for the test that prepares them all.
-#[must_use]
-pub fn statements() -> Vec<(&'static str, &'static str)> {
+pub(super) fn statements() -> Vec<(&'static str, &'static str)> {
     vec![
         ("run", RUN),
         ("runs", RUNS),
@@ -156,15 +110,10 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ("has_synced", HAS_SYNCED),
         ("last_scheduled", LAST_SCHEDULED),
         ("busy", BUSY),
-        ("quarantine", QUARANTINE),
-        ("waiting", WAITING),
-        ("without_history", WITHOUT_HISTORY),
-        ("counts", &COUNTS),
         ("queued_at", QUEUED_AT),
         ("steps", STEPS),
         ("preview", PREVIEW),
         ("spot_check", SPOT_CHECK),
-        ("backups", BACKUPS),
         ("set_execution_arn", SET_EXECUTION_ARN),
         ("forget_key", FORGET_KEY),
         ("audit", audit::ADD),
@@ -276,23 +225,6 @@ pub(crate) struct DifferenceView {
     pub(crate) square: Option<String>,
 }
 
-/// A replaced account.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Backup {
-    pub(crate) backup_id: String,
-    /// The run that replaced it.
-    pub(crate) run_id: String,
-    pub(crate) created_at: Timestamp,
-    /// Seconds since then.
-    pub(crate) age_seconds: i64,
-    /// On disk.
-    pub(crate) bytes: i64,
-    /// Rows by table.
-    pub(crate) rows: BTreeMap<String, i64>,
-    /// Whether this release can put it back: it is of the same schema version.
-    pub(crate) restorable: bool,
-}
-
 /// Finds a run.
 pub(crate) async fn run(client: &Client, run_id: &str) -> Result<Option<RunRow>, SyncError> {
     let row = client.query_opt(RUN, &[&run_id]).await?;
@@ -383,62 +315,6 @@ pub(crate) async fn leases_held(client: &Client) -> Result<Vec<String>, SyncErro
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Something that waits in quarantine.
-pub(crate) struct Quarantined {
-    pub(crate) data_type: String,
-    pub(crate) object_id: String,
-    pub(crate) reason: String,
-    pub(crate) first_seen_at: Timestamp,
-}
-
-/// The newest `count` that wait: of one run, or all.
-pub(crate) async fn quarantine(
-    client: &Client,
-    run_id: Option<&str>,
-    count: i64,
-) -> Result<Vec<Quarantined>, SyncError> {
-    let rows = client.query(QUARANTINE, &[&run_id, &count]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Quarantined {
-                data_type: row.try_get(0)?,
-                object_id: row.try_get(1)?,
-                reason: row.try_get(2)?,
-                first_seen_at: row.try_get(3)?,
-            })
-        })
-        .collect()
-}
-
-/// The number of objects that wait in quarantine.
-pub(crate) async fn waiting(client: &Client) -> Result<Amount, SyncError> {
-    let row = client.query_one(WAITING, &[&(COUNTED_MAX + 1)]).await?;
-    Ok(Amount::new(row.try_get(0)?, 0))
-}
-
-/// Up to `count` locations whose orders of the past nobody has imported, where there
-/// are others whose have been: id and name.
-pub(crate) async fn without_history(
-    client: &Client,
-    count: i64,
-) -> Result<Vec<(String, Option<String>)>, SyncError> {
-    let rows = client.query(WITHOUT_HISTORY, &[&count]).await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-        .collect()
-}
-
-/// The rows of each table that a refresh replaces.
-pub(crate) async fn counts(client: &Client) -> Result<Vec<(String, Amount)>, SyncError> {
-    let rows = client.query(COUNTS.as_str(), &[&(COUNTED_MAX + 1)]).await?;
-    rows.iter()
-        .map(|row| {
-            let amount = Amount::new(row.try_get(1)?, row.try_get(2)?);
-            Ok((row.try_get(0)?, amount))
-        })
-        .collect()
-}
-
 /// The steps of these runs, each run's in their order.
 pub(crate) async fn steps(client: &Client, run_ids: &[&str]) -> Result<Vec<StepRow>, SyncError> {
     let rows = client.query(STEPS, &[&run_ids]).await?;
@@ -459,24 +335,6 @@ pub(crate) async fn spot_check(
     let row = client.query_opt(SPOT_CHECK, &[&run_id]).await?;
     let found = row.map(|row| row.try_get::<_, Json<_>>(0)).transpose()?;
     Ok(found.map(|json| json.0))
-}
-
-/// The backups, newest first; `wanted` is this release's schema version.
-pub(crate) async fn backups(client: &Client, wanted: i64) -> Result<Vec<Backup>, SyncError> {
-    let rows = client.query(BACKUPS, &[&wanted]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Backup {
-                backup_id: row.try_get("backup_id")?,
-                run_id: row.try_get("run_id")?,
-                created_at: row.try_get("created_at")?,
-                age_seconds: row.try_get("age_seconds")?,
-                bytes: row.try_get("bytes")?,
-                rows: row.try_get::<_, Json<_>>("rows")?.0,
-                restorable: row.try_get("restorable")?,
-            })
-        })
-        .collect()
 }
 
 /// Keeps the execution's address, unless the first step was faster.

@@ -25,7 +25,7 @@ async fn without_a_database_every_page_says_so_in_its_frame() {
         }
         assert!(!answer.text.contains("nobody@"), "{path}");
     }
-    assert_eq!(shown, 11);
+    assert_eq!(shown, 12);
 }
 
 #[tokio::test]
