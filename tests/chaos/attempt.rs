@@ -1,10 +1,16 @@
 //! One attempt at a history: whatever fails in it, an assertion too, becomes its result.
 
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
 use tokio::runtime::Builder;
 
 use crate::history::History;
+use crate::local_aws::LocalAws;
 use crate::play;
 use crate::story::Story;
+use crate::world::World;
 
 /// Why a history failed, and its story.
 #[derive(Debug, Clone)]
@@ -29,6 +35,29 @@ pub(crate) async fn attempt(history: History, is_aloud: bool) -> Result<(), Fail
             Ok(payload) => said(&*payload),
             Err(error) => error.to_string(),
         },
+    };
+    Err(Failure {
+        why,
+        story: story.lines(),
+    })
+}
+
+/// The same in the local AWS, which belongs to this runtime.
+pub(crate) async fn in_local_aws(
+    history: &History,
+    is_aloud: bool,
+    aws: &Arc<LocalAws>,
+) -> Result<(), Failure> {
+    let story = Story::new(is_aloud);
+    let told = story.clone();
+    let played = async {
+        let world = World::in_local_aws(history, told.clone(), aws).await;
+        play::through(history, world, told.clone()).await
+    };
+    let why = match AssertUnwindSafe(Box::pin(played)).catch_unwind().await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(why)) => why,
+        Err(payload) => said(&*payload),
     };
     Err(Failure {
         why,

@@ -76,6 +76,10 @@ pub(crate) enum Ask {
     Migration,
     /// One of the backups there are.
     Restore,
+    /// Of so many of each kind.
+    SpotCheck {
+        sample: u32,
+    },
 }
 
 /// What befalls a run, and where.
@@ -162,6 +166,7 @@ impl fmt::Display for Event {
                     }
                     Ask::Migration => write!(f, "a migration")?,
                     Ask::Restore => write!(f, "a restore")?,
+                    Ask::SpotCheck { sample } => write!(f, "a spot check of {sample}")?,
                 }
                 if mishap.what == What::Nothing {
                     return Ok(());

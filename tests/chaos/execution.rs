@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use shared::env::Env;
 use shared::error::SyncError;
-use shared::{catalog, finish, inventory, locations, migrate, orders, preflight, publish};
+use shared::{
+    catalog, finish, inventory, locations, migrate, orders, preflight, publish, spot_check,
+};
 use tokio_postgres::Client;
 
 use crate::support::run::deadline;
@@ -128,6 +130,7 @@ impl Execution {
             "inventory" => Box::pin(inventory::sync(env, input, deadline())).await?,
             "publish" => return self.publish(env, "publish").await,
             "orders" => return self.orders(env, &json!({"work": "fresh"})).await,
+            "spot_check" => Box::pin(spot_check::check(env, input, deadline())).await?,
             other => panic!("no step {other}"),
         }))
     }

@@ -64,6 +64,15 @@ pub(crate) fn of(seed: u64) -> History {
     }
 }
 
+/// The same as far as the local AWS has it: one server for all, of this release.
+pub(crate) fn within_local_aws(seed: u64) -> History {
+    History {
+        is_outdated: false,
+        has_own_server: false,
+        ..of(seed)
+    }
+}
+
 /// A tiny account. Some have two chunks of locations.
 fn account(rng: &mut Rng) -> Value {
     let locations = if rng.u8(..12) == 0 {
@@ -144,7 +153,7 @@ fn fault(rng: &mut Rng) -> Value {
 }
 
 fn ask(rng: &mut Rng) -> Ask {
-    match rng.u8(..20) {
+    match rng.u8(..21) {
         0..12 => Ask::Sync(sync(rng)),
         12..16 => {
             let from = rng.i64(-10..110);
@@ -154,7 +163,10 @@ fn ask(rng: &mut Rng) -> Ask {
             }
         }
         16 | 17 => Ask::Migration,
-        _ => Ask::Restore,
+        18 | 19 => Ask::Restore,
+        _ => Ask::SpotCheck {
+            sample: rng.u32(1..=50),
+        },
     }
 }
 

@@ -21,6 +21,7 @@ mod fenced;
 mod held;
 mod history;
 mod known;
+mod local_aws;
 mod many;
 mod mishap;
 mod planted;
@@ -38,6 +39,7 @@ mod world;
 #[expect(dead_code, reason = "the other tests use the rest of it")]
 mod support {
     pub(crate) mod account;
+    pub(crate) mod cloud;
     pub(crate) mod database;
     pub(crate) mod patience;
     pub(crate) mod run;
@@ -45,6 +47,7 @@ mod support {
 }
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -79,6 +82,13 @@ struct Arguments {
     /// contain this.
     #[arg(long, num_args = 0..=1, default_missing_value = "")]
     planted: Option<String>,
+    /// Play them in the local AWS, with the real state machines and functions, one after
+    /// the other; with --seed that one alone.
+    #[arg(long, conflicts_with_all = ["seeds", "planted", "jobs"])]
+    local_aws: bool,
+    /// So long.
+    #[arg(long, default_value_t = 30, requires = "local_aws")]
+    minutes: u64,
     #[command(flatten)]
     of_cargo: OfCargo,
 }
@@ -163,6 +173,10 @@ fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments, jobs: usize) -> bool {
     play::prepare().await;
+    if arguments.local_aws {
+        let minutes = Duration::from_secs(60 * arguments.minutes);
+        return many::in_local_aws(arguments.seed, arguments.from, minutes).await;
+    }
     if let Some(seed) = arguments.seed {
         return many::replay(seed, &arguments.without).await;
     }

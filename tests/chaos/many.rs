@@ -1,12 +1,14 @@
 //! Many histories at once, with a bar; and the story of the first that fails.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::attempt::{Failure, attempt};
+use crate::attempt::{self, Failure, attempt};
 use crate::history::{self, History};
+use crate::local_aws::LocalAws;
 use crate::planted::FOUND;
 use crate::shrink::shrink;
 
@@ -70,6 +72,46 @@ pub(crate) async fn replay(seed: u64, without: &[usize]) -> bool {
             false
         }
     }
+}
+
+/// Plays one history after the other in the local AWS, until time is up or one fails;
+/// returns whether none did.
+pub(crate) async fn in_local_aws(seed: Option<u64>, from: u64, length: Duration) -> bool {
+    let aws = Arc::new(LocalAws::start().await);
+    let began = Instant::now();
+    let bar = ProgressBar::new(length.as_secs());
+    let template = "{wide_bar} {pos} of {len} seconds, {msg}";
+    bar.set_style(ProgressStyle::with_template(template).unwrap());
+    let mut played = 0_u64;
+    let mut is_sound = true;
+    while is_sound && (played == 0 || seed.is_none() && began.elapsed() < length) {
+        let history = history::within_local_aws(seed.unwrap_or(from + played));
+        bar.set_message(format!("{played} histories, seed {} …", history.seed));
+        bar.set_position(began.elapsed().as_secs().min(length.as_secs()));
+        let played_one = attempt::in_local_aws(&history, seed.is_some(), &aws).await;
+        played += 1;
+        if let Err(failure) = played_one {
+            is_sound = false;
+            bar.finish_and_clear();
+            println!("seed {}: {}", history.seed, beginning(&history));
+            for line in &failure.story {
+                println!("{line}");
+            }
+            println!(
+                "It fails: {}\nTo see it again: make chaos ARGS='--local-aws --seed {}'",
+                failure.why, history.seed
+            );
+        }
+    }
+    bar.finish_and_clear();
+    println!(
+        "{played} histories in the local AWS, {}",
+        per_minute(u32::try_from(played).unwrap_or(u32::MAX), began.elapsed())
+    );
+    if let Ok(aws) = Arc::try_unwrap(aws) {
+        aws.stop().await;
+    }
+    is_sound
 }
 
 fn beginning(history: &History) -> String {

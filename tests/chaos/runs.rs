@@ -42,6 +42,7 @@ pub(crate) async fn request(
             ("historical_orders", request)
         }
         Ask::Migration => ("migration", json!({})),
+        Ask::SpotCheck { sample } => ("spot_check", json!({"sample": sample})),
         Ask::Restore => {
             let backups = world
                 .texts("select backup_id from sync_backups order by 1")
@@ -71,7 +72,17 @@ impl Course<'_> {
     ///
     /// # Errors
     /// What is against the rules.
-    pub(crate) async fn run(mut self, calls: Vec<Call>) -> Result<Ended, String> {
+    pub(crate) async fn run(self, calls: Vec<Call>) -> Result<Ended, String> {
+        match self.world.local_aws() {
+            Some(aws) => {
+                let carried_out = aws.carry_out(self.world, &self.execution, self.mishap, self.rng);
+                carried_out.await
+            }
+            None => self.call(calls).await,
+        }
+    }
+
+    async fn call(mut self, calls: Vec<Call>) -> Result<Ended, String> {
         let mut machine = Machine::new(calls);
         let mut number = 0;
         while let Some(call) = machine.due().cloned() {

@@ -18,6 +18,7 @@ use crate::change;
 use crate::fenced::Fenced;
 use crate::history::History;
 use crate::known::Known;
+use crate::local_aws::LocalAws;
 use crate::rows;
 use crate::square::Square;
 use crate::story::Story;
@@ -25,7 +26,7 @@ use crate::support::database::Server;
 use crate::support::{database, run};
 
 /// So small that every list has several pages.
-const SETTINGS: [(&str, &str); 4] = [
+pub(crate) const SETTINGS: [(&str, &str); 4] = [
     ("CATALOG_BATCH_SIZE", "5"),
     ("INVENTORY_BATCH_SIZE", "7"),
     ("ORDERS_BATCH_SIZE", "4"),
@@ -49,8 +50,18 @@ pub(crate) struct Debts {
     pub(crate) late: BTreeSet<String>,
 }
 
+/// Who carries runs out.
+pub(crate) enum Stage {
+    /// The driver, which calls the steps as library functions.
+    Library { _account: Running },
+    /// Step Functions of the local AWS.
+    LocalAws(Arc<LocalAws>),
+}
+
 pub(crate) struct World {
-    _account: Running,
+    pub(crate) stage: Stage,
+    /// What names of runs begin with, for executions' names are taken once and for all.
+    prefix: String,
     pub(crate) square: Square,
     url: String,
     client: Mutex<Arc<Client>>,
@@ -106,11 +117,49 @@ impl World {
             debts: Mutex::default(),
             known: Mutex::default(),
             fenced: Mutex::default(),
-            _account: account,
+            prefix: String::new(),
+            stage: Stage::Library { _account: account },
         };
         world.keep_time().await;
         world.learn().await;
         world
+    }
+
+    /// The same on a stack that stands.
+    pub(crate) async fn in_local_aws(history: &History, story: Story, aws: &Arc<LocalAws>) -> Self {
+        aws.begin(&history.account).await;
+        let (square, url) = (aws.square_url(), aws.database_url().to_owned());
+        let world = Self {
+            square: Square::new(square),
+            client: Mutex::new(Arc::new(database::connect(&url).await)),
+            server: None,
+            functions: Mutex::new(Arc::new(env(square, &url))),
+            url,
+            story,
+            is_of_now: history.is_of_now,
+            may_drift: AtomicBool::new(false),
+            debts: Mutex::default(),
+            known: Mutex::default(),
+            fenced: Mutex::default(),
+            prefix: format!("h{}-", history.seed),
+            stage: Stage::LocalAws(Arc::clone(aws)),
+        };
+        world.keep_time().await;
+        world.learn().await;
+        world
+    }
+
+    /// A run's name in this history.
+    pub(crate) fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// The stack, if runs are carried out there.
+    pub(crate) fn local_aws(&self) -> Option<&LocalAws> {
+        match &self.stage {
+            Stage::Library { .. } => None,
+            Stage::LocalAws(aws) => Some(aws),
+        }
     }
 
     /// The driver's own connection.
@@ -223,9 +272,15 @@ impl World {
         rows.iter().map(|row| row.get(0)).collect()
     }
 
+    /// The same; none if the statement fails.
+    pub(crate) async fn texts_of(&self, sql: &str) -> Option<Vec<String>> {
+        let rows = self.client().query(sql, &[]).await.ok()?;
+        Some(rows.iter().map(|row| row.get(0)).collect())
+    }
+
     /// Drops the database, so that thousands of histories leave none behind.
     pub(crate) async fn end(self) {
-        if self.server.is_some() {
+        if self.server.is_some() || self.local_aws().is_some() {
             return;
         }
         let (server, name) = self.url.rsplit_once('/').unwrap();
@@ -242,7 +297,7 @@ fn env(square: &str, database: &str) -> Env {
 }
 
 /// A database as a release of that version has left it.
-async fn migrated_up_to(url: &str, version: i64) -> String {
+pub(crate) async fn migrated_up_to(url: &str, version: i64) -> String {
     let database = Database::connect(&url.into()).unwrap();
     let version = i32::try_from(version).unwrap();
     let mut client = database.client().await.unwrap();

@@ -61,6 +61,19 @@ fn empty() -> String {
     )
 }
 
+/// Connects to a database, which has no rows and no runs then.
+pub(crate) async fn emptied(url: &str) -> Client {
+    let client = database::connect(url).await;
+    let migrated = client
+        .query_one("select to_regclass('sync_runs') is not null", &[])
+        .await
+        .unwrap();
+    if migrated.get(0) {
+        client.batch_execute(&empty()).await.unwrap();
+    }
+    client
+}
+
 /// One scenario's turn at the stack, with a fresh account and an empty database.
 pub(crate) struct Cloud {
     pub(crate) stack: &'static Stack,
@@ -101,14 +114,7 @@ impl Cloud {
     async fn at(stack: &'static Stack, turn: Option<MutexGuard<'static, ()>>) -> Self {
         let account = Account::at(&stack.file().square_base_url);
         account.reset(json!({"orders": 0})).await;
-        let client = database::connect(&stack.file().database_url).await;
-        let migrated = client
-            .query_one("select to_regclass('sync_runs') is not null", &[])
-            .await
-            .unwrap();
-        if migrated.get(0) {
-            client.batch_execute(&empty()).await.unwrap();
-        }
+        let client = emptied(&stack.file().database_url).await;
         Self {
             stack,
             account,
