@@ -40,7 +40,7 @@ pub(super) struct Ran {
 }
 
 /// The part of the first load that brings all but the orders.
-pub(super) const COMPLETE_SYNC: &str = "complete sync";
+const COMPLETE_SYNC: &str = "complete sync";
 /// The part of the first load that brings the orders.
 const HISTORY: &str = "history";
 /// The step of a refresh that replaces the account.
