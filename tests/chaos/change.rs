@@ -51,7 +51,51 @@ pub(crate) fn is_told(change: &Value) -> bool {
     }
 }
 
-/// Values that no sound object has, by the field that gets them.
+/// Fields that may become hostile: the change that does it, where the field stands, and a
+/// sound value, as JSON.
+const FIELDS: [(&str, &[&str], &str); 19] = [
+    ("edit_item", &["item_data", "name"], r#""healed""#),
+    ("edit_item", &["item_data", "description"], r#""healed""#),
+    ("edit_item", &["item_data", "is_archived"], "false"),
+    ("edit_item", &["item_data", "categories"], "[]"),
+    ("edit_item", &["present_at_location_ids"], "[]"),
+    (
+        "edit_variation",
+        &["item_variation_data", "sku"],
+        r#""healed""#,
+    ),
+    ("edit_variation", &["item_variation_data", "ordinal"], "1"),
+    (
+        "edit_variation",
+        &["item_variation_data", "price_money"],
+        r#"{"amount": 5, "currency": "USD"}"#,
+    ),
+    (
+        "edit_variation",
+        &["item_variation_data", "location_overrides"],
+        "[]",
+    ),
+    ("edit_category", &["category_data", "name"], r#""healed""#),
+    ("edit_location", &["name"], r#""healed""#),
+    ("edit_location", &["business_name"], r#""healed""#),
+    (
+        "edit_location",
+        &["coordinates"],
+        r#"{"latitude": 1.5, "longitude": 2.5}"#,
+    ),
+    ("edit_order", &["ticket_name"], r#""healed""#),
+    ("edit_order", &["customer_id"], r#""healed""#),
+    ("edit_order", &["line_items"], "[]"),
+    ("edit_order", &["returns"], "[]"),
+    ("edit_order", &["tenders"], "[]"),
+    (
+        "edit_order",
+        &["total_money"],
+        r#"{"amount": 500, "currency": "USD"}"#,
+    ),
+];
+
+/// A change after which an object has what no sound one has, and one that heals it.
 pub(crate) fn hostile(rng: &mut Rng, value: usize) -> (Value, Value) {
     let values = [
         json!(7),
@@ -62,29 +106,23 @@ pub(crate) fn hostile(rng: &mut Rng, value: usize) -> (Value, Value) {
         json!("x".repeat(3_000)),
         json!(-1.5e300),
         json!(""),
+        json!(null),
+        json!([]),
+        json!({}),
+        json!(u64::MAX),
+        json!([null]),
+        json!([{}]),
+        json!({"amount": "5", "currency": 7}),
+        json!("2026-02-30T00:00:00Z"),
     ];
-    let value = &values[value % values.len()];
-    // What makes it hostile, and what heals it.
-    match rng.u8(..5) {
-        0 => (
-            json!({"op": "edit_item", "set": {"item_data": {"name": value}}}),
-            json!({"op": "edit_item", "set": {"item_data": {"name": "healed"}}}),
-        ),
-        1 => (
-            json!({"op": "edit_variation", "set": {"item_variation_data": {"sku": value}}}),
-            json!({"op": "edit_variation", "set": {"item_variation_data": {"sku": "healed"}}}),
-        ),
-        2 => (
-            json!({"op": "edit_category", "set": {"category_data": {"name": value}}}),
-            json!({"op": "edit_category", "set": {"category_data": {"name": "healed"}}}),
-        ),
-        3 => (
-            json!({"op": "edit_location", "set": {"name": value}}),
-            json!({"op": "edit_location", "set": {"name": "healed"}}),
-        ),
-        _ => (
-            json!({"op": "edit_order", "set": {"ticket_name": value}}),
-            json!({"op": "edit_order", "set": {"ticket_name": "healed"}}),
-        ),
-    }
+    let value = values[value % values.len()].clone();
+    let (op, path, sound) = FIELDS[rng.usize(..FIELDS.len())];
+    let edit = |value: Value| {
+        let set = path
+            .iter()
+            .rev()
+            .fold(value, |inner, field| json!({ *field: inner }));
+        json!({"op": op, "set": set})
+    };
+    (edit(value), edit(serde_json::from_str(sound).unwrap()))
 }
