@@ -290,6 +290,36 @@ fn a_look_back_finds_tells_and_heals_orders_that_were_changed_by_hand() {
 }
 
 #[test]
+fn what_no_import_has_read_is_no_drift_when_a_look_back_comes_upon_it() {
+    run(async {
+        let account = Account::start(json!({
+            "locations": 2, "categories": 1, "items": 4, "variations": 8, "counts": 8,
+            "orders": 400
+        }));
+        let world = World::new(account, &[]).await;
+        let truth = world.account.truth().await;
+        let location = |place: usize| truth["locations"][place]["id"].clone();
+        // Of the first, one day of all; of the second, everything.
+        let one_day = json!({"location_ids": [location(0)],
+            "from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"});
+        world.import(one_day).await;
+        world.import(json!({"location_ids": [location(1)]})).await;
+        world.sync(look_back()).await;
+        // A look-back of both begins four days before the earlier of their positions.
+        let earlier = format!(
+            "update sync_watermarks set position = position - interval '90 days'
+             where list = 'orders:{}'",
+            location(1).as_str().unwrap()
+        );
+        world.client.batch_execute(&earlier).await.unwrap();
+        let report = world.sync(look_back()).await;
+        assert!(report.counts("orders").created > 0, "{report:?}");
+        assert_eq!(report.counts("orders").drift, drift(0, 0, 0), "{report:?}");
+        assert_eq!(report.warnings, Vec::<String>::new());
+    });
+}
+
+#[test]
 fn a_missing_order_is_drift_and_a_changed_one_is_not() {
     run(async {
         let world = with_orders().await;

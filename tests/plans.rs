@@ -160,6 +160,9 @@ async fn whole_history(size: usize, belief: Belief) -> Touched {
         .await;
     world.account.change(json!([{"op": "add_order"}])).await;
     history.sync(json!({"trigger": "schedule"})).await;
+    let lost = "delete from orders
+        where id = any (array(select id from orders order by id limit 40))";
+    history.world.client.batch_execute(lost).await.unwrap();
     for _ in 0..3 {
         let night = json!({"trigger": "schedule", "only": ["orders"], "reconcile": true});
         history.sync(night).await;

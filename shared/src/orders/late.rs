@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use deadpool_postgres::Transaction;
 
+use super::rows::OrderRow;
 use super::store::{self, Fate};
 use super::types::{LINE_ITEMS, ORDERS};
 use crate::error::SyncError;
@@ -103,8 +104,45 @@ const WAITING: &str = "
     select object_id from sync_quarantine
     where data_type = 'orders' and resolved_at is null and object_id = any ($1)";
 
+/// Those of these orders, which are not here, that need not be: they were made where no
+/// import has read, and last changed before deltas began to bring their location's.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn never_read(
+    transaction: &Transaction<'_>,
+    missing: &[&OrderRow],
+) -> Result<Vec<String>, SyncError> {
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<&str> = missing.iter().map(|order| order.id.as_str()).collect();
+    let locations: Vec<Option<&str>> = missing
+        .iter()
+        .map(|order| order.location_id.as_deref())
+        .collect();
+    let created: Vec<_> = missing.iter().map(|order| order.created_at).collect();
+    let updated: Vec<_> = missing.iter().map(|order| order.updated_at).collect();
+    let rows = transaction
+        .query(NEVER_READ, &[&ids, &locations, &created, &updated])
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Parameters: ids, and of each its location, when it was made and when it was changed.
+const NEVER_READ: &str = "
+    select given.id
+    from unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[])
+            as given (id, location_id, created_at, updated_at)
+        left join sync_watermarks mark on mark.list = 'orders:' || given.location_id
+    where not coalesce(given.updated_at >= mark.fresh_since, false)
+        and not exists (
+            select from sync_order_windows read
+            where read.done_at is not null and given.location_id = any (read.location_ids)
+                and given.created_at >= read.begins_at and given.created_at < read.ends_at)";
+
 /// For the test that prepares every statement.
-pub(super) const STATEMENTS: [&str; 1] = [WAITING];
+pub(super) const STATEMENTS: [&str; 2] = [WAITING, NEVER_READ];
 
 #[cfg(test)]
 mod tests {

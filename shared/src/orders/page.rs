@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use super::late::{self, Found, Named};
 use super::nameless::NamelessOrders;
-use super::rows::OrderRows;
-use super::store::{self, Fate, Origin};
+use super::rows::{OrderRow, OrderRows};
+use super::store::{self, Fate, Known, Origin};
 use super::types::ORDERS;
 use crate::error::SyncError;
 use crate::postgres::{self, is_there_already, unstorable};
@@ -290,8 +290,13 @@ impl Batch {
         run_id: &str,
         expected_before: Option<Timestamp>,
     ) -> Result<Figures, SyncError> {
-        let late = self.late(transaction, expected_before).await?;
-        let (fates, refused) = self.apply(transaction, run_id, &late).await?;
+        let known = self.known(transaction).await?;
+        let late = self
+            .late(transaction, known.as_ref(), expected_before)
+            .await?;
+        let (fates, refused) = self
+            .apply(transaction, run_id, known.as_ref(), &late)
+            .await?;
         let mut figures = Figures::default();
         if expected_before.is_some() {
             let found = Found::of(&late, &fates);
@@ -334,23 +339,39 @@ impl Batch {
         Ok(figures)
     }
 
+    /// What the tables know of the page; none of one without orders, as idle accounts have.
+    async fn known(&self, transaction: &Transaction<'_>) -> Result<Option<Known>, SyncError> {
+        if self.rows.is_empty() {
+            return Ok(None);
+        }
+        store::known(transaction, &self.rows).await.map(Some)
+    }
+
     /// Those of its orders that should have been brought already. One that came before and
-    /// could not be placed then was brought.
+    /// could not be placed then was brought; one that is not here may be of a past that no
+    /// import has read.
     async fn late(
         &self,
         transaction: &Transaction<'_>,
+        known: Option<&Known>,
         expected_before: Option<Timestamp>,
     ) -> Result<HashSet<&str>, SyncError> {
-        let Some(before) = expected_before else {
+        let (Some(before), Some(known)) = (expected_before, known) else {
             return Ok(HashSet::new());
         };
         let orders = self.rows.iter().map(|rows| &rows.order);
         let old = orders.filter(|order| order.updated_at.is_some_and(|time| time < before));
-        let ids = old.map(|order| order.id.as_str());
-        let ids: Vec<&str> = ids.filter(|id| self.fresh.contains(*id)).collect();
-        let waiting = late::waiting(transaction, &ids).await?;
-        let came = |id: &&str| waiting.contains(*id) || self.named.iter().any(|(one, _)| one == id);
-        Ok(ids.into_iter().filter(|id| !came(id)).collect())
+        let old: Vec<&OrderRow> = old.filter(|order| self.fresh.contains(&order.id)).collect();
+        let ids: Vec<&str> = old.iter().map(|order| order.id.as_str()).collect();
+        let mut not_late = late::waiting(transaction, &ids).await?;
+        let missing = old.iter().filter(|order| !known.ids.contains(&order.id));
+        let missing: Vec<&OrderRow> = missing.copied().collect();
+        not_late.extend(late::never_read(transaction, &missing).await?);
+        not_late.extend(self.named.iter().map(|(id, _)| id.clone()));
+        Ok(ids
+            .into_iter()
+            .filter(|id| !not_late.contains(*id))
+            .collect())
     }
 
     /// Applies the orders that are placed. One that PostgreSQL cannot hold is set
@@ -359,13 +380,13 @@ impl Batch {
         &self,
         transaction: &mut Transaction<'_>,
         run_id: &str,
+        known: Option<&Known>,
         late: &HashSet<&str>,
     ) -> Result<(BTreeMap<String, Fate>, Vec<Aside>), SyncError> {
         let (mut fates, mut refused) = (BTreeMap::new(), Vec::new());
-        if self.rows.is_empty() {
+        let Some(known) = known else {
             return Ok((fates, refused));
-        }
-        let known = store::known(transaction, &self.rows).await?;
+        };
         let there = |rows: &&OrderRows| known.ids.contains(&rows.order.id);
         let (there, new): (Vec<_>, Vec<_>) = self.rows.iter().partition(there);
         let mut parts = vec![(true, new), (false, there)];
@@ -373,7 +394,7 @@ impl Batch {
         while let Some((is_new, part)) = parts.pop() {
             let savepoint = transaction.savepoint("part").await?;
             let applied = if is_new {
-                store::insert(&savepoint, &known, &part, run_id).await
+                store::insert(&savepoint, known, &part, run_id).await
             } else {
                 store::apply(&savepoint, Origin::Square, &part, run_id, late).await
             };
