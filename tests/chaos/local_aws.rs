@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use jiff::SignedDuration;
-use local::{Execution as Described, Options, Stack};
+use local::{Execution as Described, Options, Stack, StackError};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::postgres::schema;
@@ -29,7 +29,9 @@ pub(crate) struct LocalAws {
 }
 
 impl LocalAws {
-    pub(crate) async fn start() -> Self {
+    /// # Errors
+    /// Says which part did not start.
+    pub(crate) async fn start() -> Result<Self, StackError> {
         let directory = std::env::temp_dir().join(format!("chaos-{}", std::process::id()));
         let mut options = Options::quiet(directory);
         // A minute between two attempts becomes half a second.
@@ -41,12 +43,12 @@ impl LocalAws {
         options
             .settings
             .set("SQUARE_MAX_REQUESTS_PER_SECOND", "200");
-        let stack = Stack::start(options).await.unwrap();
+        let stack = Stack::start(options).await?;
         migrated_up_to(&stack.file().database_url, schema::wanted()).await;
-        Self {
+        Ok(Self {
             stack,
             http: reqwest::Client::new(),
-        }
+        })
     }
 
     pub(crate) fn square_url(&self) -> &str {

@@ -77,7 +77,13 @@ pub(crate) async fn replay(seed: u64, without: &[usize]) -> bool {
 /// Plays one history after the other in the local AWS, until time is up or one fails;
 /// returns whether none did.
 pub(crate) async fn in_local_aws(seed: Option<u64>, from: u64, length: Duration) -> bool {
-    let aws = Arc::new(LocalAws::start().await);
+    let aws = match LocalAws::start().await {
+        Ok(aws) => Arc::new(aws),
+        Err(error) => {
+            println!("The local AWS does not start: {error}");
+            return false;
+        }
+    };
     let began = Instant::now();
     let bar = ProgressBar::new(length.as_secs());
     let template = "{wide_bar} {pos} of {len} seconds, {msg}";
