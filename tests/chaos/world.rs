@@ -105,34 +105,35 @@ impl World {
         } else {
             database::migrated().await
         };
-        let world = Self {
-            square: Square::new(&account.url()),
-            client: Mutex::new(Arc::new(database::connect(&url).await)),
-            server,
-            functions: Mutex::new(Arc::new(env(&account.url(), &url))),
-            url,
-            story,
-            is_of_now: history.is_of_now,
-            may_drift: AtomicBool::new(false),
-            debts: Mutex::default(),
-            known: Mutex::default(),
-            fenced: Mutex::default(),
-            prefix: String::new(),
-            stage: Stage::Library { _account: account },
-        };
-        world.keep_time().await;
-        world.learn().await;
-        world
+        let square = account.url();
+        let stage = Stage::Library { _account: account };
+        Self::at(stage, (&square, url), server, history, story).await
     }
 
     /// The same on a stack that stands.
     pub(crate) async fn in_local_aws(history: &History, story: Story, aws: &Arc<LocalAws>) -> Self {
         aws.begin(&history.account).await;
-        let (square, url) = (aws.square_url(), aws.database_url().to_owned());
+        let stage = Stage::LocalAws(Arc::clone(aws));
+        let url = aws.database_url().to_owned();
+        Self::at(stage, (aws.square_url(), url), None, history, story).await
+    }
+
+    /// A world between this account and this database.
+    async fn at(
+        stage: Stage,
+        (square, url): (&str, String),
+        server: Option<Server>,
+        history: &History,
+        story: Story,
+    ) -> Self {
+        let prefix = match stage {
+            Stage::Library { .. } => String::new(),
+            Stage::LocalAws(_) => format!("h{}-", history.seed),
+        };
         let world = Self {
             square: Square::new(square),
             client: Mutex::new(Arc::new(database::connect(&url).await)),
-            server: None,
+            server,
             functions: Mutex::new(Arc::new(env(square, &url))),
             url,
             story,
@@ -141,8 +142,8 @@ impl World {
             debts: Mutex::default(),
             known: Mutex::default(),
             fenced: Mutex::default(),
-            prefix: format!("h{}-", history.seed),
-            stage: Stage::LocalAws(Arc::clone(aws)),
+            prefix,
+            stage,
         };
         world.keep_time().await;
         world.learn().await;

@@ -70,8 +70,8 @@ pub(crate) fn fresh(
     }
 }
 
-/// Why somebody should look at its age.
-fn wanting(
+/// Why somebody should look at its age, if so.
+pub(crate) fn wanting(
     fresh: &Freshness,
     schedule: &Schedule,
     now: Timestamp,
@@ -83,16 +83,6 @@ fn wanting(
         None if is_staged && has_synced => Some("no sync has brought it"),
         _ => None,
     }
-}
-
-/// Whether that is so.
-pub(crate) fn is_wanting(
-    fresh: &Freshness,
-    schedule: &Schedule,
-    now: Timestamp,
-    has_synced: bool,
-) -> bool {
-    wanting(fresh, schedule, now, has_synced).is_some()
 }
 
 /// Whether a whole scheduled sync has passed without bringing what was read then.

@@ -210,7 +210,7 @@ async fn load(env: &Env, admin: &Admin) -> Result<Trust, ApiError> {
     let fresh = freshness::read(&client).await?;
     let late: Vec<&str> = fresh
         .iter()
-        .filter(|one| state::is_wanting(one, &env.schedule, now, has_synced))
+        .filter(|one| state::wanting(one, &env.schedule, now, has_synced).is_some())
         .map(|one| one.data_type.as_str())
         .collect();
     let facts = trust::read(&client, env.scrub_days, &fresh).await?;
