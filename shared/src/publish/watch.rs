@@ -3,7 +3,8 @@
 //! large it is.
 //!
 //! Statement triggers keep them, in tables of a schema that is rolled back with all the
-//! rest. Making a trigger keeps other writers out, who have no lease then, and no readers.
+//! rest. Making a trigger keeps other writers out, who have no lease then, and no readers;
+//! an autovacuum of the table is waited for for a second, and cancelled.
 
 use deadpool_postgres::Transaction;
 

@@ -194,9 +194,7 @@ impl<'a> Runner<'a> {
 
     async fn one(&self, name: Measured, wanted: &Wanted) -> Result<(Run, Cost), StackError> {
         let failed = || StackError::database("while measuring");
-        // What came before is to be written out by then, and not meanwhile.
-        let begun = self.database.batch_execute("checkpoint").await;
-        begun.map_err(failed())?;
+        self.settle().await.map_err(failed())?;
         let place = self.database.query_one(WAL_PLACE, &[]).await;
         let place: String = place.map_err(failed())?.get(0);
         let started = self.api.start(wanted).await?;
@@ -215,6 +213,16 @@ impl<'a> Runner<'a> {
         Ok((run, cost))
     }
 
+    /// Waits until what came before is vacuumed and written out, that it is not meanwhile.
+    /// A vacuum costs more than its work: PostgreSQL gives it a second (`deadlock_timeout`)
+    /// to end when a preview wants to watch its table, and cancels it then.
+    async fn settle(&self) -> Result<(), tokio_postgres::Error> {
+        while self.database.query_one(IS_VACUUMING, &[]).await?.get(0) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        self.database.batch_execute("checkpoint").await
+    }
+
     /// Changes one per cent of what changes from day to day.
     async fn change_one_per_cent(&self) -> Result<(), StackError> {
         let size = self.size;
@@ -229,6 +237,9 @@ impl<'a> Runner<'a> {
         http::succeed("square-sim", request).await.map(drop)
     }
 }
+
+const IS_VACUUMING: &str =
+    "select exists (select from pg_stat_activity where backend_type = 'autovacuum worker')";
 
 const WAL_PLACE: &str = "select pg_current_wal_insert_lsn()::text";
 
