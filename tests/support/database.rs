@@ -22,12 +22,14 @@ pub(crate) struct Server {
 }
 
 static SERVER: OnceCell<Server> = OnceCell::const_new();
+static SERVERS: AtomicU32 = AtomicU32::new(0);
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 static CREATING: Mutex<()> = Mutex::const_new(());
 
 impl Server {
     async fn start(name: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        let (process, number) = (std::process::id(), SERVERS.fetch_add(1, Ordering::Relaxed));
+        let directory = std::env::temp_dir().join(format!("{name}-{process}-{number}"));
         let guard = Guard::new(&directory, &directory.join("none")).unwrap();
         let checkout = Checkout::find().unwrap();
         let postgres = Postgres::start(&checkout, &guard).await.unwrap();
