@@ -11,6 +11,7 @@ mod asked_anew;
 mod browser_harness;
 mod cancels;
 mod changes;
+mod clocks;
 mod deletion;
 mod drift;
 mod elements;

@@ -17,6 +17,13 @@ pub struct Now(Timestamp);
 /// Older than Square itself: 2000.
 const OLDEST: Timestamp = Timestamp::constant(946_684_800, 0);
 
+/// How far ahead of the database's clock Square's own may go: which of two copies is the
+/// newer one is not decided by that difference.
+pub(crate) const AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
+/// The same in SQL.
+pub(crate) const SOON: &str = "(now() + interval '5 minutes')";
+
 impl Now {
     /// That moment of the database's clock.
     #[must_use]
@@ -34,6 +41,13 @@ impl Now {
     #[must_use]
     pub fn known(self, time: Option<Timestamp>) -> Option<Timestamp> {
         time.filter(|time| (OLDEST..=self.0).contains(time))
+    }
+
+    /// The time, where one copy may be newer than another by it.
+    #[must_use]
+    pub(crate) fn ranked(self, time: Option<Timestamp>) -> Option<Timestamp> {
+        let soon = self.0.checked_add(AHEAD).unwrap_or(Timestamp::MAX);
+        Self(soon).known(time)
     }
 
     /// Up to which moment a position has rested by now: whatever was to show up under
@@ -115,6 +129,9 @@ mod tests {
             let Some(moment) = moment else { continue };
             let now = Now::at(moment);
             let time = numbers.time(moment);
+            let ranked = now.ranked(time);
+            assert!(ranked == time || time.is_some_and(|time| time > moment || time < OLDEST));
+            assert!(now.known(time).is_none() || ranked == time);
             match now.known(time) {
                 Some(known) => {
                     assert!(OLDEST <= known && known <= moment && time == Some(known));

@@ -321,7 +321,7 @@ pub(super) fn mark_variations(access: Access) -> String {
         (select count(*) from emptied join gone on gone.id = emptied.variation_id
             where gone.is_unsaid) as unsaid_inventory",
         // A version of a time still to come is newer than nothing.
-        known = format!("case when v.version <= {} then v.version end", VARIATIONS.now()),
+        known = format!("case when v.version <= {} then v.version end", VARIATIONS.soon()),
         items = access.join("catalog_items", "i", "i.id = v.item_id"),
         aside = quarantined_sql("variations", "v.id"),
         mark = VARIATIONS.mark_sql("gone"),

@@ -171,7 +171,7 @@ impl Sorter {
             });
             let rank = |one: &OrderWithSource| {
                 let (time, version) = (one.order.updated_at, one.order.version);
-                (self.now.known(time), time, version)
+                (self.now.ranked(time), time, version)
             };
             match newest.get(&given.order.id) {
                 Some(other) if rank(other) > rank(&given) => {}

@@ -12,6 +12,7 @@ use crate::error::SyncError;
 use crate::postgres::copy::{self, Values};
 use crate::postgres::plan::Access;
 use crate::postgres::sql::{or_change, prefixed, values};
+use crate::times::SOON;
 
 /// The way in which pages reach the tables: of all there is, they name a few rows.
 pub(crate) const ACCESS: Access = Access::LookUps;
@@ -116,7 +117,7 @@ impl PageTable {
         format!(
             "delete from {staged} where ctid = any (array( \
              select s.ctid from {staged} s {current} \
-             where (t.updated_at > s.updated_at and t.updated_at <= now()) \
+             where (t.updated_at > s.updated_at and t.updated_at <= {SOON}) \
              or (t.updated_at = s.updated_at and t.version > s.version))) \
              returning {id}",
             staged = self.staged,

@@ -13,6 +13,7 @@ use crate::error::SyncError;
 use crate::postgres::plan::Access;
 use crate::run::ledger::Ledger;
 use crate::square::{Broken, ID_BYTES_MAX};
+use crate::times::SOON;
 
 /// An object's id, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -361,7 +362,7 @@ fn settle_sql(table: &Table, access: Access) -> String {
     let (version, is_later) = if table.version == "version" {
         let waits = "case when jsonb_typeof(w.payload -> 'version') = 'number' \
                      then (w.payload ->> 'version')::numeric end";
-        let later = format!("{waits} > s.version and {waits} <= {}", table.now());
+        let later = format!("{waits} > s.version and {waits} <= {}", table.soon());
         ("max(s.version)", later)
     } else if table.version == "calculated_at" {
         // As text, because what waits may name a time that is none. Both are in UTC.
@@ -376,7 +377,7 @@ fn settle_sql(table: &Table, access: Access) -> String {
         let later = format!(
             "{waits} ~ {known} and {waits_text} collate \"C\" > {} and {waits_text} <= {}",
             text("s.version", utc),
-            text("now()", utc),
+            text(SOON, utc),
         );
         ("max(s.calculated_at)", later)
     } else {

@@ -7,6 +7,7 @@
 
 use crate::postgres::plan::Access;
 use crate::postgres::sql::{or_change, prefixed, same_key, values};
+use crate::times::SOON;
 
 /// A data table and its staging table of the same name.
 #[derive(Debug)]
@@ -75,13 +76,13 @@ impl Table {
         )
     }
 
-    /// Now, as `version` counts it: Square's versions are milliseconds since 1970.
-    #[must_use]
-    pub fn now(&self) -> &'static str {
+    /// Up to when `version` is believed, as it counts time: Square's versions are
+    /// milliseconds since 1970.
+    pub(crate) fn soon(&self) -> String {
         if self.version.ends_with("_at") {
-            "now()"
+            SOON.to_owned()
         } else {
-            "(extract(epoch from now()) * 1000)::bigint"
+            format!("(extract(epoch from {SOON}) * 1000)::bigint")
         }
     }
 
@@ -96,7 +97,7 @@ impl Table {
             .iter()
             .flat_map(|by| {
                 let is_time = !self.version.is_empty() && by.contains(self.version);
-                let known = format!("({by} <= {}) desc", self.now());
+                let known = format!("({by} <= {}) desc", self.soon());
                 is_time
                     .then_some(known)
                     .into_iter()
@@ -193,9 +194,9 @@ impl Table {
             String::new()
         } else {
             format!(
-                "(s.{v} is null or t.{v} is null or s.{v} >= t.{v} or t.{v} > {now}) and ",
+                "(s.{v} is null or t.{v} is null or s.{v} >= t.{v} or t.{v} > {soon}) and ",
                 v = self.version,
-                now = self.now(),
+                soon = self.soon(),
             )
         };
         let revived = if self.has_tombstones && access == Access::LookUps {
