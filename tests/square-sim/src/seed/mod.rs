@@ -9,6 +9,7 @@ mod locations;
 mod objects;
 mod order_charges;
 mod order_lines;
+mod order_parts;
 mod order_wire;
 pub(crate) mod orders;
 pub(crate) mod words;

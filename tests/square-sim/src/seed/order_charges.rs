@@ -157,12 +157,7 @@ fn separate(order: &mut Order, rng: &mut Rng, phase: &'static str, rule: Rule, t
 
 fn reductions(order: &mut Order, rng: &mut Rng) {
     let uid = uid(rng);
-    let applied = applied(
-        &mut order.line_items,
-        |line| &line.total_discount_money,
-        |line| &mut line.applied_discounts,
-        |applied| json!({"uid": uid, "discount_uid": uid, "applied_money": Money::of(applied)}),
-    );
+    let applied = discounts_applied(&mut order.line_items, &uid);
     if applied > 0 {
         order.discounts.push(discount(uid, applied));
     }
@@ -170,12 +165,7 @@ fn reductions(order: &mut Order, rng: &mut Rng) {
 
 fn taxes(order: &mut Order, rng: &mut Rng) {
     let uid = uid(rng);
-    let on_lines = applied(
-        &mut order.line_items,
-        |line| &line.total_tax_money,
-        |line| &mut line.applied_taxes,
-        |applied| json!({"uid": uid, "tax_uid": uid, "applied_money": Money::of(applied)}),
-    );
+    let on_lines = taxes_applied(&mut order.line_items, &uid);
     let on_charges = order.service_charges.iter();
     let on_charges: i64 = on_charges.map(|charge| charge.total_tax_money.amount).sum();
     if on_lines + on_charges > 0 {
@@ -185,18 +175,41 @@ fn taxes(order: &mut Order, rng: &mut Rng) {
     }
 }
 
-/// Notes on each line what was applied to it; returns the sum.
+/// Notes on each line its share in a discount; returns the sum.
+pub(super) fn discounts_applied(lines: &mut [Line], uid: &str) -> i64 {
+    applied(
+        lines,
+        uid,
+        |line| &line.total_discount_money,
+        |line| &mut line.applied_discounts,
+        |own, applied| json!({"uid": own, "discount_uid": uid, "applied_money": Money::of(applied)}),
+    )
+}
+
+/// Notes on each line its share in a tax; returns the sum.
+pub(super) fn taxes_applied(lines: &mut [Line], uid: &str) -> i64 {
+    applied(
+        lines,
+        uid,
+        |line| &line.total_tax_money,
+        |line| &mut line.applied_taxes,
+        |own, applied| json!({"uid": own, "tax_uid": uid, "applied_money": Money::of(applied)}),
+    )
+}
+
+/// Notes on each line what was applied to it, under a uid of its own; returns the sum.
 fn applied(
     lines: &mut [Line],
+    uid: &str,
     of: fn(&Line) -> &Option<Money>,
     list: fn(&mut Line) -> &mut Vec<Value>,
-    note: impl Fn(i64) -> Value,
+    note: impl Fn(String, i64) -> Value,
 ) -> i64 {
     let mut sum = 0;
-    for line in lines {
+    for (number, line) in lines.iter_mut().enumerate() {
         let applied = amount(of(line).as_ref());
         if applied > 0 {
-            list(line).push(note(applied));
+            list(line).push(note(format!("{uid}-{number}"), applied));
         }
         sum += applied;
     }
@@ -212,6 +225,7 @@ pub(super) fn discount(uid: String, applied: i64) -> Discount {
         percentage: "10",
         applied_money: Money::of(applied),
         scope: "LINE_ITEM",
+        reward_ids: Vec::new(),
     }
 }
 

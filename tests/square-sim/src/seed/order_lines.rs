@@ -1,9 +1,10 @@
 //! Lines of seeded orders: catalog variations, custom amounts without a catalog
-//! id, gift cards, goods by weight, and lines that lack what one would expect.
+//! id, gift cards, goods by weight, with modifiers (`order_parts`), and lines that lack what one would expect.
 
 use fastrand::Rng;
 use serde_json::json;
 
+use super::order_parts;
 use super::order_wire::{Line, Money, Taxed};
 use super::orders::Plan;
 use super::words;
@@ -13,7 +14,9 @@ use crate::random::{self, one_in};
 /// A few lines, mostly one to three.
 pub(super) fn lines(plan: &Plan, rng: &mut Rng) -> Vec<Line> {
     let count = [1, 1, 1, 2, 2, 3, 4, 9][rng.usize(..8)];
-    (0..count).map(|_| line(plan, rng)).collect()
+    let mut lines: Vec<Line> = (0..count).map(|_| line(plan, rng)).collect();
+    order_parts::modify(&mut lines, rng);
+    lines
 }
 
 fn line(plan: &Plan, rng: &mut Rng) -> Line {
@@ -87,21 +90,43 @@ fn from_catalog(plan: &Plan, rng: &mut Rng, line: &mut Line) {
 /// Prices a line: tax is 8.5 %, a discount 10 %, both rounded down.
 fn price(line: &mut Line, base: i64, units: i64, taxed: bool, discounted: bool) {
     let list = base * units / UNITS_PER_PIECE;
-    let discount = if discounted { list / 10 } else { 0 };
+    order_parts::total(&mut line.modifiers, units);
+    order_parts::total(&mut line.return_modifiers, units);
+    let modifiers = modifiers(line);
+    let discount = if discounted {
+        (list + modifiers) / 10
+    } else {
+        0
+    };
     line.base_price_money = Some(Money::of(base));
     line.variation_total_price_money = Some(Money::of(list));
     line.total_discount_money = Some(Money::of(discount));
     charge(line, 0, taxed, Taxed::Additive);
 }
 
+/// Prices a line of so much as it was priced, with what was chosen for it.
+pub(super) fn price_anew(line: &mut Line, units: i64) {
+    let taxed = amount(line.total_tax_money.as_ref()) > 0;
+    let discounted = amount(line.total_discount_money.as_ref()) > 0;
+    let base = amount(line.base_price_money.as_ref());
+    price(line, base, units, taxed, discounted);
+}
+
+/// What its modifiers cost.
+fn modifiers(line: &Line) -> i64 {
+    let all = line.modifiers.iter().chain(&line.return_modifiers);
+    all.map(|modifier| modifier.total_price_money.amount).sum()
+}
+
 /// What the line costs after its discount and before charges and taxes.
 pub(super) fn discounted_price(line: &Line) -> i64 {
-    amount(line.variation_total_price_money.as_ref()) - amount(line.total_discount_money.as_ref())
+    amount(line.variation_total_price_money.as_ref()) + modifiers(line)
+        - amount(line.total_discount_money.as_ref())
 }
 
 /// Prices a line anew with its share of what is apportioned to the lines.
 pub(super) fn charge(line: &mut Line, share: i64, taxed: bool, how: Taxed) {
-    let list = amount(line.variation_total_price_money.as_ref());
+    let list = amount(line.variation_total_price_money.as_ref()) + modifiers(line);
     let price = discounted_price(line) + share;
     let tax = if taxed { tax(price, how) } else { 0 };
     let (taken_out, on_top) = match how {
@@ -144,14 +169,13 @@ pub(super) fn returned(rng: &mut Rng, sold: Line, linked: bool, whole: bool, how
     let mut line = sold;
     line.source_line_item_uid = line.uid.take().filter(|_| linked);
     line.uid = (!one_in(rng, 10)).then(|| uid(rng));
+    line.return_modifiers = order_parts::returned(std::mem::take(&mut line.modifiers), rng);
     let sold_units = quantity_units(&line.quantity).unwrap_or(UNITS_PER_PIECE);
     if !whole && sold_units > UNITS_PER_PIECE {
         line.quantity = quantity_text(UNITS_PER_PIECE, 0);
         let taxed = amount(line.total_tax_money.as_ref()) > 0;
-        let discounted = amount(line.total_discount_money.as_ref()) > 0;
         let share = amount(line.total_service_charge_money.as_ref());
-        let base = amount(line.base_price_money.as_ref());
-        price(&mut line, base, UNITS_PER_PIECE, taxed, discounted);
+        price_anew(&mut line, UNITS_PER_PIECE);
         charge(&mut line, share * UNITS_PER_PIECE / sold_units, taxed, how);
     }
     // What was applied is named by the uids of the sale, which the return has not.

@@ -49,6 +49,8 @@ pub(crate) struct Order {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fulfillments: Option<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rewards: Vec<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) returns: Vec<Return>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) return_amounts: Option<Amounts>,
@@ -142,6 +144,10 @@ pub(crate) struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) item_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) modifiers: Vec<Modifier>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) return_modifiers: Vec<Modifier>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) applied_taxes: Vec<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) applied_discounts: Vec<Value>,
@@ -163,6 +169,27 @@ pub(crate) struct Line {
     pub(crate) total_service_charge_money: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) total_money: Option<Money>,
+}
+
+/// What was chosen for a line, or comes back with it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Modifier {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) uid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) source_modifier_uid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parent_modifier_uid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) catalog_object_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) catalog_version: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    pub(crate) quantity: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) base_price_money: Option<Money>,
+    pub(crate) total_price_money: Money,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -210,6 +237,8 @@ pub(crate) struct Discount {
     pub(crate) percentage: &'static str,
     pub(crate) applied_money: Money,
     pub(crate) scope: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) reward_ids: Vec<Value>,
 }
 
 /// A service charge of an order, or of a return.

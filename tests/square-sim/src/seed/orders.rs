@@ -11,7 +11,7 @@ use super::order_lines::{self, amount, lines, returned};
 use super::order_wire::{
     Amounts, Line, Money, Order, Refund, Return, ServiceCharge, Source, Tender,
 };
-use super::{CURRENCY, order_charges, words};
+use super::{CURRENCY, order_charges, order_parts, words};
 use crate::moment::{self, DAY, MINUTE, Nanos, SECOND};
 use crate::random::{self, Stream, one_in, pick};
 
@@ -196,7 +196,7 @@ pub(crate) fn assembled(plan: &Plan, brief: &Brief, rng: &mut Rng, number: usize
     }
     total(&mut order, rng, brief.kind);
     settle(&mut order, rng, brief.kind);
-    dress(&mut order, rng, brief.kind, plan.drift);
+    dress(&mut order, rng, brief, plan.drift);
     order
 }
 
@@ -270,11 +270,13 @@ fn taken_back(rng: &mut Rng, sale: Order, linked: bool, whole: bool) -> Return {
     if tax > 0 {
         let mut taxes = order_charges::tax_of(order_lines::uid(rng), sale.taxed, tax);
         taxes.source_tax_uid = sale.taxes.into_iter().next().map(|tax| tax.uid);
+        order_charges::taxes_applied(&mut back.return_line_items, &taxes.uid);
         back.return_taxes.push(taxes);
     }
     if discount > 0 {
         let mut discounts = order_charges::discount(order_lines::uid(rng), discount);
         discounts.source_discount_uid = sale.discounts.into_iter().next().map(|one| one.uid);
+        order_charges::discounts_applied(&mut back.return_line_items, &discounts.uid);
         back.return_discounts.push(discounts);
     }
     if tip > 0 {
@@ -421,7 +423,8 @@ fn tender(order: &Order, rng: &mut Rng, amount: i64, tip: i64, kind: Kind) -> Te
 }
 
 /// Names, notes and what is newer than the published schemas.
-fn dress(order: &mut Order, rng: &mut Rng, kind: Kind, drift: bool) {
+fn dress(order: &mut Order, rng: &mut Rng, brief: &Brief, drift: bool) {
+    let (kind, created_at) = (brief.kind, brief.created_at);
     if kind == Kind::Converted {
         order.version = None;
         return;
@@ -456,10 +459,7 @@ fn dress(order: &mut Order, rng: &mut Rng, kind: Kind, drift: bool) {
     if one_in(rng, 10) {
         order.ticket_name = Some(words::item(rng));
     }
-    if one_in(rng, 40) {
-        order.fulfillments =
-            Some(json!([{"uid": order_lines::uid(rng), "type": "PICKUP", "state": "COMPLETED"}]));
-    }
+    order_parts::dress(order, rng, created_at);
     if one_in(rng, 30) {
         order.metadata = Some(json!({"table": "7", "note": "Straße"}));
     }

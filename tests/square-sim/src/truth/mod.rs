@@ -6,6 +6,7 @@
 mod catalog;
 mod inventory;
 mod locations;
+mod order_parts;
 mod orders;
 mod reader;
 

@@ -5,12 +5,13 @@
 
 use serde_json::Value;
 
+use super::order_parts::PARTS;
 use super::reader::{Reader, Row, clean};
 use super::{Truth, Wanted, push};
 use crate::account::Account;
 use crate::account::counts::{decimals_needed, quantity_text, quantity_units};
 
-/// The tables this module fills.
+/// The first tables, before those of [`PARTS`].
 const TABLES: [&str; 4] = [
     "orders",
     "order_line_items",
@@ -18,12 +19,17 @@ const TABLES: [&str; 4] = [
     "order_tenders",
 ];
 
+fn names() -> impl Iterator<Item = &'static str> {
+    let parts = PARTS.iter().map(|part| part.table);
+    TABLES.into_iter().chain(parts)
+}
+
 /// Adds the order tables.
 pub(super) fn tables(account: &Account, wanted: &Wanted, truth: &mut Truth) {
-    if !TABLES.iter().any(|table| wanted.includes(table)) {
+    if !names().any(|table| wanted.includes(table)) {
         return;
     }
-    let mut tables: [Vec<u8>; 4] = Default::default();
+    let mut tables: Vec<Vec<u8>> = names().map(|_| Vec::new()).collect();
     for number in 0..account.orders.len() {
         let mut text = Vec::new();
         account.orders.write(number, &mut text);
@@ -45,7 +51,7 @@ pub(super) fn tables(account: &Account, wanted: &Wanted, truth: &mut Truth) {
             Err(reason) => truth.set_aside("orders", id, reason),
         }
     }
-    truth.tables.extend(TABLES.into_iter().zip(tables));
+    truth.tables.extend(names().zip(tables));
 }
 
 /// Adds the order itself to its row, the last one written. Nearly always that
@@ -61,8 +67,8 @@ fn add_raw(table: &mut Vec<u8>, text: &[u8], json: &Value) {
     table.push(b'}');
 }
 
-/// Rows of the tables that hang on an order: lines, returned lines, tenders.
-type Inner = [Vec<Row>; 3];
+/// Rows of the tables that hang on an order.
+type Inner = Vec<Vec<Row>>;
 
 /// One order's row and those that hang on it. What names no currency of its own has
 /// the order's, and an order that names none has its location's.
@@ -83,7 +89,7 @@ fn of_order(json: &Value, of_location: Option<&str>) -> Result<(Row, Inner), Str
     let returned = returned.map(|(ordinal, (source, line))| return_line(id, ordinal, source, line));
     let tenders = list(json, "tenders").enumerate();
     let tenders = tenders.map(|(ordinal, one)| tender(id, ordinal, one));
-    let mut inner: Inner = [
+    let mut inner: Inner = vec![
         lines.collect::<Result<_, _>>()?,
         returned.collect::<Result<_, _>>()?,
         tenders.collect::<Result<_, _>>()?,
@@ -92,6 +98,9 @@ fn of_order(json: &Value, of_location: Option<&str>) -> Result<(Row, Inner), Str
         if row["currency"].is_null() {
             row.insert("currency".to_owned(), currency.clone());
         }
+    }
+    for part in &PARTS {
+        inner.push(part.rows(json, &currency)?);
     }
     Ok((order, inner))
 }
@@ -126,7 +135,7 @@ fn currency(json: &Value) -> Option<&str> {
     }
 }
 
-fn list<'a>(json: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+pub(super) fn list<'a>(json: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
     json[field].as_array().into_iter().flatten()
 }
 
@@ -294,7 +303,7 @@ fn counted(mut row: Row) -> Result<Row, String> {
     Ok(row)
 }
 
-fn named(json: &Value, field: &str, ordinal: usize) -> Value {
+pub(super) fn named(json: &Value, field: &str, ordinal: usize) -> Value {
     json[field]
         .as_str()
         .map_or_else(|| Value::from(format!("#{ordinal}")), clean)

@@ -87,6 +87,33 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// An exact number that Square writes as text, the shortest way.
+    pub(super) fn decimal(&mut self, column: &str, pointer: &str) {
+        self.read(column, pointer, |value| {
+            let text = value.as_str()?;
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            let is_one = digits
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'.')
+                && digits.bytes().any(|byte| byte.is_ascii_digit())
+                && digits.matches('.').count() <= 1;
+            is_one.then(|| match text.contains('.') {
+                true => text.trim_end_matches('0').trim_end_matches('.').into(),
+                false => text.into(),
+            })
+        });
+    }
+
+    /// JSON as Square gives it.
+    pub(super) fn whatever(&mut self, column: &str, pointer: &str) {
+        self.read(column, pointer, |value| Some(value.clone()));
+    }
+
+    /// Whether anything stands there.
+    pub(super) fn has(&self, pointer: &str) -> bool {
+        self.at(pointer).is_some()
+    }
+
     pub(super) fn time(&mut self, column: &str, pointer: &str) {
         self.read(column, pointer, |value| {
             value
