@@ -128,11 +128,14 @@ fn late_orders_are_found_by_the_daily_look_back() {
     run(async {
         let world = imported(300).await;
         world.sync(only_orders()).await;
+        // Where the newest order is: elsewhere three days may not be late at all.
         let newest =
-            "select to_char(max(updated_at) - interval '3 days', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
-            from orders";
-        let late: String = world.client.query_one(newest, &[]).await.unwrap().get(0);
-        let set = json!({"created_at": late, "updated_at": late, "closed_at": late});
+            "select to_char(updated_at - interval '3 days', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),
+            location_id from orders order by updated_at desc limit 1";
+        let newest = world.client.query_one(newest, &[]).await.unwrap();
+        let (late, location_id): (String, String) = (newest.get(0), newest.get(1));
+        let set = json!({"created_at": late, "updated_at": late, "closed_at": late,
+            "location_id": location_id});
         let change = json!([{"op": "add_order", "count": 4, "set": set}]);
         world.account.change(change).await;
         let blind = world.sync(only_orders()).await;

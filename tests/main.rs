@@ -29,6 +29,7 @@ mod leases;
 mod migration;
 mod notifications;
 mod operation_end_to_end;
+mod order_parts;
 mod order_views;
 mod orders;
 mod orders_end_to_end;

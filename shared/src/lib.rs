@@ -10,6 +10,7 @@ pub mod aws;
 pub mod catalog;
 pub mod env;
 pub mod error;
+mod fields;
 pub mod finish;
 pub mod inventory;
 pub mod kept;

@@ -53,7 +53,7 @@ pub(crate) fn is_told(change: &Value) -> bool {
 
 /// Fields that may become hostile: the change that does it, where the field stands, and a
 /// sound value, as JSON.
-const FIELDS: [(&str, &[&str], &str); 19] = [
+const FIELDS: [(&str, &[&str], &str); 24] = [
     ("edit_item", &["item_data", "name"], r#""healed""#),
     ("edit_item", &["item_data", "description"], r#""healed""#),
     ("edit_item", &["item_data", "is_archived"], "false"),
@@ -88,6 +88,11 @@ const FIELDS: [(&str, &[&str], &str); 19] = [
     ("edit_order", &["line_items"], "[]"),
     ("edit_order", &["returns"], "[]"),
     ("edit_order", &["tenders"], "[]"),
+    ("edit_order", &["taxes"], "[]"),
+    ("edit_order", &["service_charges"], "[]"),
+    ("edit_order", &["fulfillments"], "[]"),
+    ("edit_order", &["rewards"], "[]"),
+    ("edit_order", &["refunds"], "[]"),
     (
         "edit_order",
         &["total_money"],

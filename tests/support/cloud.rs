@@ -5,7 +5,7 @@
 use local::{Aws, Execution, Options, Stack};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared::account;
+use shared::{account, orders};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use tokio_postgres::Client;
 
@@ -41,15 +41,14 @@ impl Shared {
 
 /// Back to a database without rows and without runs.
 fn empty() -> String {
-    let tables: Vec<&str> = account::all_tables()
-        .iter()
-        .map(|table| table.name)
-        .collect();
+    let account = account::all_tables();
+    let account = account.iter().map(|table| table.name);
+    let orders = orders::store::TABLES.iter().map(|table| table.name);
+    let tables: Vec<&str> = account.chain(orders).collect();
     format!(
         "
     truncate {tables}, catalog_inventory_history, sync_runs, sync_steps, sync_watermarks,
-        sync_quarantine, orders, order_line_items, order_return_line_items, order_tenders,
-        sync_order_windows;
+        sync_quarantine, sync_order_windows;
     do $$ declare name text; begin
         for name in select nspname from pg_namespace where nspname like 'backup%' loop
             execute format('drop schema %I cascade', name);

@@ -122,11 +122,14 @@ pub(crate) async fn connect(url: &str) -> Client {
 }
 
 /// Copies a table's rows from one database to another, which may be older and have
-/// fewer columns.
+/// fewer columns, or not the table at all.
 pub(crate) async fn copy(from: &Client, to: &Client, table: &str) {
     let columns = "select string_agg(column_name, ', ') from information_schema.columns
         where table_schema = 'public' and table_name = $1";
-    let columns: String = to.query_one(columns, &[&table]).await.unwrap().get(0);
+    let columns: Option<String> = to.query_one(columns, &[&table]).await.unwrap().get(0);
+    let Some(columns) = columns else {
+        return;
+    };
     let rows = from
         .copy_out(&format!("copy {table} ({columns}) to stdout"))
         .await;

@@ -2,10 +2,7 @@
 //! but promises none of them: a row whose usual amount names none has that which
 //! any other amount names, first of its own, then of its order, then its location's.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 /// The fields in which an order's currency is looked for, in this order; then anywhere
 /// in it.
@@ -25,18 +22,17 @@ const FIELDS: [&str; 12] = [
 ];
 
 /// Gives a currency to those of an order and its parts whose usual amounts name none:
-/// of its lines, returned lines and tenders, in that order. The source is the order's
-/// JSON, and `location` its location's currency.
+/// of its lines, returned lines and tenders, in that order. `location` is the currency of
+/// its location.
 pub(super) fn settle(
     of_order: &mut Option<String>,
     parts: Vec<&mut Option<String>>,
-    source: &str,
+    order: &Value,
     location: Option<&str>,
 ) {
-    let order = readable(source, DEPTH_MAX);
     if of_order.is_none() {
         let named = FIELDS.iter().find_map(|field| named(field, &order[field]));
-        let named = named.or_else(|| within(&order));
+        let named = named.or_else(|| within(order));
         let named = named.or(location.filter(|name| !name.is_empty()));
         *of_order = named.map(str::to_owned);
     }
@@ -50,31 +46,6 @@ pub(super) fn settle(
             *currency = own.or_else(|| of_order.clone());
         }
     }
-}
-
-/// The greatest depth at which an amount stands in an order.
-const DEPTH_MAX: u32 = 16;
-
-/// An order's JSON, without what no value of ours can hold: a number beyond a float,
-/// or what is nested too deep. `left` is how many levels further it is read.
-fn readable(source: &str, left: u32) -> Value {
-    if let Ok(value) = serde_json::from_str(source) {
-        return value;
-    }
-    let Some(left) = left.checked_sub(1) else {
-        return Value::Null;
-    };
-    if let Ok(fields) = serde_json::from_str::<BTreeMap<String, &RawValue>>(source) {
-        let fields = fields.into_iter();
-        return fields
-            .map(|(name, value)| (name, readable(value.get(), left)))
-            .collect();
-    }
-    let items = serde_json::from_str::<Vec<&RawValue>>(source).unwrap_or_default();
-    items
-        .into_iter()
-        .map(|item| readable(item.get(), left))
-        .collect()
 }
 
 fn items(list: &Value) -> impl Iterator<Item = &Value> {
@@ -108,7 +79,7 @@ mod tests {
     fn rows(order: &Value, location: Option<&str>) -> OrderRows {
         let source = serde_json::value::to_raw_value(order).unwrap();
         let given = OrderWithSource::read(source).unwrap();
-        OrderRows::new(given, location)
+        OrderRows::new(given, location).unwrap()
     }
 
     fn of_order(order: &Value, location: Option<&str>) -> Option<String> {

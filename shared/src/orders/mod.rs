@@ -11,10 +11,11 @@
 //! Before it, `waiting` tries what waits in quarantine, and `anew` asks for it.
 //!
 //! All of them go page by page: `page` sorts one out, `rows` turns its orders into
-//! rows, `store` applies them. Each page commits together with the place from
+//! rows (`children` those of its lists), `store` applies them. Each page commits together with the place from
 //! which to go on, so that a call may end anywhere and the next one goes on.
 
 mod anew;
+pub(crate) mod children;
 mod chunks;
 pub(crate) mod columns;
 mod currency;

@@ -213,8 +213,10 @@ impl Sorter {
             batch
                 .named
                 .extend(waiting.map(|key| (id.clone(), key.to_owned())));
-            let rows = OrderRows::new(given, currency);
-            batch.rows.push(rows);
+            match OrderRows::new(given, currency) {
+                Ok(rows) => batch.rows.push(rows),
+                Err(broken) => batch.asides.push(Aside::broken(ORDERS, &["id"], broken)),
+            }
             return;
         };
         batch.asides.push(Aside {

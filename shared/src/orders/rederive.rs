@@ -103,7 +103,10 @@ impl Rederiving<'_> {
                 };
                 let location_id = order.location_id.as_ref();
                 let currency = location_id.and_then(|id| currencies.get(id)?.as_deref());
-                page.push(OrderRows::derive(order, source, currency));
+                match OrderRows::derive(order, source, currency) {
+                    Ok(rows) => page.push(rows),
+                    Err(_) => resumed.note.unreadable += 1,
+                }
             }
             drop(rows);
             let page: Vec<&OrderRows> = page.iter().collect();

@@ -1,20 +1,20 @@
 //! An order of Square as rows: the order itself, its lines, what it takes back,
-//! and how it was paid.
+//! how it was paid, and what else it holds in lists (`children`).
 //!
 //! Lines are numbered from 0 over the whole order, returned ones over all its
-//! returns; one without a uid, or with one that came before or is too long for an index, is named `#` and
-//! its number. Amounts of returned lines stay positive, as Square gives them.
-
-use std::collections::HashSet;
+//! returns, and named by their uids (see `fields::names`). Amounts of returned lines stay positive, as Square gives them.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_postgres::types::Json;
 
-use super::currency;
 use super::net::Net;
-use crate::square::ID_BYTES_MAX;
+use super::{children, currency};
+use crate::fields::names::Names;
+use crate::fields::{self, Misfit};
+use crate::square::Broken;
 use crate::square::orders::{
     MeasurementUnit, Order, OrderLineItem, OrderQuantityUnit, OrderReturn, OrderWithSource, Tender,
 };
@@ -27,6 +27,8 @@ pub struct OrderRows {
     pub lines: Vec<LineRow>,
     pub returned: Vec<ReturnRow>,
     pub tenders: Vec<TenderRow>,
+    /// What else it holds in lists.
+    pub(crate) children: children::Rows,
 }
 
 /// A row of `orders`.
@@ -106,16 +108,31 @@ pub struct TenderRow {
 
 impl OrderRows {
     /// The rows of an order that Square gave, and whose location has that currency.
-    #[must_use]
-    pub fn new(given: OrderWithSource, currency: Option<&str>) -> Self {
-        let mut rows = Self::derive(given.order, given.source.get(), currency);
-        rows.order.raw = Some(Json(given.source));
-        rows
+    ///
+    /// # Errors
+    /// The order itself, with what of its lists does not fit.
+    pub fn new(given: OrderWithSource, currency: Option<&str>) -> Result<Self, Broken> {
+        match Self::derive(given.order, given.source.get(), currency) {
+            Ok(mut rows) => {
+                rows.order.raw = Some(Json(given.source));
+                Ok(rows)
+            }
+            Err(misfit) => Err(Broken {
+                problem: misfit.to_string(),
+                payload: given.source.get().to_owned(),
+            }),
+        }
     }
 
     /// The rows without the order's source, which is the JSON that it was read from.
-    #[must_use]
-    pub fn derive(mut order: Order, source: &str, currency: Option<&str>) -> Self {
+    ///
+    /// # Errors
+    /// What of its lists does not fit.
+    pub(crate) fn derive(
+        mut order: Order,
+        source: &str,
+        currency: Option<&str>,
+    ) -> Result<Self, Misfit> {
         let net = Net::of(&order);
         let id = std::mem::take(&mut order.id);
         let line_items = order.line_items.take().unwrap_or_default();
@@ -127,14 +144,17 @@ impl OrderRows {
             returned: return_rows(&id, returns),
             tenders: tender_rows(&id, tenders),
             order: order_row(id, order, net, is_return),
+            children: children::Rows::default(),
         };
-        rows.settle_currency(source, currency);
-        rows
+        let source = fields::json::readable(source);
+        rows.settle_currency(&source, currency);
+        let (id, currency) = (&rows.order.id, rows.order.currency.as_deref());
+        rows.children = children::rows(&source, id, currency)?;
+        Ok(rows)
     }
 
-    /// Gives a currency to those rows whose usual amounts name none. The source is read
-    /// only then.
-    fn settle_currency(&mut self, source: &str, location: Option<&str>) {
+    /// Gives a currency to those rows whose usual amounts name none.
+    fn settle_currency(&mut self, source: &Value, location: Option<&str>) {
         let (lines, returned, tenders) = (&self.lines, &self.returned, &self.tenders);
         let are_named = self.order.currency.is_some()
             && lines.iter().all(|line| line.currency.is_some())
@@ -263,27 +283,6 @@ fn tender_row(order_id: &str, id: String, tender: Tender) -> TenderRow {
     }
 }
 
-/// Names that are unique within one order.
-#[derive(Default)]
-struct Names {
-    taken: HashSet<String>,
-}
-
-impl Names {
-    fn pick(&mut self, name: Option<String>, ordinal: i32) -> String {
-        let given = name.filter(|name| name.len() <= ID_BYTES_MAX);
-        // An order may use a name of ours itself.
-        let ours = (0..).map(|more| format!("#{ordinal}{}", "'".repeat(more)));
-        let mut names = given.into_iter().chain(ours);
-        loop {
-            let name = names.next().unwrap_or_default();
-            if self.taken.insert(name.clone()) {
-                return name;
-            }
-        }
-    }
-}
-
 fn amount(money: Option<Money>) -> Option<i64> {
     money.and_then(|money| money.amount)
 }
@@ -317,13 +316,13 @@ fn unit(unit: OrderQuantityUnit) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::square::Broken;
 
     fn rows(json: Value) -> OrderRows {
-        OrderRows::new(read(&json.to_string()).unwrap(), None)
+        OrderRows::new(read(&json.to_string()).unwrap(), None).unwrap()
     }
 
     fn read(text: &str) -> Result<OrderWithSource, Broken> {
@@ -390,7 +389,7 @@ mod tests {
     #[test]
     fn the_source_is_kept_to_the_letter() {
         let text = r#"{"id":"O","location_id":"L", "new": 1.50}"#;
-        let kept = OrderRows::new(read(text).unwrap(), None);
+        let kept = OrderRows::new(read(text).unwrap(), None).unwrap();
         assert_eq!(kept.order.raw.unwrap().0.get(), text);
     }
 

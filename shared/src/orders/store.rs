@@ -12,9 +12,10 @@ use deadpool_postgres::{Object, Transaction};
 use jiff::Timestamp;
 use tokio_postgres::types::ToSql;
 
-use super::columns;
 use super::rows::{OrderRow, OrderRows};
+use super::{children, columns};
 use crate::error::SyncError;
+use crate::fields;
 use crate::postgres::copy::Values;
 use crate::postgres::plan::{self, Access};
 use crate::postgres::sql::prefixed;
@@ -25,51 +26,64 @@ use crate::staging::page_table::{self, PageTable};
 /// `orders`.
 pub const ORDERS: PageTable = PageTable {
     name: "orders",
-    staged: "staged_orders",
     key: &["id"],
     columns: &names(&columns::ORDERS),
-    kept: "",
     children: &PARTS,
 };
 
 /// `order_line_items`.
 pub const LINES: PageTable = PageTable {
     name: "order_line_items",
-    staged: "staged_order_line_items",
     key: &["order_id", "uid"],
     columns: &names(&columns::LINES),
-    kept: "line_uids",
     children: &[],
 };
 
 /// `order_return_line_items`.
 pub const RETURNED: PageTable = PageTable {
     name: "order_return_line_items",
-    staged: "staged_order_return_line_items",
     key: &["order_id", "uid"],
     columns: &names(&columns::RETURNED),
-    kept: "returned_uids",
     children: &[],
 };
 
 /// `order_tenders`.
 pub const TENDERS: PageTable = PageTable {
     name: "order_tenders",
-    staged: "staged_order_tenders",
     key: &["order_id", "id"],
     columns: &names(&columns::TENDERS),
-    kept: "tender_ids",
     children: &[],
 };
 
 /// The way in which pages reach the tables.
 pub const ACCESS: Access = page_table::ACCESS;
 
-/// All of them, parents first.
-pub const TABLES: [&PageTable; 4] = [&ORDERS, &LINES, &RETURNED, &TENDERS];
+/// How many tables stand before those of `children`.
+const HEAD: usize = 3;
 
 /// The tables below `orders`.
-const PARTS: [&PageTable; 3] = [&LINES, &RETURNED, &TENDERS];
+pub(crate) const PARTS: [&PageTable; HEAD + children::COUNT] = {
+    let mut parts = [&LINES; HEAD + children::COUNT];
+    parts[1] = &RETURNED;
+    parts[2] = &TENDERS;
+    let mut at = 0;
+    while at < children::COUNT {
+        parts[HEAD + at] = &children::PARTS[at].table;
+        at += 1;
+    }
+    parts
+};
+
+/// All of them, parents first.
+pub const TABLES: [&PageTable; 1 + PARTS.len()] = {
+    let mut tables = [&ORDERS; 1 + PARTS.len()];
+    let mut at = 0;
+    while at < PARTS.len() {
+        tables[1 + at] = PARTS[at];
+        at += 1;
+    }
+    tables
+};
 
 /// Derived columns of orders that are there already; `raw` is what they come from.
 /// Parameter: run id.
@@ -147,8 +161,7 @@ async fn prepare(transaction: &Transaction<'_>) -> Result<(), SyncError> {
     if made.first().is_some_and(|row| row.get(0)) {
         return Ok(());
     }
-    let mut statements = vec![ORDERS.create_sql()];
-    statements.extend(PARTS.iter().map(|table| table.create_sql()));
+    let mut statements: Vec<String> = TABLES.iter().map(|table| table.create_sql()).collect();
     statements.push(STAGE_PLAIN.to_owned());
     transaction.batch_execute(&statements.join("; ")).await?;
     Ok(())
@@ -195,13 +208,10 @@ pub async fn insert(
     let orders = page.iter();
     let orders = orders.map(|rows| values(&columns::ORDERS, &rows.order).collect());
     ORDERS.insert(transaction, orders, at, run_id).await?;
-    LINES.insert(transaction, lines(page), at, run_id).await?;
-    RETURNED
-        .insert(transaction, returned(page), at, run_id)
-        .await?;
-    TENDERS
-        .insert(transaction, tenders(page), at, run_id)
-        .await?;
+    for (n, table) in PARTS.iter().enumerate() {
+        let rows = page.iter().flat_map(|rows| part(rows, n));
+        table.insert(transaction, rows, at, run_id).await?;
+    }
     let fates = page.iter().map(|rows| {
         let mut fate = Fate::default();
         fate.order.created = 1;
@@ -281,55 +291,77 @@ async fn stage(transaction: &Transaction<'_>, page: &[&OrderRows]) -> Result<(),
     let orders: Vec<StagedOrder<'_>> = page.iter().map(|rows| StagedOrder::of(rows)).collect();
     let orders = orders.iter().map(StagedOrder::values);
     ORDERS.stage(transaction, orders).await?;
-    LINES.stage(transaction, lines(page)).await?;
-    RETURNED.stage(transaction, returned(page)).await?;
-    TENDERS.stage(transaction, tenders(page)).await
+    for (n, table) in PARTS.iter().enumerate() {
+        let rows = page.iter().flat_map(|rows| part(rows, n));
+        table.stage(transaction, rows).await?;
+    }
+    Ok(())
 }
 
-fn lines<'r>(page: &'r [&OrderRows]) -> impl Iterator<Item = Values<'r>> {
-    let rows = page.iter().flat_map(|rows| &rows.lines);
-    rows.map(|row| values(&columns::LINES, row).collect())
+/// An order's rows in the n-th of [`PARTS`].
+pub(crate) fn part(rows: &OrderRows, n: usize) -> Box<dyn Iterator<Item = Values<'_>> + '_> {
+    match n {
+        0 => Box::new(
+            rows.lines
+                .iter()
+                .map(|row| values(&columns::LINES, row).collect()),
+        ),
+        1 => Box::new(
+            rows.returned
+                .iter()
+                .map(|row| values(&columns::RETURNED, row).collect()),
+        ),
+        2 => Box::new(
+            rows.tenders
+                .iter()
+                .map(|row| values(&columns::TENDERS, row).collect()),
+        ),
+        _ => Box::new(
+            rows.children[n - HEAD]
+                .iter()
+                .map(|row| fields::values(row)),
+        ),
+    }
 }
 
-fn returned<'r>(page: &'r [&OrderRows]) -> impl Iterator<Item = Values<'r>> {
-    let rows = page.iter().flat_map(|rows| &rows.returned);
-    rows.map(|row| values(&columns::RETURNED, row).collect())
-}
-
-fn tenders<'r>(page: &'r [&OrderRows]) -> impl Iterator<Item = Values<'r>> {
-    let rows = page.iter().flat_map(|rows| &rows.tenders);
-    rows.map(|row| values(&columns::TENDERS, row).collect())
+/// The names of an order's rows in the n-th of [`PARTS`].
+fn names_in(rows: &OrderRows, n: usize) -> Vec<&str> {
+    match n {
+        0 => rows.lines.iter().map(|line| line.uid.as_str()).collect(),
+        1 => rows
+            .returned
+            .iter()
+            .map(|back| back.line.uid.as_str())
+            .collect(),
+        2 => rows
+            .tenders
+            .iter()
+            .map(|tender| tender.id.as_str())
+            .collect(),
+        _ => rows.children[n - HEAD]
+            .iter()
+            .filter_map(fields::name)
+            .collect(),
+    }
 }
 
 /// An order on its way into staging.
 struct StagedOrder<'a> {
     row: &'a OrderRow,
-    line_uids: Vec<&'a str>,
-    returned_uids: Vec<&'a str>,
-    tender_ids: Vec<&'a str>,
+    /// The names of its rows in each of [`PARTS`].
+    kept: Vec<Vec<&'a str>>,
 }
 
 impl<'a> StagedOrder<'a> {
     fn of(rows: &'a OrderRows) -> Self {
         Self {
             row: &rows.order,
-            line_uids: rows.lines.iter().map(|line| line.uid.as_str()).collect(),
-            returned_uids: rows
-                .returned
-                .iter()
-                .map(|back| back.line.uid.as_str())
-                .collect(),
-            tender_ids: rows
-                .tenders
-                .iter()
-                .map(|tender| tender.id.as_str())
-                .collect(),
+            kept: (0..PARTS.len()).map(|n| names_in(rows, n)).collect(),
         }
     }
 
     fn values(&self) -> Values<'_> {
-        let kept: [&(dyn ToSql + Sync); 3] =
-            [&self.line_uids, &self.returned_uids, &self.tender_ids];
+        let kept = self.kept.iter().map(|names| names as &(dyn ToSql + Sync));
         values(&columns::ORDERS, self.row).chain(kept).collect()
     }
 }
@@ -422,8 +454,7 @@ async fn deleted(transaction: &Transaction<'_>, sql: &str) -> Result<Vec<String>
 /// # Errors
 /// The database's.
 pub async fn analyze(transaction: &Transaction<'_>, written: i64) -> Result<(), SyncError> {
-    let tables = [&ORDERS, &LINES, &RETURNED, &TENDERS].map(|table| table.name);
-    plan::analyze(transaction, &tables, written).await
+    plan::analyze(transaction, &TABLES.map(|table| table.name), written).await
 }
 
 /// The same after much was written and committed: half of it over another connection, so
@@ -436,8 +467,12 @@ pub async fn analyze_beside(
     beside: &Object,
     written: i64,
 ) -> Result<(), SyncError> {
-    let here = [ORDERS.name, RETURNED.name];
-    let there = [LINES.name, TENDERS.name];
+    let rest = children::PARTS.iter().map(|part| part.table.name);
+    let (here, rest): (Vec<_>, Vec<_>) = rest.enumerate().partition(|(at, _)| at % 2 == 0);
+    let names = |rest: Vec<(usize, &'static str)>| rest.into_iter().map(|(_, name)| name);
+    let here: Vec<&str> = [ORDERS.name].into_iter().chain(names(here)).collect();
+    let there = [LINES.name, TENDERS.name, RETURNED.name];
+    let there: Vec<&str> = there.into_iter().chain(names(rest)).collect();
     tokio::try_join!(
         plan::analyze(transaction, &here, written),
         plan::analyze(beside, &there, written),
@@ -449,7 +484,6 @@ pub async fn analyze_beside(
 /// temporary tables, then those that use them.
 #[must_use]
 pub fn statements() -> (Vec<String>, Vec<String>) {
-    let tables = [&ORDERS, &LINES, &RETURNED, &TENDERS];
     let mut uses = vec![
         ARE_PREPARED.to_owned(),
         LOCATIONS.to_owned(),
@@ -457,11 +491,11 @@ pub fn statements() -> (Vec<String>, Vec<String>) {
         ORDERS.drop_outdated_sql(),
         rederive_sql(),
     ];
-    uses.extend(tables.iter().map(|table| table.upsert_sql()));
+    uses.extend(TABLES.iter().map(|table| table.upsert_sql()));
     uses.extend(PARTS.iter().map(|table| ORDERS.delete_missing_sql(table)));
-    uses.extend(tables.iter().map(|table| table.differing_sql()));
+    uses.extend(TABLES.iter().map(|table| table.differing_sql()));
     uses.extend(PARTS.iter().map(|table| ORDERS.extra_sql(table)));
     uses.extend(PARTS.iter().map(|table| ORDERS.drop_children_sql(table)));
-    let creates = tables.iter().map(|table| table.create_sql()).collect();
+    let creates = TABLES.iter().map(|table| table.create_sql()).collect();
     (creates, uses)
 }

@@ -153,12 +153,14 @@ impl Given {
             let page = context.square.batch_retrieve_orders(&request).await?;
             count(context, &page);
             self.set_aside(&["id"], page.broken);
-            let rows = page.objects.into_iter().map(|given| {
+            for given in page.objects {
                 let location_id = given.order.location_id.as_ref();
                 let currency = location_id.and_then(|id| currencies.get(id)?.as_deref());
-                OrderRows::new(given, currency)
-            });
-            self.orders.extend(rows);
+                match OrderRows::new(given, currency) {
+                    Ok(rows) => self.orders.push(rows),
+                    Err(broken) => self.set_aside(&["id"], [broken]),
+                }
+            }
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ use crate::locations::rows::LocationRow;
 use crate::locations::store::LOCATIONS;
 use crate::orders::columns as order_columns;
 use crate::orders::rows::OrderRows;
-use crate::orders::store::{LINES, ORDERS, RETURNED, TENDERS};
+use crate::orders::store::{self, ORDERS};
 use crate::postgres::unstorable;
 use crate::staging::column::Column;
 use crate::staging::page_table;
@@ -248,19 +248,16 @@ async fn put_orders(
     let orders = part.iter().map(|(rows, told)| (&rows.order, told));
     let columns = &[&order_columns::ORDERS[..]];
     copy_in(transaction, &Twin::from(&ORDERS), columns, orders).await?;
-    let lines = part
-        .iter()
-        .flat_map(|(rows, told)| rows.lines.iter().map(move |row| (row, told)));
-    let columns = &[&order_columns::LINES[..]];
-    copy_in(transaction, &Twin::from(&LINES), columns, lines).await?;
-    let returned = part
-        .iter()
-        .flat_map(|(rows, told)| rows.returned.iter().map(move |row| (row, told)));
-    let columns = &[&order_columns::RETURNED[..]];
-    copy_in(transaction, &Twin::from(&RETURNED), columns, returned).await?;
-    let tenders = part
-        .iter()
-        .flat_map(|(rows, told)| rows.tenders.iter().map(move |row| (row, told)));
-    let columns = &[&order_columns::TENDERS[..]];
-    copy_in(transaction, &Twin::from(&TENDERS), columns, tenders).await
+    for (n, table) in store::PARTS.iter().enumerate() {
+        let names = format!("{}, {IN_FLIGHT}", table.columns.join(", "));
+        let rows = part.iter().flat_map(|(rows, told)| {
+            store::part(rows, n).map(move |mut values| {
+                values.push(told);
+                values
+            })
+        });
+        let copies = Twin::from(*table).copies();
+        page_table::copy_in(transaction, &copies, &names, rows).await?;
+    }
+    Ok(())
 }

@@ -22,28 +22,34 @@ pub(crate) const ACCESS: Access = Access::LookUps;
 pub struct PageTable {
     /// The name in the public schema.
     pub name: &'static str,
-    /// The temporary table's name.
-    pub(crate) staged: &'static str,
     /// The primary key: the id, or the parent's and one more column.
     pub key: &'static [&'static str],
     pub(crate) columns: &'static [&'static str],
-    /// The column in which a staged parent lists those of this table's keys, without
-    /// its own, that it still has; empty for the parent.
-    pub(crate) kept: &'static str,
     pub(crate) children: &'static [&'static PageTable],
 }
 
 impl PageTable {
+    /// The temporary table's name.
+    pub(crate) fn staged(&self) -> String {
+        format!("staged_{}", self.name)
+    }
+
+    /// The column in which a staged parent lists those of this child's keys, without
+    /// its own, that it still has.
+    fn kept(&self) -> String {
+        format!("kept_{}", self.name)
+    }
+
     /// Makes the temporary table.
     pub(crate) fn create_sql(&self) -> String {
         let children = self.children.iter();
         let kept: String = children
-            .map(|child| format!(", null::text[] as {}", child.kept))
+            .map(|child| format!(", null::text[] as {}", child.kept()))
             .collect();
         format!(
             "create temporary table {} on commit delete rows as \
              select {}{kept} from public.{} with no data",
-            self.staged,
+            self.staged(),
             self.columns.join(", "),
             self.name
         )
@@ -51,7 +57,8 @@ impl PageTable {
 
     fn staged_columns(&self) -> String {
         let mut columns = self.columns.to_vec();
-        columns.extend(self.children.iter().map(|child| child.kept));
+        let kept: Vec<String> = self.children.iter().map(|child| child.kept()).collect();
+        columns.extend(kept.iter().map(String::as_str));
         columns.join(", ")
     }
 
@@ -85,7 +92,7 @@ impl PageTable {
              select {values}, now(), now(), $1 from {staged} s {current} where {differs} \
              order by {key} {or_change} returning w.{first}, (w.xmax = 0) as is_new",
             name = self.name,
-            staged = self.staged,
+            staged = self.staged(),
             columns = self.columns.join(", "),
             key = prefixed(self.key, "s."),
             or_change = or_change(self.key, changed),
@@ -99,13 +106,13 @@ impl PageTable {
         let ([id], [parent, name]) = (self.key, child.key) else {
             unreachable!("a parent has one column for a key, and a child one more")
         };
-        let kept = child.kept;
+        let kept = child.kept();
         let missing = format!("t.{parent} = o.{id} and t.{name} <> all (o.{kept})");
         format!(
             "delete from {table} where ctid = any (array( \
              select t.ctid from {staged} o {present})) returning {parent}",
             table = child.name,
-            staged = self.staged,
+            staged = self.staged(),
             present = ACCESS.join(child.name, "t", &missing),
         )
     }
@@ -120,7 +127,7 @@ impl PageTable {
              where (t.updated_at > s.updated_at and t.updated_at <= {SOON}) \
              or (t.updated_at = s.updated_at and t.version > s.version))) \
              returning {id}",
-            staged = self.staged,
+            staged = self.staged(),
             current = ACCESS.join(self.name, "t", &ACCESS.same_key(self.key, "s", "t")),
             id = self.key[0],
         )
@@ -131,7 +138,8 @@ impl PageTable {
     pub(crate) fn drop_children_sql(&self, child: &Self) -> String {
         format!(
             "delete from {} where {} = any ($1)",
-            child.staged, child.key[0]
+            child.staged(),
+            child.key[0]
         )
     }
 
@@ -167,7 +175,7 @@ impl PageTable {
              and (t.{parent} is null or ({theirs}) is distinct from ({ours}))",
             id = id.join(" || ':' || "),
             what = what.join(", "),
-            staged = self.staged,
+            staged = self.staged(),
             current = ACCESS.left_join(self.name, "t", &ACCESS.same_key(self.key, "s", "t")),
             theirs = prefixed(self.columns, "t."),
             ours = prefixed(self.columns, "s."),
@@ -180,12 +188,12 @@ impl PageTable {
         let ([id], [parent, name]) = (self.key, child.key) else {
             unreachable!("a parent has one column for a key, and a child one more")
         };
-        let kept = child.kept;
+        let kept = child.kept();
         let extra = format!("t.{parent} = o.{id} and t.{name} <> all (o.{kept})");
         format!(
             "select t.{parent}, t.{parent} || ':' || t.{name} from {staged} o {present} \
              where o.{id} = any ($1)",
-            staged = self.staged,
+            staged = self.staged(),
             present = ACCESS.join(child.name, "t", &extra),
         )
     }
@@ -199,7 +207,7 @@ impl PageTable {
         transaction: &Transaction<'_>,
         rows: impl Iterator<Item = Values<'r>>,
     ) -> Result<(), SyncError> {
-        copy_in(transaction, self.staged, &self.staged_columns(), rows).await
+        copy_in(transaction, &self.staged(), &self.staged_columns(), rows).await
     }
 
     /// Copies rows into the table itself, which has none of them.
