@@ -1,15 +1,14 @@
 //! An object's JSON as cells.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::cell::Cell;
+use super::field::{CHILD_HEAD, Child, Field, Kind};
+use super::misfit::Misfit;
 use super::names::Names;
 use super::path::{Element, Found, find, list};
-use super::{CHILD_HEAD, Child, Field, Kind};
 
 /// A row, in the order of its table's columns.
 pub(crate) type Row = Vec<Cell>;
@@ -17,54 +16,6 @@ pub(crate) type Row = Vec<Cell>;
 /// The name of a child's row.
 pub(crate) fn name(row: &Row) -> Option<&str> {
     row.get(CHILD_HEAD - 2)?.text()
-}
-
-/// What does not fit, by place and types; the value is not told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Misfit {
-    path: String,
-    what: String,
-}
-
-impl Misfit {
-    pub(super) fn new(path: &str, value: &Value, wanted: &str) -> Self {
-        let kind = match value {
-            Value::Null => "null",
-            Value::Bool(_) => "boolean",
-            Value::Number(number) if number.is_f64() => "floating point",
-            Value::Number(_) => "integer",
-            Value::String(_) => "string",
-            Value::Array(_) => "sequence",
-            Value::Object(_) => "map",
-        };
-        Self {
-            path: path.to_owned(),
-            what: format!("invalid type: {kind}, expected {wanted}"),
-        }
-    }
-
-    fn told(what: &str) -> Self {
-        Self {
-            path: String::new(),
-            what: what.to_owned(),
-        }
-    }
-
-    /// Names the place from further up; `prefix` ends with a dot.
-    pub(super) fn within(self, prefix: &str) -> Self {
-        let path = format!("{prefix}{}", self.path);
-        let path = path.trim_end_matches('.').to_owned();
-        Self { path, ..self }
-    }
-}
-
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.path.is_empty() {
-            return f.write_str(&self.what);
-        }
-        write!(f, "{}: {}", self.path, self.what)
-    }
 }
 
 /// The rows of a child's table. Those whose amounts name no currency have the parent's.
@@ -300,7 +251,7 @@ fn all_texts(values: &[&Value]) -> Result<Cell, Misfit> {
 mod tests {
     use serde_json::json;
 
-    use super::super::{
+    use super::super::field::{
         boolean, currency, decimal, integer, json as json_field, money, text, texts, time,
     };
     use super::*;

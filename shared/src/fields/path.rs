@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::extract::Misfit;
+use super::misfit::Misfit;
 
 /// An object, or an element of one of its lists.
 #[derive(Debug, Clone, Copy)]

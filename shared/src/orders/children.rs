@@ -6,10 +6,11 @@
 
 use serde_json::Value;
 
-use crate::fields::{
-    self, CHILD_HEAD, Child, Field, Misfit, Row, boolean, currency, decimal, integer, json, money,
-    text, texts, time,
+use crate::fields::extract::{self, Row};
+use crate::fields::field::{
+    CHILD_HEAD, Child, Field, boolean, currency, decimal, integer, json, money, text, texts, time,
 };
+use crate::fields::misfit::Misfit;
 use crate::staging::page_table::PageTable;
 
 /// A list of an order's, and its table.
@@ -81,7 +82,7 @@ pub(super) static PARTS: [Part; COUNT] = parts![
 pub(super) fn rows(order: &Value, id: &str, currency: Option<&str>) -> Result<Rows, Misfit> {
     let mut rows = Rows::default();
     for (part, rows) in PARTS.iter().zip(&mut rows) {
-        *rows = fields::children(order, id, &part.child, currency)?;
+        *rows = extract::children(order, id, &part.child, currency)?;
     }
     Ok(rows)
 }

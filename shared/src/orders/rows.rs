@@ -12,8 +12,9 @@ use tokio_postgres::types::Json;
 
 use super::net::Net;
 use super::{children, currency};
+use crate::fields::json::readable;
+use crate::fields::misfit::Misfit;
 use crate::fields::names::Names;
-use crate::fields::{self, Misfit};
 use crate::square::Broken;
 use crate::square::orders::{
     MeasurementUnit, Order, OrderLineItem, OrderQuantityUnit, OrderReturn, OrderWithSource, Tender,
@@ -146,7 +147,7 @@ impl OrderRows {
             order: order_row(id, order, net, is_return),
             children: children::Rows::default(),
         };
-        let source = fields::json::readable(source);
+        let source = readable(source);
         rows.settle_currency(&source, currency);
         let (id, currency) = (&rows.order.id, rows.order.currency.as_deref());
         rows.children = children::rows(&source, id, currency)?;

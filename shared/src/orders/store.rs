@@ -15,7 +15,7 @@ use tokio_postgres::types::ToSql;
 use super::rows::{OrderRow, OrderRows};
 use super::{children, columns};
 use crate::error::SyncError;
-use crate::fields;
+use crate::fields::{self, extract};
 use crate::postgres::copy::Values;
 use crate::postgres::plan::{self, Access};
 use crate::postgres::sql::prefixed;
@@ -340,7 +340,7 @@ fn names_in(rows: &OrderRows, n: usize) -> Vec<&str> {
             .collect(),
         _ => rows.children[n - HEAD]
             .iter()
-            .filter_map(fields::name)
+            .filter_map(extract::name)
             .collect(),
     }
 }
