@@ -2,7 +2,8 @@
 //! how it was paid, and what else it holds in lists (`children`).
 //!
 //! Lines are numbered from 0 over the whole order, returned ones over all its
-//! returns, and named by their uids (see `fields::names`). Amounts of returned lines stay positive, as Square gives them.
+//! returns, and named by their uids (see `fields::names`). Amounts of returned lines stay
+//! positive, as Square gives them.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
