@@ -433,7 +433,7 @@ mod tests {
             "with changed as (select s.* from staging.shelves s left join shelves t on s.id = t.id \
              where s.attempt = $1 and (t.id is null or \
              (s.version is null or t.version is null or s.version >= t.version \
-             or t.version > (extract(epoch from now()) * 1000)::bigint) and \
+             or t.version > (extract(epoch from (now() + interval '5 minutes')) * 1000)::bigint) and \
              (t.id, t.label, t.version) is distinct from (s.id, s.label, s.version)) order by s.id), \
              written as (insert into shelves \
              (id, label, version, first_synced_at, last_changed_at, last_changed_by_run) \
@@ -450,7 +450,7 @@ mod tests {
     fn the_greatest_rank_wins() {
         assert!(SHELVES.dedupe_sql().contains(
             "partition by id order by (coalesce(version, 0) <= \
-                     (extract(epoch from now()) * 1000)::bigint) desc, \
+                     (extract(epoch from (now() + interval '5 minutes')) * 1000)::bigint) desc, \
                      coalesce(version, 0) desc, seq desc"
         ));
     }
