@@ -101,7 +101,9 @@ impl World {
             url
         } else if history.is_outdated {
             let url = database::empty().await;
-            migrated_up_to(&url, schema::wanted() - 1).await
+            let url = migrated_up_to(&url, schema::wanted() - 1).await;
+            rows::stand_in(&url).await;
+            url
         } else {
             database::migrated().await
         };
