@@ -4,6 +4,7 @@
 use deadpool_postgres::Object;
 
 use super::page::{Batch, Sorter};
+use super::rows::OrderRows;
 use crate::error::SyncError;
 use crate::square::OrderWithSource;
 
@@ -36,7 +37,8 @@ impl Waiting {
         let orders = rows.iter().filter_map(|row| {
             // One that this release cannot read stays where it is.
             let source = serde_json::from_str(row.get(1)).ok()?;
-            OrderWithSource::read(source).ok()
+            let given = OrderWithSource::read(source).ok()?;
+            OrderRows::new(given.clone(), None).is_ok().then_some(given)
         });
         Ok(Some(sorter.sort_waiting(orders.collect())))
     }
